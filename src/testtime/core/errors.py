@@ -1,0 +1,75 @@
+"""Every error this project raises on purpose, and nothing else.
+
+TesttimeError
+├── BadInput          the user can mend it: one line, exit 2
+│   └── Refused       a pair that cannot work, found before the first call
+├── BoundaryError     foreign code failed; kept as data on the record, never cancels a neighbour
+│   ├── ModelError        a provider or a model (`retry` says whether asking again may help)
+│   ├── VerifierError
+│   └── ToolError
+└── StoppedEarly      a cap was met; what is there is usable, exit 3
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TesttimeError(Exception):
+    """Root of the tree above."""
+
+    exit_code = 1
+
+
+class BadInput(TesttimeError):
+    """Something the user gave cannot be used. Prints as one line: what, where, and the mend."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
+        self.what, self.where, self.mend = what, where, mend
+        line = f"{where}: {what}" if where else what
+        super().__init__(" ".join((f"{line}; {mend}" if mend else line).split()))
+
+
+class Refused(BadInput):
+    """A combination that cannot work (a policy without its column, a model without a capability)."""
+
+
+class BoundaryError(TesttimeError):
+    """Foreign code failed. Recorded once, at the boundary where it happened."""
+
+
+class ModelError(BoundaryError):
+    """A model call failed."""
+
+    def __init__(self, why: str, *, retry: bool = False) -> None:
+        self.retry = retry
+        super().__init__(why)
+
+
+class VerifierError(BoundaryError):
+    """A verifier failed: the verdict is null with this as its explanation, never false."""
+
+
+class ToolError(BoundaryError):
+    """A tool failed: the text goes back to the model as the tool's result."""
+
+
+class StoppedEarly(TesttimeError):
+    """A cap on time, tokens or money was met. The pool written so far is whole, only smaller."""
+
+    exit_code = 3
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> BadInput:
+    """The error for a name nobody registered, with the nearest known names.
+
+    >>> str(unknown_name("policy", "sc_fixd", ["sc_fixed", "best_of_n"]))
+    "unknown policy 'sc_fixd'; did you mean sc_fixed?"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
+    mend = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
+    return BadInput(f"unknown {kind} {name!r}", where=where, mend=mend)

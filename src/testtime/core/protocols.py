@@ -1,0 +1,205 @@
+"""The verbs: what each kind of component can do, one protocol each.
+
+Left half (spends money): Model ← Ask ← Decoding, Verifier. Right half (pure): Policy over History.
+A capability of a model is a protocol of its own; a component says what it needs, and `build` refuses
+an impossible pair before the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from testtime.core.history import Asks, Ballot, Bools, Floats, History, Ints, Tally, Track
+from testtime.core.records import Arm, Candidate, Generation, Map, Problem, Request, Verdict
+
+Cap = Literal[
+    "n", "seed", "temperature", "logprobs", "continuation", "token_ids", "tools", "schema", "thinking",
+    "score", "states", "batch", "deterministic",
+]  # fmt: skip
+
+
+# ---- models: three verbs, of which the last two are capabilities ----
+class Model(Protocol):
+    """Answers requests. A fake is forty lines (models/echo.py)."""
+
+    name: str
+    can: frozenset[Cap]
+
+    def refuses(self, request: Request) -> str | None:
+        """Why this request cannot be honoured exactly, or None. Asked before the first call."""
+        ...
+
+    async def generate(self, request: Request) -> Generation:
+        """`request.n` completions. Raises ModelError."""
+        ...
+
+
+class Scores(Protocol):
+    """Capability "score": log-probabilities of given texts by teacher forcing."""
+
+    async def score(
+        self, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
+    ) -> Sequence[Floats]:
+        """For each text its tokens' log-probabilities [token]; with `full`, all next-token laws [token, vocabulary]."""
+        ...
+
+
+class States(Protocol):
+    """Capability "states": statistics at positions of a given text (entropy, attention)."""
+
+    async def states(self, request: Request, positions: Sequence[int]) -> Mapping[str, Floats]:
+        """Statistic → [position]."""
+        ...
+
+
+class Batches(Protocol):
+    """Capability "batch": the provider's batch files, hidden behind Ask."""
+
+    async def submit(self, requests: Mapping[str, Request]) -> str:
+        """Sends many requests by key; gives the batch's id."""
+        ...
+
+    def collect(self, batch: str) -> AsyncIterator[tuple[str, Generation | Exception]]:
+        """What has come back, by key."""
+        ...
+
+
+# ---- how candidates are made ----
+class Ask(Protocol):
+    """The one handle of decodings, judges and tools: roles, seeds, meters, retries, journal, n-grouping."""
+
+    arms: Sequence[Arm]
+    """The arms this draw serves: one, or one a setting."""
+    rng: np.random.Generator
+    """All randomness of a decoding: of (seed, arm, query, draw), so a killed draw runs again alike."""
+
+    async def generate(self, role: str, request: Request) -> Generation:
+        """Asks the role's model. The same request of the same draw is answered from the journal."""
+        ...
+
+    async def score(self, role: str, request: Request, texts: Sequence[str], full: bool = False) -> Sequence[Floats]:
+        """Teacher forcing by the role's model."""
+        ...
+
+    async def judge(self, name: str, problem: Problem, texts: Sequence[str]) -> Sequence[Verdict]:
+        """A step scorer's verdicts on partial texts."""
+        ...
+
+    async def tool(self, name: str, arguments: Map) -> Map:
+        """Runs a tool. Raises ToolError, whose text belongs in the conversation."""
+        ...
+
+
+class Decoding(Protocol):
+    """How one draw is made: sequential scaling. One short file each."""
+
+    roles: Mapping[str, frozenset[Cap]]
+    """Role → capabilities it needs."""
+    settings: Sequence[Map]
+    """One arm each: prefix budgets serve several from one draw, the rest have one."""
+    calls: int | None
+    """Calls a draw needs: 1 allows n-grouping and batch files, None is not known before."""
+
+    async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
+        """One candidate for each of `ask.arms` (marked retries besides)."""
+        ...
+
+
+class Task(Protocol):
+    """One benchmark: its problems, and what counts as the same answer."""
+
+    name: str
+    prompt: str
+    verifier: str
+
+    def problems(self, split: str) -> Iterator[Problem]:
+        """In dataset order."""
+        ...
+
+    def answer(self, problem: Problem, text: str) -> tuple[str | None, str | None]:
+        """(As printed, answer key). No key: the candidate abstains."""
+        ...
+
+
+class Verifier(Protocol):
+    """One stage's judgement of candidates."""
+
+    stage: str
+    digest: str
+    gold: bool
+
+    async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
+        """Never raises for a bad candidate; a failure of the stage is VerifierError, recorded as null."""
+        ...
+
+
+class Meter(Protocol):
+    """Energy. Joules are known for a window, never for a call; they are attributed when the pool is finished."""
+
+    source: str
+
+    def window(self) -> AbstractAsyncContextManager[Map]:
+        """Yields a mapping whose "joules" is filled in when the window closes (None: unknown)."""
+        ...
+
+
+# ---- policies ----
+class StoppingRule(Protocol):
+    """When the votes suffice. ONE predicate: table, look-up, exact law, printed boundary, least batch derive from it."""
+
+    reads: frozenset[str]
+    """The tally quantities it looks at; {"n", "v1", "v2"} or fewer makes it a rule of counts."""
+
+    def stops(self, tally: Tally) -> Bools:
+        """Elementwise."""
+        ...
+
+
+class Vote(Protocol):
+    """How visible draws become an answer."""
+
+    needs: frozenset[str]
+    """Columns it weighs by."""
+
+    def ballot(self, track: Track) -> Ballot:
+        """Weights on draws; ties share unless the vote says otherwise."""
+        ...
+
+
+class Policy(Protocol):
+    """When to stop × how to vote. A frozen dataclass whose fields are its settings; keeps no state."""
+
+    name: str
+    arms: tuple[str, ...]
+    """The arms it uses, by label; () runs it on every arm of a pool by itself."""
+    needs: frozenset[str]
+    across: bool
+    """False: rows are independent and any subset may be asked alone. True: one budget over all problems of a world."""
+
+    @property
+    def floor(self) -> int:
+        """Draws a problem is due whatever comes out."""
+        ...
+
+    @property
+    def most(self) -> int | None:
+        """The most draws one problem can get; None where only the budget limits it."""
+        ...
+
+    def ask(self, history: History) -> Asks:
+        """Further draws wanted now; all zero when done."""
+        ...
+
+    def choose(self, history: History) -> Ballot:
+        """The answer, once done."""
+        ...
+
+
+__all__ = [
+    "Ask", "Asks", "Batches", "Cap", "Decoding", "Ints", "Meter", "Model", "Policy", "Scores",
+    "States", "StoppingRule", "Task", "Verifier", "Vote",
+]  # fmt: skip

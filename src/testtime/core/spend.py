@@ -1,0 +1,68 @@
+"""What inference costs, and how costs add up when some of them are unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """The cost of one call, or of one candidate by itself. `None` is unknown, never zero.
+
+    Units: tokens, seconds of work, US dollars, joules.
+    """
+
+    prompt: int | None = None
+    """Prompt tokens, cached ones included."""
+    cached: int | None = None
+    """Of the prompt: tokens the provider read from its cache."""
+    completion: int | None = None
+    """Completion tokens, reasoning included."""
+    reasoning: int | None = None
+    """Of the completion: hidden or visible thinking."""
+    seconds: float | None = None
+    usd: float | None = None
+    joules: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum over parts of which some may be unknown: at least `known`, with `unknown` parts missing."""
+
+    known: float = 0.0
+    unknown: int = 0
+
+    @property
+    def value(self) -> float | None:
+        """The sum, or None where a part is unknown."""
+        return None if self.unknown else self.known
+
+    def __str__(self) -> str:
+        return f"≥ {self.known:g}, {self.unknown} unknown" if self.unknown else f"{self.known:g}"
+
+
+def total(parts: Iterable[float | None]) -> Sum:
+    """Adds what is known and counts what is not.
+
+    >>> print(total([1, 2, None]))
+    ≥ 3, 1 unknown
+    """
+    known, unknown = 0.0, 0
+    for part in parts:
+        if part is None:
+            unknown += 1
+        else:
+            known += part
+    return Sum(known, unknown)
+
+
+def add(spends: Iterable[Spend]) -> Spend:
+    """The spend of several calls together; a quantity that any call leaves unknown stays unknown."""
+    listed = list(spends)
+    sums = {f.name: total(getattr(s, f.name) for s in listed).value for f in fields(Spend)}
+    whole = {name: int(v) for name, v in sums.items() if v is not None and name in _TOKENS}
+    return Spend(**{**sums, **whole})  # type: ignore[arg-type]
+
+
+_TOKENS = ("prompt", "cached", "completion", "reasoning")

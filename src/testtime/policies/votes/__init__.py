@@ -1,0 +1,3 @@
+"""TODO"""
+
+BUILTIN: dict[str, str] = {}
