@@ -172,7 +172,7 @@ class Ballot:
 
     def expect(self, values: Floats, rows: int) -> Floats:
         """[row] the weighted mean of a value per entry (right or wrong, say); 0 for a row with no entry."""
-        return np.bincount(self.row, weights=self.weight * values, minlength=rows)
+        return np.bincount(self.row, weights=self.weight * values, minlength=rows).astype(float)
 
 
 def _deal(codes: Ints) -> Ints:

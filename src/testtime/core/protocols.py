@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -149,7 +149,7 @@ class Meter(Protocol):
 
 # ---- policies ----
 class StoppingRule(Protocol):
-    """When the votes suffice. ONE predicate: table, look-up, exact law, printed boundary, least batch derive from it."""
+    """When the votes suffice. ONE predicate, from which table, exact law, printed boundary and least batch derive."""
 
     reads: frozenset[str]
     """The tally quantities it looks at; {"n", "v1", "v2"} or fewer makes it a rule of counts."""
