@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from testtime.core.errors import Refused
 from testtime.core.history import ABSTAINS, Cells, Floats, History, Ints, Track
 from testtime.core.records import Arm
 from testtime.core.seeds import rng_of
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +111,15 @@ class Worlds:
             )
         return self._order[label]
 
-    def gather(self, label: str, values: Floats | Ints) -> Floats | Ints:
+    def gather(self, label: str, values: NDArray[_T]) -> NDArray[_T]:
         """[row, draw] a [problem, draw] array as the worlds meet it; row = problem · worlds + world."""
         order = self.order(label)
         if order is None:
             return values
         problems, worlds, draws = order.shape
         start = (np.arange(problems, dtype=np.int32) * values.shape[1])[:, None, None]
-        return values.reshape(-1)[order + start].reshape(problems * worlds, draws)
+        met: NDArray[_T] = values.reshape(-1)[order + start].reshape(problems * worlds, draws)
+        return met
 
     def cells(self, label: str) -> Cells:
         """The arm's votes, [row, draw]; computed once."""
