@@ -1,3 +1,100 @@
-"""TODO"""
+"""The command `testtime`: a thin shell over the API, one file a command, each loaded when it is called.
 
-BUILTIN: dict[str, str] = {}
+An error the user can mend is one line on stderr. Exit codes: 0 done, 2 bad input, 3 stopped early with
+usable output, 130 interrupted. Files are written before anything is printed, so a closed pipe loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+
+from testtime.core.errors import BadInput, TesttimeError, unknown_name
+
+COMMANDS = {
+    "replay": ("testtime.cli.replay:replay", "Score policies on answers already drawn."),
+    "analyze": (
+        "testtime.cli.analyze:analyze",
+        "Outcome files to one table, its frontier, and what each setting saves.",
+    ),
+    "plot": ("testtime.cli.plot:plot", "Draw accuracy against tokens, dollars, seconds, … from a table."),
+    "inspect": ("testtime.cli.inspect:inspect", "Say what is in a pool."),
+    "boundary": ("testtime.cli.boundary:boundary", "Print where a stopping rule of counts stops."),
+    "import": ("testtime.cli.imports:import_", "Make a pool of a recorded file."),
+}
+"""Command → where its function is, and its sentence."""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("testtime")
+
+
+def app() -> App:
+    """The command line, with no command loaded yet."""
+    shell = App(
+        name="testtime",
+        help="A laboratory for test-time compute: sample once, replay everything.",
+        help_epilogue="All commands take --debug, which shows the traceback of an error.",
+        version=_version,
+        default_parameter=Parameter(consume_multiple=True, negative_iterable=(), negative_bool=()),
+        name_transform=lambda name: name.strip("_"),
+        suppress_keyboard_interrupt=False,
+        result_action="return_none",
+    )
+    for name, (place, sentence) in COMMANDS.items():
+        shell.command(place, name=name, help=sentence)
+    return shell
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code."""
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in tokens
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        run([token for token in tokens if token != "--debug"])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains
+    except KeyboardInterrupt:
+        print("testtime: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+    except TesttimeError as error:
+        if debug:
+            raise
+        print(f"testtime: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def run(argv: Sequence[str]) -> None:
+    """Runs one command line. Raises BadInput for a line that cannot be read."""
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        raise unknown_name("command", argv[0], COMMANDS)
+    if _plain(argv):
+        return app()(argv)  # type: ignore[no-any-return]
+    from testtime.spec import accepted, canonical_flags  # only now: --help shall not wait for pydantic
+
+    try:
+        app()(canonical_flags(argv), exit_on_error=False, print_error=False)
+    except UnknownOptionError as error:
+        typed = str(error.token.keyword).lstrip("-")
+        known = {name.lstrip("-") for argument in error.argument_collection for name in argument.names}
+        raise unknown_name("flag", typed, sorted(known | {n for name in known for n in accepted(name)})) from None
+    except CycloptsError as error:
+        raise BadInput(" ".join(str(error).split()), mend="see --help") from None
+
+
+def _plain(argv: Sequence[str]) -> bool:
+    """Only asks for the help or the version."""
+    return all(token in ("--help", "-h", "--version") for token in argv)
+
+
+__all__ = ["COMMANDS", "app", "main", "run"]

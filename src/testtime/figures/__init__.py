@@ -1,3 +1,1 @@
-"""TODO"""
-
-BUILTIN: dict[str, str] = {}
+"""Figures: one function a chart, from a table to one Vega-Lite specification."""

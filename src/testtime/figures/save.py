@@ -1,0 +1,39 @@
+"""A chart as the bytes of a file: PNG, SVG, a page that works offline, or the Vega-Lite JSON."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from testtime.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
+
+FORMATS = ("png", "svg", "html", "json")
+SCALE = 3
+"""Pixels of the PNG for each unit of the chart: about 288 dpi at its natural size."""
+
+
+def require() -> None:
+    """Raises BadInput with the install line where a drawing library is missing."""
+    for module in ("altair", "vl_convert"):
+        if importlib.util.find_spec(module) is None:
+            raise BadInput(f"figures need the package {module}", mend='run: pip install "testtime[figures]"')
+
+
+def render(chart: ChartType, form: str) -> bytes:
+    """The chart in one of FORMATS. The page holds its own scripts and opens without a network."""
+    require()
+    import vl_convert
+
+    spec = chart.to_dict()
+    if form == "png":
+        return vl_convert.vegalite_to_png(spec, scale=SCALE)
+    if form == "svg":
+        return vl_convert.vegalite_to_svg(spec).encode()
+    if form == "html":
+        return vl_convert.vegalite_to_html(spec, bundle=True).encode()
+    if form == "json":
+        return chart.to_json().encode()
+    raise BadInput(f"cannot draw {form!r}", mend=f"use {', '.join(FORMATS)}")

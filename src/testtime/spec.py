@@ -1,0 +1,331 @@
+"""What a user may ask for: the names, the typed specs, and how flags and a YAML file become one.
+
+    flags ─ canonical_flags ─┐
+                             ├─ replay_spec ─ ReplaySpec ─ grid ─ policy strings
+    YAML  ─ read_yaml ───────┘
+
+A key has one canonical name, which is the only one in files, columns and metadata; the others of NAMES
+are accepted wherever a user types. Imports no table library: `testtime --help` loads this file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from testtime.core.errors import BadInput, unknown_name
+from testtime.core.registry import find, names
+
+
+@dataclass(frozen=True)
+class Name:
+    """One key: its canonical name, the other names it is accepted under, and what it is."""
+
+    canonical: str
+    accepted: tuple[str, ...]
+    sentence: str
+
+
+NAMES = (
+    Name("max_queries", ("max_examples", "num_samples"), "Problems of each split, at most."),
+    Name(
+        "num_candidates",
+        ("num_completions",),
+        "Draws of each problem; where it is absent, the largest of n and max_n.",
+    ),
+    Name("n", ("sc_n",), "Draws of a policy that draws a fixed number (sc_fixed, best_of_n, weighted)."),
+    Name("max_n", ("adaptive_max_n",), "The most draws an adaptive policy may make."),
+    Name("max_tokens", ("max_new_tokens",), "Completion tokens of one call, at most."),
+    Name("model", ("model_name",), "The model that makes the candidates."),
+    Name("dataset", ("dataset_name",), "The benchmark."),
+    Name("splits", ("split",), "Which splits of the dataset."),
+)
+_CANONICAL = {accepted: name.canonical for name in NAMES for accepted in name.accepted}
+
+X_AXES = {
+    "candidates": "candidates",
+    "tokens": "gen_tokens",
+    "total_tokens": "total_tokens",
+    "seconds": "seconds",
+    "dollars": "usd",
+    "joules": "joules",
+}
+"""What `--x` may be, and the column it reads."""
+
+DEFAULT_POLICIES = ("sc_fixed", "adaptive_margin")
+DEFAULT_GRID: Mapping[str, tuple[str, ...]] = {"n": ("1", "2", "4", "8", "16"), "max_n": ("8", "16")}
+"""The values of a setting that a policy needs and nobody gave."""
+
+
+def canonical(key: str) -> str:
+    """The canonical name of a key as someone typed it.
+
+    >>> canonical("max-examples")
+    'max_queries'
+    """
+    plain = key.replace("-", "_")
+    return _CANONICAL.get(plain, plain)
+
+
+def accepted(key: str) -> tuple[str, ...]:
+    """The other names a canonical key goes by."""
+    return next((name.accepted for name in NAMES if name.canonical == key), ())
+
+
+def column_of(x: str) -> str:
+    """The column that `--x` reads. Raises BadInput for another word."""
+    if x not in X_AXES:
+        raise unknown_name("value of --x", x, X_AXES)
+    return X_AXES[x]
+
+
+def canonical_flags(argv: Sequence[str]) -> list[str]:
+    """The command line with canonical flag names, underscores throughout. Two spellings of one key are refused.
+
+    >>> canonical_flags(["replay", "--sc-n", "1", "--adaptive_max_n=8"])
+    ['replay', '--n', '1', '--max_n=8']
+    """
+    spelt: dict[str, str] = {}
+    out: list[str] = []
+    for at, token in enumerate(argv):
+        if token == "--":
+            return out + list(argv[at:])
+        if not token.startswith("--"):
+            out.append(token)
+            continue
+        typed, equals, value = token[2:].partition("=")
+        key = canonical(typed)
+        if spelt.setdefault(key, typed) != typed:
+            raise BadInput(f"--{spelt[key]} and --{typed} are two spellings of one flag", mend="give one of them")
+        out.append(f"--{key}{equals}{value}")
+    return out
+
+
+# ---- the file ----
+class _Strict(yaml.SafeLoader):
+    """The safe loader, refusing a key that is there twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            if key.value in first and key.tag != "tag:yaml.org,2002:merge":
+                again = f"the key {key.value!r} is there twice, first on line {first[key.value]}"
+                raise yaml.constructor.ConstructorError(None, None, again, key.start_mark)
+            first[str(key.value)] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file's keys under their canonical names, and the line each is on."""
+
+    path: Path
+    values: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+    def at(self, key: str) -> str:
+        """`file:line` of a key, for errors."""
+        return f"{self.path}:{self.lines[key]}" if key in self.lines else str(self.path)
+
+
+def read_yaml(path: Path) -> Document:
+    """A YAML mapping with canonical keys. Raises BadInput naming the file and the line."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise BadInput("no such file", where=str(path), mend="check the path") from None
+    except OSError as error:
+        raise BadInput(str(error.strerror), where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"not UTF-8 at byte {error.start}", where=str(path), mend="save it as UTF-8") from None
+    node, values = _parse(path, text)
+    lines: dict[str, int] = {}
+    found: dict[str, Any] = {}
+    for (key_node, _), typed in zip(node.value, values, strict=True):
+        key = canonical(str(typed))
+        line = key_node.start_mark.line + 1
+        if key in found:
+            twice = f"{typed!r} and the key on line {lines[key]} are two spellings of {key}"
+            raise BadInput(twice, where=f"{path}:{line}", mend="keep one of them")
+        found[key], lines[key] = values[typed], line
+    return Document(path, found, lines)
+
+
+def _parse(path: Path, text: str) -> tuple[yaml.MappingNode, dict[Any, Any]]:
+    """The top node and its values."""
+    loader = _Strict(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise BadInput("not a mapping", where=f"{path}:1", mend="write one `key: value` a line")
+        values = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise BadInput(f"broken YAML, {error.problem or error.context}", where=where) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"broken YAML, {error}", where=str(path)) from None
+    finally:
+        loader.dispose()
+    return node, values
+
+
+# ---- the specs ----
+def _several(value: object) -> object:
+    """One value where several may stand."""
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+
+
+class ReplaySpec(BaseModel):
+    """One `testtime replay`: which pools, which policies, how many orders, where to write."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    pools: Several = ()
+    """Answers files, run folders, candidates.parquet files, or globs of them."""
+    policies: Several = DEFAULT_POLICIES
+    """Policies as name or name:key=value,…; by default sc_fixed and adaptive_margin."""
+    settings: Mapping[str, Several] = Field(default_factory=dict)
+    """Settings of the selected policies, each one value or several: a grid."""
+    orders: Annotated[int, Field(strict=True, ge=2)] = 100
+    """Random orders shared by all policies whose law has no closed form; by default 100."""
+    seed: Annotated[int, Field(strict=True)] = 0
+    """Seed of the orders and of the bootstrap; by default 0."""
+    realised: Annotated[bool, Field(strict=True)] = False
+    """Play the recorded order once instead of averaging over orders."""
+    out_csv: Path | None = None
+    """Write the table here."""
+    out_jsonl: Path | None = None
+    """Write the outcomes here, one line a policy and problem: what `analyze` reads."""
+
+
+def replay_spec(flags: Mapping[str, Any], config: Path | None = None) -> ReplaySpec:
+    """The spec from flags over a file; a flag that is None was not given. Raises BadInput.
+
+    Keys that are no field of ReplaySpec are settings of policies, and must be a field of one.
+    """
+    document = read_yaml(config) if config else None
+    merged: dict[str, Any] = {**(document.values if document else {}), **_given(flags)}
+    own = ReplaySpec.model_fields.keys() - {"settings"}
+    settings = {key: merged.pop(key) for key in list(merged) if key not in own}
+    known = sorted({*own, *policy_fields()})
+    for key in settings:
+        if key not in known:
+            where = document.at(key) if document and key not in flags else None
+            raise unknown_name("key" if where else "flag", key, known, where=where)
+    texts = {key: tuple(_text(value) for value in _values(given)) for key, given in settings.items()}
+    try:
+        return ReplaySpec.model_validate({**merged, "settings": texts})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        where = document.at(key) if document and key not in _given(flags) else f"--{key}"
+        raise BadInput(f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}", where=where) from None
+
+
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given: None, (), and a switch that is off were not."""
+    return {canonical(key): value for key, value in flags.items() if value is not None and value not in ((), False)}
+
+
+def _values(given: object) -> Sequence[object]:
+    return given if isinstance(given, (list, tuple)) else (given,)
+
+
+def _text(value: object) -> str:
+    """A setting as it is written in a policy string."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# ---- policies ----
+def policy_fields() -> dict[str, str]:
+    """Every setting of every policy (built-in or plug-in) and its sentence, led by the policies that have it."""
+    holders: dict[str, list[str]] = {}
+    says: dict[str, str] = {}
+    for policy in names("policy"):
+        for key, (_, _, sentence) in _fields_of(policy).items():
+            holders.setdefault(key, []).append(policy)
+            says.setdefault(key, sentence)
+    return {key: f"{', '.join(holders[key])}: {says[key]}" for key in sorted(holders)}
+
+
+def grid(policies: Sequence[str], settings: Mapping[str, Sequence[str]]) -> list[str]:
+    """Policies and settings as the policy strings they are shorthand for.
+
+    A setting applies to every selected policy that has it and does not already say it; a setting of one
+    stopping rule only where that rule is chosen. Raises BadInput for a setting that applies nowhere.
+
+    >>> grid(["sc_fixed", "adaptive_margin:max_n=8"], {"n": ["1", "2"], "stop_rule": ["sprt", "share"], "p1": [".8"]})
+    ['sc_fixed:n=1', 'sc_fixed:n=2', 'adaptive_margin:max_n=8,stop_rule=sprt,p1=.8', 'adaptive_margin:max_n=8,stop_rule=share']
+    """
+    used: set[str] = set()
+    texts = [text for policy in policies for text in _variants(policy, settings, used)]
+    for key in settings:
+        if key not in used:
+            raise _applies_nowhere(key, policies)
+    return list(dict.fromkeys(texts))
+
+
+def _variants(policy: str, settings: Mapping[str, Sequence[str]], used: set[str]) -> list[str]:
+    """One policy string for each combination of what the policy leaves open."""
+    name, said = _said(policy)
+    known = _fields_of(name)
+    open_keys = [key for key in known if key not in said]
+    defaults = {key: DEFAULT_GRID[key] for key in open_keys if key in DEFAULT_GRID and known[key][1] is None}
+    choices = {key: tuple(settings.get(key, defaults.get(key, ()))) for key in open_keys}
+    rules = _rules() if "stop_rule" in known else {}
+    chosen = (said["stop_rule"],) if "stop_rule" in said else choices.pop("stop_rule", ()) or ("",)
+    texts = []
+    for rule in chosen:
+        foreign = (
+            set().union(*rules.values()) - rules.get(rule or str(known["stop_rule"][1]), set()) if rules else set()
+        )
+        axes = {key: values for key, values in choices.items() if values and key not in foreign}
+        head = [f"stop_rule={rule}"] if rule and "stop_rule" not in said else []
+        used |= axes.keys() | ({"stop_rule"} if head else set())
+        for values in itertools.product(*axes.values()):
+            pairs = head + [f"{key}={value}" for key, value in zip(axes, values, strict=True)]
+            texts.append(f"{policy}{',' if said else ':'}{','.join(pairs)}" if pairs else policy)
+    return texts
+
+
+def _said(policy: str) -> tuple[str, dict[str, str]]:
+    """The name of a policy string and the settings written in it; `strings.parse` judges them."""
+    name, _, rest = policy.partition(":")
+    plain = re.sub(r"\([^()]*\)", "()", rest)
+    pairs = (part.partition("=") for part in plain.split(",") if "=" in part)
+    return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _applies_nowhere(key: str, policies: Sequence[str]) -> BadInput:
+    """Why a setting cannot be used, and where it could be."""
+    if any(key in _said(policy)[1] for policy in policies):
+        return BadInput(f"--{key} is already said by the policies given", mend="say it in one place")
+    owners = [name for name in names("policy") if key in _fields_of(name)]
+    rules = [rule for rule, keys in _rules().items() if key in keys]
+    if not owners:
+        near = {known for name in names("policy") for known in _fields_of(name)}
+        return unknown_name("setting", key, near)
+    by = f" with --stop_rule {' or '.join(rules)}" if rules else ""
+    return BadInput(f"--{key} is a setting of no selected policy", mend=f"it belongs to {' or '.join(owners)}{by}")
+
+
+def _fields_of(name: str) -> Mapping[str, tuple[type, Any, str]]:
+    from testtime.policies.strings import fields_of  # numpy comes with it
+
+    return fields_of(name)
+
+
+def _rules() -> dict[str, set[str]]:
+    """Stopping rule → its own settings."""
+    return {rule: {f.name for f in fields(find("stopping rule", rule))} for rule in names("stopping rule")}
