@@ -1,3 +1,1 @@
-"""TODO"""
-
-BUILTIN: dict[str, str] = {}
+"""Text → the answer it prints → the key that is compared in a vote. No model, no task."""
