@@ -1,0 +1,54 @@
+"""Files that appear whole or not at all, and names that are safe as files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from testtime.core.errors import BadInput
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")
+_LONGEST = 120
+
+
+def slug(name: str) -> str:
+    """A name as a file name: what is not a letter, a digit or one of ._=+- becomes "-" (ids hold ":" and "/").
+
+    >>> slug("openai:meta-llama/Llama-3.1-8B")
+    'openai-meta-llama-Llama-3.1-8B'
+    """
+    return _UNSAFE.sub("-", name).strip("-.")[:_LONGEST] or "unnamed"
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a new name in the folder survive a power cut; does nothing where folders cannot be opened (Windows)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name once the block ends well; else nothing is left.
+
+    Raises BadInput where the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise BadInput(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)

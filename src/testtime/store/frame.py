@@ -1,0 +1,225 @@
+"""From rows to a pool: a table of candidates becomes every draw of every arm, as arrays.
+
+Marked retries are not draws. A failed draw is one: it abstains, and is wrong where its problem has a
+gold answer. A column that saw the gold is shown to policies only under the name `oracle(column)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from testtime.core.errors import BadInput
+from testtime.core.history import ABSTAINS, Floats, Ints
+from testtime.core.records import Arm
+from testtime.store.codec import decode
+from testtime.store.pool import Draws, Pool
+
+NEEDED = ("arm", "query_id", "candidate_idx", "answer_key")
+SPENDS = {
+    "prompt_tokens": "prompt",
+    "cached_tokens": "cached",
+    "completion_tokens": "completion",
+    "reasoning_tokens": "reasoning",
+    "latency_s": "seconds",
+    "cost_usd": "usd",
+}
+"""Columns that a pool calls by the names of `Spend`."""
+GOLD = ("is_verified", "verification_confidence")
+"""Columns that saw the reference."""
+_TYPES: dict[str, pl.DataType] = {
+    "arm": pl.String(),
+    "query_id": pl.String(),
+    "candidate_idx": pl.Int64(),
+    "answer_key": pl.String(),
+    "split": pl.String(),
+    "cluster": pl.String(),
+    "finish_reason": pl.String(),
+    "is_verified": pl.Boolean(),
+    "is_retry": pl.Boolean(),
+    "error": pl.String(),
+    "ground_truth_answer": pl.String(),
+}
+_NOT_SCORES = frozenset({"candidate_idx", "retry_of_candidate_idx", "generation_seed", "max_tokens"})
+_MOST_KEYS = 2**15 - 1
+
+
+def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
+    """The pool of a table of candidates, which needs the columns arm, query_id, candidate_idx, answer_key.
+
+    What else `schema.CANDIDATES` declares is read where present, and any further number column is a score.
+    `meta` may hold: run, dataset, vote, notes (text or texts), arms (`Arm` records or their dicts), floor
+    (arm → draws due) and grouped (arm → bool). Problems come in order of first appearance.
+    Raises BadInput for a missing column, a candidate that occurs twice, or arms that share no problem.
+    """
+    run = str(meta.get("run") or "pool")
+    arms = _arms(frame, meta, run)
+    rows, problems = _rows(frame, list(arms), run)
+    codes, keys = _codes(rows, problems.height, run)
+    values = {"codes": codes, "right": _right(rows), **_columns(rows)}
+    floors, grouped = dict(meta.get("floor") or {}), dict(meta.get("grouped") or {})
+    sizes = _sizes(rows, len(arms), problems.height)
+    kept, notes = _common(sizes, [floors.get(label) for label in arms], run)
+    draws = {
+        label: _draws(rows, values, at, sizes[at], kept, arm, floors.get(label), bool(grouped.get(label)))
+        for at, (label, arm) in enumerate(arms.items())
+    }
+    problems, keys = problems[kept], [keys[p] for p in kept]
+    clusters = problems["cluster"].to_list()
+    told = meta.get("notes") or []
+    return Pool(
+        run=run,
+        dataset=str(meta.get("dataset") or ""),
+        problems=problems["query_id"].to_list(),
+        splits=problems["split"].fill_null("").to_list(),
+        arms=draws,
+        keys=keys,
+        clusters=clusters if any(cluster is not None for cluster in clusters) else None,
+        vote=str(meta.get("vote") or "answer key"),
+        notes=[*([told] if isinstance(told, str) else told), *notes, *_gaps(rows)],
+    )
+
+
+def _arms(frame: pl.DataFrame, meta: Mapping[str, Any], run: str) -> dict[str, Arm]:
+    """The arms by label: as `meta` declares them, then any others in order of appearance."""
+    if missing := [name for name in NEEDED if name not in frame.columns]:
+        raise BadInput(f"no column {missing[0]!r}", where=run, mend=f"candidates need {', '.join(NEEDED)}")
+    declared = [arm if isinstance(arm, Arm) else decode(Arm, arm) for arm in meta.get("arms") or []]
+    arms = {arm.label: arm for arm in declared}
+    model = str(meta.get("model") or "")
+    present = frame["arm"].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
+    others = {label: Arm(label, {"model": model or label}) for label in present if label not in arms}
+    return {label: arm for label, arm in (arms | others).items() if label in present}
+
+
+def _rows(frame: pl.DataFrame, labels: Sequence[str], run: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The draws with `_arm`, `_problem`, `_draw` numbers, sorted by them, and a table of the problems."""
+    absent = [pl.lit(None).alias(name) for name in _TYPES if name not in frame.columns]
+    try:
+        rows = frame.with_columns(*absent).cast(_TYPES)  # type: ignore[arg-type]
+    except pl.exceptions.PolarsError as error:
+        raise BadInput(f"a column of another type: {str(error).partition(chr(10))[0]}", where=run) from error
+    rows = rows.filter(pl.col("is_retry").fill_null(False).not_())
+    if not rows.height:
+        raise BadInput("no candidates", where=run, mend="generate or import some first")
+    for name in NEEDED[:3]:
+        if rows[name].null_count():
+            raise BadInput(f"a candidate without {name}", where=run)
+    problems = rows.group_by("query_id", maintain_order=True).agg(pl.col("split", "cluster").first())
+    key = ("_arm", "_problem", "candidate_idx")
+    rows = rows.with_columns(
+        _arm=pl.col("arm").cast(pl.Enum(labels)).to_physical().cast(pl.Int64),
+        _problem=pl.col("query_id").cast(pl.Enum(problems["query_id"])).to_physical().cast(pl.Int64),
+    ).sort(key)
+    rows = rows.with_columns(_draw=pl.int_range(pl.len()).over(key[:2]))
+    twice = rows.filter(pl.struct(key).is_duplicated())
+    if twice.height:
+        arm, query, idx = twice.select("arm", "query_id", "candidate_idx").row(0)
+        raise BadInput(f"candidate {idx} of {query!r} under {arm!r} occurs twice", where=run, mend="keep one of them")
+    return rows, problems
+
+
+def _codes(rows: pl.DataFrame, problems: int, run: str) -> tuple[Ints, list[list[str]]]:
+    """[row] answer codes by first sight within each problem, and [problem][code] the keys. A failed draw abstains."""
+    voted = rows.select("_problem", key=pl.when(pl.col("error").is_null()).then(pl.col("answer_key")))
+    seen = voted.drop_nulls("key").unique(maintain_order=True)
+    seen = seen.with_columns(code=pl.int_range(pl.len()).over("_problem"))
+    if seen.height and int(seen["code"].max()) >= _MOST_KEYS:  # type: ignore[arg-type]
+        raise BadInput(f"more than {_MOST_KEYS:,} distinct answers to one problem", where=run)
+    coded = voted.join(seen, on=("_problem", "key"), how="left", maintain_order="left")["code"]
+    keys: list[list[str]] = [[] for _ in range(problems)]
+    for problem, key in seen.select("_problem", "key").iter_rows():
+        keys[problem].append(key)
+    return coded.fill_null(ABSTAINS).to_numpy().astype(np.int16), keys
+
+
+def _right(rows: pl.DataFrame) -> Floats:
+    """[row] 1, 0 or nan. A failed draw is wrong where its problem has a gold answer, or where all its draws failed.
+
+    With no verdict in the whole pool nothing is known, failures included.
+    """
+    if rows["is_verified"].null_count() == rows.height:
+        return np.full(rows.height, np.nan)
+    failed = pl.col("error").is_not_null()
+    gold = pl.any_horizontal(pl.col("is_verified", "ground_truth_answer").is_not_null()).any() | failed.all()
+    wrong = failed & gold.over("_problem")
+    right = pl.when(wrong).then(0.0).otherwise(pl.col("is_verified").cast(pl.Float64))
+    return _numbers(rows.select(right=right)["right"])
+
+
+def _columns(rows: pl.DataFrame) -> dict[str, Floats]:
+    """Name → [row]: spends by their short names, `truncated`, and every other number column."""
+    length = rows.select(hit=(pl.col("finish_reason") == "length").cast(pl.Float64))["hit"]
+    columns = {"truncated": _numbers(length)}
+    for name, kind in rows.schema.items():
+        if kind.is_numeric() and name not in _NOT_SCORES and not name.startswith("_"):
+            shown = f"oracle({name})" if name in GOLD else SPENDS.get(name, name)
+            columns[shown] = _numbers(rows[name])
+    columns["oracle(is_verified)"] = _right(rows)
+    return columns
+
+
+def _numbers(series: pl.Series) -> Floats:
+    return series.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _sizes(rows: pl.DataFrame, arms: int, problems: int) -> Ints:
+    """[arm, problem] how many draws there are."""
+    place = rows["_arm"].to_numpy() * problems + rows["_problem"].to_numpy()
+    return np.bincount(place, minlength=arms * problems).reshape(arms, problems)
+
+
+def _common(sizes: Ints, floors: Sequence[int | None], run: str) -> tuple[list[int], list[str]]:
+    """The problems that every arm was due on and has, and a note where that leaves some out.
+
+    An arm with floor 0 (the second of a cascade, say) may lack any of them.
+    """
+    due = [arm for arm, floor in enumerate(floors) if floor != 0]
+    has = (sizes[due] > 0).all(axis=0)
+    if not has.any():
+        raise BadInput("the arms share no problem", where=run, mend="load them one by one")
+    lost = int(has.size - has.sum())
+    return np.flatnonzero(has).tolist(), [f"{lost} problems left out: an arm has no draw of them"] if lost else []
+
+
+def _gaps(rows: pl.DataFrame) -> list[str]:
+    """A note where candidate numbers are missing in between: draws were lost, and those after them moved up."""
+    moved = rows.filter(pl.col("_draw") != pl.col("candidate_idx") - pl.col("candidate_idx").min().over("_arm"))
+    problems = moved["query_id"].n_unique()
+    return [f"candidates are missing in {problems} problems; the later ones moved up"] if problems else []
+
+
+def _draws(
+    rows: pl.DataFrame,
+    values: Mapping[str, NDArray[Any]],
+    at: int,
+    sizes: Ints,
+    kept: Sequence[int],
+    arm: Arm,
+    floor: int | None,
+    grouped: bool,
+) -> Draws:
+    """One arm's arrays [problem, draw], over the problems kept."""
+    first, last = np.searchsorted(rows["_arm"].to_numpy(), [at, at + 1])
+    problem, draw = rows["_problem"].to_numpy()[first:last], rows["_draw"].to_numpy()[first:last]
+    shape = (sizes.size, int(sizes.max(initial=0)))
+
+    def table(name: str, empty: float) -> NDArray[Any]:
+        filled = np.full(shape, empty, dtype=values[name].dtype)
+        filled[problem, draw] = values[name][first:last]
+        return filled[kept] if len(kept) < sizes.size else filled
+
+    sizes = sizes[kept]
+    return Draws(
+        arm=arm,
+        codes=table("codes", ABSTAINS),
+        right=table("right", np.nan),
+        columns={name: table(name, np.nan) for name in values if name not in ("codes", "right")},
+        sizes=sizes if (sizes < shape[1]).any() else None,
+        floor=floor,
+        grouped=grouped,
+    )

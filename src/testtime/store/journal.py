@@ -1,0 +1,195 @@
+"""The journal: what a run did, one line a record, so that nothing paid for is ever lost.
+
+Only ever appended to, by one writer a file. A line is written with one `write` call before `append`
+returns (a killed process loses none) and synced to the disk within a tenth of a second (a power cut
+loses no more than that). Each line ends in a checksum of the rest: a torn or damaged line is dropped
+and reported, and takes no other with it.
+
+A line is JSON with `id` first, then `kind`, its fields, `v` (the version) and `sum` last:
+`{"id":"c1","kind":"call","usd":0.5,"v":1,"sum":"…"}`, where `sum` is the CRC-32 of the bytes before `,"sum"`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, get_args
+
+from testtime.core.errors import BadInput
+from testtime.store.atomic import slug, sync_folder
+from testtime.store.codec import dumps, loads
+
+Kind = Literal["run", "sent", "call", "draw", "verdict", "window", "batch", "end"]
+"""What a line records: a run opened; a request about to leave, a call that came back; a draw's candidates;
+a verdict; an energy window; a provider's batch; a run that ended."""
+KINDS = frozenset(get_args(Kind))
+VERSION = 1
+SYNC_SECONDS = 0.1
+_OURS = frozenset({"id", "kind", "v", "sum"})
+
+
+def seal(kind: Kind, id: str, fields: dict[str, Any]) -> bytes:
+    """One line of the journal, with its checksum and its newline."""
+    if kind not in KINDS:
+        raise ValueError(f"no journal kind {kind!r}")
+    if taken := fields.keys() & _OURS:
+        raise ValueError(f"a journal field cannot be called {sorted(taken)[0]!r}")
+    body = dumps({"id": id, "kind": kind, **fields, "v": VERSION})[:-1]
+    return body + _tail(body) + b"\n"
+
+
+def _tail(body: bytes) -> bytes:
+    return b',"sum":"%08x"}' % zlib.crc32(body)
+
+
+_TAIL = len(_tail(b""))
+
+
+class Journal:
+    """One writer's file of a run's journal. `append` may be called from any thread."""
+
+    def __init__(self, path: Path, handle: int, torn: bool) -> None:
+        self.path = path
+        self._handle = handle
+        self._lock = threading.Lock()
+        self._dirty = threading.Event()
+        self._closing = threading.Event()
+        self._torn = torn
+        self._failed: OSError | None = None
+        self._syncer = threading.Thread(target=self._keep_synced, name=f"sync {path.name}", daemon=True)
+        self._syncer.start()
+
+    @classmethod
+    def open(cls, folder: Path, writer: str = "main") -> Journal:
+        """Opens `<folder>/journal/<writer>.jsonl` to append; a torn last line is left behind on a line of its own."""
+        path = journal_folder(folder) / f"{slug(writer)}.jsonl"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            torn = not _ends_line(handle)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise BadInput(f"cannot be written: {error.strerror}", where=str(path)) from error
+        return cls(path, handle, torn)
+
+    def append(self, kind: Kind, id: str, /, **fields: Any) -> None:
+        """Writes one record; once this returns, a killed process loses it no more. Raises OSError (disk full)."""
+        line = seal(kind, id, fields)
+        with self._lock:
+            if self._failed is not None:
+                raise self._failed
+            self._write(b"\n" + line if self._torn else line)
+        self._dirty.set()
+
+    def _write(self, line: bytes) -> None:
+        """One `write`; only a disk that takes part of a line needs more. What stays torn gets a newline next time."""
+        self._torn = True
+        while line:
+            line = line[os.write(self._handle, line) :]
+        self._torn = False
+
+    def _keep_synced(self) -> None:
+        while not self._closing.is_set():
+            self._dirty.wait()
+            self._dirty.clear()
+            self._sync()
+            self._closing.wait(SYNC_SECONDS)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            self._failed = error
+
+    def close(self) -> None:
+        """Syncs what is written and closes the file. Raises OSError where the disk refused it. Twice is once."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._dirty.set()
+        self._syncer.join()
+        self._sync()
+        os.close(self._handle)
+        if self._failed is not None:
+            raise self._failed
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _ends_line(handle: int) -> bool:
+    size = os.lseek(handle, 0, os.SEEK_END)
+    if not size:
+        return True
+    os.lseek(handle, -1, os.SEEK_END)
+    return os.read(handle, 1) == b"\n"
+
+
+def journal_folder(folder: Path) -> Path:
+    """Where a run keeps its journal."""
+    return Path(folder) / "journal"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A line that could not be trusted."""
+
+    file: Path
+    line: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a journal holds."""
+
+    records: list[dict[str, Any]]
+    """In file order, files by name; `v` and `sum` are taken off."""
+    dropped: list[Dropped]
+
+
+def read_journal(folder: Path) -> Replayed:
+    """Every record of every writer of a run; none where there is no journal yet.
+
+    Damaged lines are dropped and reported. Raises BadInput for a record of another version.
+    """
+    records: list[dict[str, Any]] = []
+    dropped: list[Dropped] = []
+    for path in sorted(journal_folder(folder).glob("*.jsonl")):
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                body = line.rstrip(b"\n")
+                if not body:
+                    continue
+                try:
+                    records.append(_unseal(body, f"{path}:{number}"))
+                except ValueError as error:
+                    dropped.append(Dropped(path, number, str(error)))
+    return Replayed(records, dropped)
+
+
+def _unseal(line: bytes, where: str) -> dict[str, Any]:
+    """The record of one line. Raises ValueError where it is torn or damaged, BadInput for another version."""
+    body = line[:-_TAIL]
+    if line[-_TAIL:] != _tail(body):
+        raise ValueError("torn or damaged: its checksum does not fit")
+    record: dict[str, Any] = loads(body + b"}")
+    if not isinstance(record, dict) or record.pop("v", None) != VERSION:
+        raise BadInput(
+            f"a journal record of another version than {VERSION}",
+            where=where,
+            mend="start with --fresh, or read it with the testtime that wrote it",
+        )
+    if record.get("kind") not in KINDS:
+        raise ValueError(f"no journal kind {record.get('kind')!r}")
+    return record

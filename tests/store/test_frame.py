@@ -1,0 +1,171 @@
+"""A table of candidates becomes the pool that brute force over its rows gives."""
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testtime.core.errors import BadInput
+from testtime.core.records import Arm
+from testtime.store.frame import pool_of
+
+
+def rows(**columns):
+    """A table in which scalars are repeated."""
+    size = max(len(v) for v in columns.values() if isinstance(v, list))
+    return pl.DataFrame({k: v if isinstance(v, list) else [v] * size for k, v in columns.items()}, strict=False)
+
+
+SMALL = {
+    "arm": "a",
+    "query_id": ["q1", "q1", "q2", "q2"],
+    "candidate_idx": [0, 1, 0, 1],
+    "answer_key": ["5", None, "7", "8"],
+    "is_verified": [True, False, None, False],
+}
+
+candidate = st.tuples(
+    st.sampled_from("AB"), st.sampled_from("pqr"), st.integers(0, 6), st.sampled_from(["1", "2", "3", None]),
+    st.sampled_from([True, False, None]), st.sampled_from([None, None, "boom"]), st.sampled_from([None, 0.5, 2.0]),
+)  # fmt: skip
+
+
+@given(st.lists(candidate, min_size=1, max_size=40, unique_by=lambda c: c[:3]), st.booleans())
+def test_every_draw_lands_in_its_place(candidates, with_gold):
+    frame = pl.DataFrame(
+        candidates,
+        schema={
+            "arm": pl.String, "query_id": pl.String, "candidate_idx": pl.Int64, "answer_key": pl.String,
+            "is_verified": pl.Boolean, "error": pl.String, "rm": pl.Float64,
+        },
+        orient="row",
+    ).with_columns(ground_truth_answer=pl.lit("1" if with_gold else None, pl.String))  # fmt: skip
+    pool = pool_of(frame, {"floor": {"A": 0, "B": 0}})
+    judged = any(c[4] is not None for c in candidates)
+    for label, draws in pool.arms.items():
+        for p, query in enumerate(pool.problems):
+            mine = sorted((c for c in candidates if c[:2] == (label, query)), key=lambda c: c[2])
+            assert draws.size[p] == len(mine)
+            for j, (*_, key, verdict, error, score) in enumerate(mine):
+                code = draws.codes[p, j]
+                assert (pool.keys[p][code] if code >= 0 else None) == (None if error else key)
+                assert draws.column("rm")[p, j] == pytest.approx(np.nan if score is None else score, nan_ok=True)
+                if not error or not judged:
+                    known = verdict is not None and judged
+                    assert draws.right[p, j] == pytest.approx(float(verdict) if known else np.nan, nan_ok=True)
+                elif with_gold:
+                    assert draws.right[p, j] == 0
+            assert (draws.codes[p, len(mine) :] == -1).all()
+            assert np.isnan(draws.right[p, len(mine) :]).all()
+
+
+@given(st.lists(st.sampled_from([None, *"abcdef"]), min_size=1, max_size=30))
+def test_equal_keys_are_equal_codes_by_first_sight(keys):
+    frame = rows(arm="a", query_id="q", candidate_idx=list(range(len(keys))), answer_key=keys)
+    (codes,) = pool_of(frame.with_columns(pl.col("answer_key").cast(pl.String)), {}).arms["a"].codes
+    votes = Counter(key for key in keys if key is not None)
+    assert sorted(Counter(codes[codes >= 0].tolist()).values()) == sorted(votes.values())
+    assert codes[codes >= 0].tolist()[:1] in ([], [0])
+
+
+def test_arms_share_the_codes_of_a_problem():
+    frame = rows(arm=["a", "a", "b", "b"], query_id="q", candidate_idx=[0, 1, 0, 1], answer_key=["x", "y", "y", "z"])
+    pool = pool_of(frame, {})
+    assert pool.keys[0] == ["x", "y", "z"]
+    assert pool.arms["b"].codes.tolist() == [[1, 2]]
+
+
+def test_retries_are_not_draws():
+    frame = rows(**SMALL).with_columns(is_retry=pl.Series([False, True, None, False]))
+    pool = pool_of(frame, {})
+    assert pool.arms["a"].size.tolist() == [1, 2]
+    assert pool.arms["a"].sampled == 1
+
+
+@pytest.mark.parametrize(
+    ("truth", "verdicts", "right"),
+    [
+        ("5", [True, None], [1, 0]),  # wrong, because the problem has a gold answer
+        (None, [True, None], [1, 0]),  # a verdict tells that it has one (tests, say)
+        (None, [None, None], [np.nan, np.nan]),  # nothing was verified
+        ("5", [None, None], [np.nan, np.nan]),  # a gold answer, and no verdict yet anywhere
+    ],
+)
+def test_a_failed_draw_abstains_and_is_wrong_where_there_is_gold(truth, verdicts, right):
+    frame = rows(
+        arm="a", query_id="q", candidate_idx=[0, 1], answer_key=["5", "6"], is_verified=verdicts,
+        error=[None, "timeout"], ground_truth_answer=truth,
+    )  # fmt: skip
+    draws = pool_of(frame, {}).arms["a"]
+    assert draws.codes.tolist() == [[0, -1]]
+    np.testing.assert_array_equal(draws.right[0], right)
+
+
+def test_a_problem_whose_draws_all_failed_is_wrong_not_unknown():
+    frame = rows(
+        arm="a", query_id=["q1", "q2", "q2"], candidate_idx=[0, 0, 1], answer_key=["5", None, None],
+        is_verified=[True, None, None], error=[None, "x", "x"],
+    )  # fmt: skip
+    assert pool_of(frame, {}).arms["a"].right[1].tolist() == [0, 0]
+
+
+def test_columns_have_the_names_of_spend_and_gold_is_fenced():
+    frame = rows(
+        **SMALL, prompt_tokens=3, completion_tokens=[1, 2, 3, None], latency_s=0.5, cost_usd=None, joules=2.0,
+        finish_reason=["stop", "length", None, "cut"], verification_confidence=0.9, rm_score=[1, 2, 3, 4],
+    ).with_columns(pl.col("cost_usd").cast(pl.Float64))  # fmt: skip
+    columns = pool_of(frame, {}).arms["a"].columns
+    np.testing.assert_array_equal(columns["completion"], [[1, 2], [3, np.nan]])
+    np.testing.assert_array_equal(columns["truncated"], [[0, 1], [np.nan, 0]])
+    assert np.isnan(columns["usd"]).all()
+    assert {"prompt", "seconds", "joules", "rm_score", "oracle(verification_confidence)"} <= columns.keys()
+    assert not {"candidate_idx", "is_verified", "verification_confidence", "prompt_tokens"} & columns.keys()
+
+
+def test_meta_names_the_run_and_its_arms():
+    frame = rows(**SMALL, split=["dev", "dev", "test", "test"], cluster=[None, None, "c", "c"])
+    arm = Arm("a", {"model": "m"}, sampling={"temperature": 0.7})
+    meta = {"run": "r", "dataset": "gsm8k", "arms": [arm], "floor": {"a": 1}, "notes": "told", "vote": "last line"}
+    pool = pool_of(frame, meta)
+    assert (pool.run, pool.dataset, pool.vote, pool.splits) == ("r", "gsm8k", "last line", ["dev", "test"])
+    assert pool.arms["a"].arm is arm
+    assert pool.arms["a"].sampled == 1
+    assert pool.clusters == [None, "c"]
+    assert pool.notes == ["told"]
+
+
+def test_problems_that_a_due_arm_lacks_are_left_out_and_told():
+    frame = rows(arm=["a", "a", "b"], query_id=["q1", "q2", "q2"], candidate_idx=0, answer_key=["x", "y", "z"])
+    pool = pool_of(frame, {})
+    assert pool.problems == ["q2"]
+    assert pool.keys == [["y", "z"]]
+    assert "1 problems left out" in pool.notes[0]
+    cascade = pool_of(frame, {"floor": {"b": 0}})
+    assert cascade.problems == ["q1", "q2"]
+    assert cascade.arms["b"].size.tolist() == [0, 1]
+
+
+def test_missing_candidates_are_told():
+    frame = rows(arm="a", query_id="q", candidate_idx=[0, 2], answer_key=["x", "y"])
+    assert "missing in 1 problems" in pool_of(frame, {}).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (rows(**SMALL).drop("answer_key"), "no column 'answer_key'"),
+        (rows(**SMALL).clear(), "no candidates"),
+        (pl.concat([rows(**SMALL)] * 2), "candidate 0 of 'q1' under 'a' occurs twice"),
+        (rows(**SMALL).with_columns(arm=pl.lit(None, pl.String)), "a candidate without arm"),
+        (rows(**SMALL).with_columns(candidate_idx=pl.lit("one")), "another type"),
+        (rows(arm=["a", "b"], query_id=["q", "r"], candidate_idx=0, answer_key="x"), "share no problem"),
+    ],
+)
+def test_what_cannot_be_a_pool_is_refused_in_one_line(frame, says):
+    with pytest.raises(BadInput, match=says) as error:
+        pool_of(frame, {"run": "r"})
+    assert str(error.value).startswith("r: ")
+    assert "\n" not in str(error.value)
