@@ -7,7 +7,7 @@ overtaken within max_n; and max_n itself. Replay, exact law and the printed boun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from testtime.core.errors import BadInput
 from testtime.core.history import Asks, Ballot, Bools, History, Tally, only
 from testtime.core.protocols import StoppingRule
 from testtime.policies.counts import COUNTS, least_batch
-from testtime.policies.settings import TIES, Ties, check, setting
+from testtime.policies.settings import TIES, check, setting
+from testtime.policies.stops.lossless import Lossless
 from testtime.policies.votes.majority import Majority
 
 
@@ -27,7 +28,7 @@ class AdaptiveMargin:
     max_n: int = setting("the most draws a problem", least=1)
     min_samples: int = setting("draws before the rule is asked; 0 means the rule's own: 2, or 3 for share", 0, least=0)
     curtail: bool = setting("stop also when the leader cannot be overtaken within max_n", True)
-    ties: Ties = setting(TIES, "uniform")
+    ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 
     name: ClassVar[str] = "adaptive_margin"
     arms: ClassVar[tuple[str, ...]] = ()
@@ -36,6 +37,8 @@ class AdaptiveMargin:
 
     def __post_init__(self) -> None:
         check(self)
+        if isinstance(self.rule, Lossless) and not self.curtail:
+            raise BadInput("stop_rule=lossless with curtail=false never stops", mend=f"use sc_fixed:n={self.max_n}")
         if self.min_samples == 0:
             object.__setattr__(self, "min_samples", min(getattr(self.rule, "patience", 2), self.max_n))
         if self.min_samples > self.max_n:
@@ -73,6 +76,16 @@ class AdaptiveMargin:
         return {arm: least_batch(self, track.tally, self.max_n)}
 
     def choose(self, history: History) -> Ballot:
-        """The majority of all that was drawn."""
+        """The majority of all that was drawn; where the rule stopped for a run of equal votes, that run's answer."""
         _, track = only(history)
-        return Majority(self.ties).ballot(track)
+        ballot = Majority(self.ties).ballot(track)
+        if "run" not in self.rule.reads:
+            return ballot
+        ran = (self.rule.stops(track.tally) & (track.seen > 0)).reshape(-1)
+        kept, row = ~ran[ballot.row], np.flatnonzero(ran)
+        return Ballot(
+            np.concatenate([ballot.row[kept], row]),
+            np.concatenate([ballot.draw[kept], track.seen.reshape(-1)[row] - 1]),
+            np.concatenate([ballot.weight[kept], np.ones(row.size)]),
+            np.zeros(int(kept.sum()) + row.size, dtype=np.int64),
+        )

@@ -7,13 +7,13 @@ leader lacks to it. Asking for exactly these never draws more than asking one by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from testtime.core.history import TOP, Bools, Ints, Tally
+from testtime.core.history import Bools, Ints, Tally
 
 COUNTS = frozenset({"n", "v1", "v2"})
 """A rule that reads nothing else is a rule of counts."""
@@ -52,7 +52,7 @@ def boundary(rule: Stops, max_n: int) -> Ints:
 
 
 def needed(rule: Stops, max_n: int) -> Ints:
-    """[v2, others] the smallest v1 ≥ v2 that stops a rule of counts, `others` = n − v1 being all draws but the leader's.
+    """[v2, others] the smallest v1 ≥ v2 that stops a rule of counts; `others` = n − v1: all draws but the leader's.
 
     By bisection, as a vote for the leader never undoes a stop. The rule must stop at n = max_n at the latest.
     """
@@ -78,7 +78,9 @@ def least_batch(rule: Stops, tally: Tally, max_n: int) -> Ints:
     return _search(rule, tally, max_n)
 
 
-_needed: Callable[[Stops, int], Ints] = lru_cache(maxsize=64)(needed)
+@lru_cache(maxsize=64)
+def _needed(rule: Hashable, max_n: int) -> Ints:
+    return needed(cast(Stops, rule), max_n)
 
 
 def _search(rule: Stops, tally: Tally, max_n: int) -> Ints:
@@ -130,9 +132,9 @@ def _ahead(now: dict[str, Any], further: int, new: int) -> Tally:
 
 
 def _clog(counts: Ints) -> Any:
-    """c · log2 c, with 0 at 0."""
+    """Count · log2 count, with 0 at 0."""
     c = np.asarray(counts, dtype=float)
     return c * np.log2(np.maximum(c, 1.0))
 
 
-__all__ = ["COUNTS", "TOP", "Stops", "boundary", "least_batch", "needed", "table"]
+__all__ = ["COUNTS", "Stops", "boundary", "least_batch", "needed", "table"]

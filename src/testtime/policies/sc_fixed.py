@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from testtime.core.history import Asks, Ballot, History, only
-from testtime.policies.settings import TIES, Ties, check, setting
+from testtime.policies.settings import TIES, check, setting
 from testtime.policies.votes.majority import Majority
 
 
@@ -17,7 +17,7 @@ class ScFixed:
     """n draws in one round, then the majority of their answers."""
 
     n: int = setting("draws a problem", least=1)
-    ties: Ties = setting(TIES, "uniform")
+    ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 
     name: ClassVar[str] = "sc_fixed"
     arms: ClassVar[tuple[str, ...]] = ()

@@ -16,7 +16,6 @@ import numpy as np
 from testtime.core.errors import BadInput
 from testtime.core.history import Ints
 
-Ties = Literal["uniform", "first"]
 TIES = "how tied answers are settled: uniform (each with equal weight) or first (the first seen)"
 
 

@@ -143,7 +143,7 @@ def _rule(policy: str, own: set[str], pairs: Mapping[str, str]) -> tuple[Stoppin
     kind = find("stopping rule", chosen)
     keys = {f.name for f in fields(kind)}
     for key in sorted(pairs.keys() - own - keys - {RULE}):
-        owners = [rule for rule in names("stopping rule") if key in {f.name for f in fields(find("stopping rule", rule))}]
+        owners = [rule for rule in names("stopping rule") if key in hints_of(find("stopping rule", rule))]
         if owners:
             has = ", ".join(sorted(keys)) or "no settings"
             raise BadInput(

@@ -24,7 +24,9 @@ class Sprt:
     (4, 3, 1)
     """
 
-    p1: float = setting("the leader's share of the two top answers that is worth telling apart", 0.7, above=0.5, below=1)
+    p1: float = setting(
+        "the leader's share of the two top answers that is worth telling apart", 0.7, above=0.5, below=1
+    )
     error: float = setting("probability of choosing the wrong one of the two", 0.05, above=0, below=0.5)
 
     name: ClassVar[str] = "sprt"

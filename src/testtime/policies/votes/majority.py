@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from testtime.core.history import Ballot, Ints, Track
-from testtime.policies.settings import TIES, Ties, check, setting
+from testtime.policies.settings import TIES, check, setting
 
 
 @dataclass(frozen=True)
 class Majority:
     """Each answer is represented by the draw at which it was first seen."""
 
-    ties: Ties = setting(TIES, "uniform")
+    ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 
     name: ClassVar[str] = "majority"
     needs: ClassVar[frozenset[str]] = frozenset()

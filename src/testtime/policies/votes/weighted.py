@@ -1,0 +1,73 @@
+"""Score-weighted self-consistency: answers gather the scores of their draws.
+
+With `temperature` T the weights are softmax(score / T) over the problem's draws, as in CISC (Taubenfeld et al.
+2025, arXiv 2502.06233): a very large T is the plain majority, a very small one is best-of-N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from testtime.core.errors import Refused
+from testtime.core.history import Ballot, Floats, Ints, Track
+from testtime.policies.settings import TIES, check, setting
+from testtime.policies.votes.best import column_of
+
+
+@dataclass(frozen=True)
+class WeightedVote:
+    """The answer with the largest sum of weights; a draw with an unknown score weighs nothing."""
+
+    by: str = setting("the score column; oracle(column) for one that saw the reference")
+    temperature: float | None = setting("weigh by softmax(score / temperature) in place of the score", None, above=0)
+    ties: Literal["uniform", "first"] = setting(TIES, "uniform")
+
+    name: ClassVar[str] = "weighted"
+
+    def __post_init__(self) -> None:
+        check(self)
+        column_of(self.by)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The score column."""
+        return frozenset({column_of(self.by)})
+
+    def ballot(self, track: Track) -> Ballot:
+        """No entry for a row where no answer has weight. Raises Refused for negative weights."""
+        codes = track.answer.reshape(-1, track.answer.shape[-1])
+        weights = self._weights(track.column(column_of(self.by)).reshape(codes.shape))
+        sums, first = _gather(codes, weights)
+        top = sums.max(axis=1, keepdims=True, initial=0.0)
+        wins = (sums >= top - 1e-12 * top) & (sums > 0)  # sums in another order are the same sum
+        if self.ties == "first":
+            wins &= np.cumsum(wins, axis=1) == 1
+        row, answer = np.nonzero(wins)
+        dense = np.zeros(codes.shape)
+        dense[row, first[row, answer]] = 1.0
+        return Ballot.of(dense)
+
+    def _weights(self, scores: Floats) -> Floats:
+        known = np.where(np.isnan(scores), -np.inf, scores)
+        if self.temperature is not None:
+            top = known.max(axis=1, keepdims=True, initial=-np.inf)
+            return np.exp((known - np.where(np.isfinite(top), top, 0.0)) / self.temperature)
+        if (scores < 0).any():
+            raise Refused(
+                f"the scores {self.by} are negative in places and cannot be weights", mend="set temperature=1"
+            )
+        return np.where(np.isnan(scores), 0.0, scores)
+
+
+def _gather(codes: Ints, weights: Floats) -> tuple[Floats, Ints]:
+    """[row, answer] the sum of weights, and the draw at which the answer was first seen."""
+    rows, draws = codes.shape
+    row, draw = np.nonzero(codes >= 0)
+    slot = row * draws + codes[row, draw]
+    sums = np.bincount(slot, weights=weights[row, draw], minlength=rows * draws).reshape(rows, draws)
+    first = np.full(rows * draws, draws)
+    np.minimum.at(first, slot, draw)
+    return sums, first.reshape(rows, draws)
