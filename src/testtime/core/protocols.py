@@ -151,8 +151,15 @@ class Meter(Protocol):
 class StoppingRule(Protocol):
     """When the votes suffice. ONE predicate, from which table, exact law, printed boundary and least batch derive."""
 
-    reads: frozenset[str]
-    """The tally quantities it looks at; {"n", "v1", "v2"} or fewer makes it a rule of counts."""
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The tally quantities it looks at; {"n", "v1", "v2"} or fewer makes it a rule of counts."""
+        ...
 
     def stops(self, tally: Tally) -> Bools:
         """Elementwise."""
@@ -162,8 +169,10 @@ class StoppingRule(Protocol):
 class Vote(Protocol):
     """How visible draws become an answer."""
 
-    needs: frozenset[str]
-    """Columns it weighs by."""
+    @property
+    def needs(self) -> frozenset[str]:
+        """Columns it weighs by."""
+        ...
 
     def ballot(self, track: Track) -> Ballot:
         """Weights on draws; ties share unless the vote says otherwise."""
@@ -173,12 +182,25 @@ class Vote(Protocol):
 class Policy(Protocol):
     """When to stop × how to vote. A frozen dataclass whose fields are its settings; keeps no state."""
 
-    name: str
-    arms: tuple[str, ...]
-    """The arms it uses, by label; () runs it on every arm of a pool by itself."""
-    needs: frozenset[str]
-    across: bool
-    """False: rows are independent and any subset may be asked alone. True: one budget over all problems of a world."""
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms it uses, by label; () runs it on every arm of a pool by itself."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Columns it reads."""
+        ...
+
+    @property
+    def across(self) -> bool:
+        """False: rows are independent and any subset may be asked alone. True: one budget over a world's problems."""
+        ...
 
     @property
     def floor(self) -> int:
