@@ -1,0 +1,141 @@
+"""Outcomes to the one table: a row for each run, model, policy and setting, and what a reader must be told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars import exceptions
+
+from testtime.analysis import bootstrap
+from testtime.core.errors import BadInput
+
+F, S, B = pl.Float64, pl.String, pl.Boolean
+COLUMNS: Mapping[str, type[pl.DataType]] = {
+    "run": S, "provider": S, "model": S, "dataset": S, "split": S, "decoding": S, "temperature": F,
+    "policy": S, "setting": S, "n_problems": pl.Int64, "answered": F, "truncated": F,
+    "accuracy": F, "accuracy_low": F, "accuracy_high": F,
+    "candidates": F, "gen_tokens": F, "gen_tokens_sum": F, "total_tokens": F, "seconds": F,
+    "critical_seconds": F, "usd": F, "joules": F, "measured": B,
+}  # fmt: skip
+"""The columns of the summary and of its CSV, in order. Fractions, means over problems, empty where unknown."""
+GROUP = ("run", "provider", "model", "dataset", "split", "arm", "decoding", "temperature", "policy", "setting", "kind")
+"""What one row of the summary stands for, in columns of outcomes."""
+SPENDS = ("candidates", "gen_tokens", "total_tokens", "seconds", "critical_seconds", "usd", "joules")
+_VALUES = ("answered", "truncated", *SPENDS)
+
+
+def groups(outcomes: pl.DataFrame) -> list[pl.DataFrame]:
+    """The outcomes of each row of the summary, in order of first appearance, nan made null."""
+    floats = [name for name, kind in outcomes.schema.items() if kind.is_float()]
+    return outcomes.with_columns(pl.col(floats).fill_nan(None)).partition_by(GROUP, maintain_order=True)
+
+
+def summarise(outcomes: pl.DataFrame, *, seed: int = 0, resamples: int = bootstrap.RESAMPLES) -> pl.DataFrame:
+    """One row a (run, model, split, arm, policy, setting), in exactly `COLUMNS`.
+
+    Accuracy is the mean over the problems whose verdict is known, failures included, with a 95 %
+    interval over problems (`bootstrap.accuracy_interval`; clusters resampled whole). The mean of a
+    spend is null where any problem's is unknown: `notes` gives the sum of what is known. A group
+    whose pool ended before its policy did (`exhausted`) has null results and is named in `notes`.
+    """
+    rows = [_row(group, seed, resamples) for group in groups(outcomes)]
+    return pl.DataFrame(rows, schema=dict(COLUMNS), orient="row")
+
+
+def _row(group: pl.DataFrame, seed: int, resamples: int) -> dict[str, Any]:
+    row = {name: group[name][0] for name in COLUMNS if name in GROUP}
+    row |= {"n_problems": group.height, "measured": bool(group["measured"].all())}
+    if _exhausted(group) > 0:
+        return row
+    correct = group["correct"]
+    if correct.count():
+        unit = bootstrap.units_of(group["cluster"].to_list(), group.height)
+        low, high = bootstrap.accuracy_interval(_floats(correct), unit, seed=seed, resamples=resamples)
+        row |= {"accuracy": correct.mean(), "accuracy_low": low, "accuracy_high": high}
+    row |= {name: _mean(group[name]) for name in _VALUES}
+    tokens = group["gen_tokens"]
+    return row | {"gen_tokens_sum": None if tokens.null_count() else tokens.sum()}
+
+
+def _floats(values: pl.Series) -> Any:
+    """Null as nan."""
+    return values.cast(F).fill_null(float("nan")).to_numpy()
+
+
+def _mean(values: pl.Series) -> float | None:
+    """Null where any is unknown."""
+    return None if values.null_count() else values.cast(F).mean()  # type: ignore[return-value]
+
+
+def _exhausted(group: pl.DataFrame) -> float:
+    """The share of worlds in which the pool ended first, over the group's problems."""
+    return float(group["exhausted"].fill_null(0).cast(F).mean() or 0)  # type: ignore[arg-type]
+
+
+def notes(outcomes: pl.DataFrame) -> list[str]:
+    """What the table cannot say, a line each: pools that ended, unknown verdicts and spends, simulated laws."""
+    return [line for group in groups(outcomes) for line in _notes(group)]
+
+
+def _notes(group: pl.DataFrame) -> list[str]:
+    first, n = group.row(0, named=True), group.height
+    name = f"{first['policy']}:{first['setting']}" if first["setting"] else first["policy"]
+    name = f"{first['run']}, {name}"
+    if share := _exhausted(group):
+        mend = "draw a larger pool, or lower its largest n"
+        return [f"{name}: the pool ends before this policy does in {share:.1%} of orders; no result ({mend})"]
+    lines = []
+    if missing := group["correct"].null_count():
+        lines.append(f"{name}: accuracy is over {n - missing} of {n} problems; {missing} have no verdict")
+    for spend in SPENDS:
+        if 0 < (unknown := group[spend].null_count()) < n:
+            lines.append(f"{name}: {spend} ≥ {group[spend].sum():g} in all, {unknown} of {n} problems unknown")
+    simulated = group.filter(pl.col("method") == "orders").height
+    if simulated:
+        error = bootstrap.monte_carlo_error(_floats(group["correct_var"]))
+        share_text = f"{simulated} of {n} problems ({simulated / n:.1%})"
+        lines.append(f"{name}: {share_text} by sampled orders, not exactly; Monte Carlo error of accuracy {error:.2g}")
+    return lines
+
+
+def to_csv(table: pl.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Writes a table as CSV, whole or not at all. Raises BadInput where the folder does not take it."""
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(table.write_csv().encode())
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BadInput(f"cannot write: {error.strerror}", where=str(path), mend="name a folder that exists") from None
+
+
+def read_csv(path: str | os.PathLike[str]) -> pl.DataFrame:
+    """Reads a summary back, typed as `COLUMNS`; further columns are left out.
+
+    Raises BadInput, one line: no such file, not a CSV, the first missing column, or a value of another type.
+    """
+    where, mend = str(path), "give a CSV that `testtime analyze` or `testtime replay` wrote"
+    try:
+        table = pl.read_csv(Path(path).read_bytes(), infer_schema=False)
+    except OSError as error:
+        raise BadInput(f"cannot read: {error.strerror}", where=where, mend=mend) from None
+    except (exceptions.PolarsError, UnicodeDecodeError):
+        raise BadInput("not a CSV table", where=where, mend=mend) from None
+    if missing := [name for name in COLUMNS if name not in table.columns]:
+        raise BadInput(f"no column {missing[0]!r}", where=where, mend=mend)
+    try:
+        return table.select(_typed(name, kind) for name, kind in COLUMNS.items())
+    except exceptions.PolarsError as error:
+        line = str(error).partition("\n")[0]
+        raise BadInput(f"a value of the wrong type: {line}", where=where, mend=mend) from None
+
+
+def _typed(name: str, kind: type[pl.DataType]) -> pl.Expr:
+    if kind is B:
+        return pl.col(name).replace_strict({"true": True, "false": False}, return_dtype=B)
+    return pl.col(name).cast(kind)
