@@ -1,0 +1,148 @@
+"""What an importer gives: a table of candidates and what is known of them as a whole.
+
+The recorded draws of a file are one arm. A file does not say how its candidates would have been
+charged beyond its own columns, so whatever it lacks (prompt tokens, seconds, dollars) stays unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from testtime.core.records import Arm
+from testtime.store.codec import encode
+from testtime.tasks.rows import Row
+
+ARM = "plain"
+"""Label of the one arm."""
+
+COLUMNS: dict[str, pl.DataType] = {
+    "arm": pl.String(),
+    "query_id": pl.String(),
+    "candidate_idx": pl.Int64(),
+    "split": pl.String(),
+    "question": pl.String(),
+    "ground_truth_answer": pl.String(),
+    "answer": pl.String(),
+    "answer_key": pl.String(),
+    "candidate_text": pl.String(),
+    "is_verified": pl.Boolean(),
+    "completion_tokens": pl.Int64(),
+}
+"""The columns every importer fills, of those of candidates.parquet; further ones are scores (float64)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """Candidates in issue order, ready for `store.frame.pool_of(frame, meta)` and for a run folder."""
+
+    frame: pl.DataFrame
+    """One row a candidate: COLUMNS, then scores."""
+    meta: Mapping[str, Any]
+    """run, dataset, model, provider, arms, vote (the vote key in words), notes, source (the file's name)."""
+
+
+def imported(
+    candidates: Iterable[Mapping[str, Any]],
+    path: Path | str,
+    *,
+    vote: str,
+    dataset: str = "",
+    run: str | None = None,
+    model: str | None = None,
+    provider: str | None = None,
+    temperature: float | None = None,
+    notes: Sequence[str] = (),
+) -> Imported:
+    """Candidates as dicts → the table and its metadata; a column that a candidate lacks is null there."""
+    rows = [{"arm": ARM, **candidate} for candidate in candidates]
+    names = dict.fromkeys(name for row in rows for name in row)
+    kinds = COLUMNS | {name: pl.Float64() for name in names if name not in COLUMNS}
+    frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in kinds}, schema=kinds)
+    sampling = {} if temperature is None else {"temperature": temperature}
+    arm = Arm(ARM, {} if model is None else {"model": model}, sampling=sampling)
+    meta = {
+        "run": run or stem(path),
+        "dataset": dataset,
+        "model": model,
+        "provider": provider,
+        "arms": [encode(arm)],
+        "vote": vote,
+        "notes": list(notes),
+        "source": Path(path).name,
+    }
+    return Imported(frame, meta)
+
+
+def stem(path: Path | str) -> str:
+    """The file's name without its endings: `T0.7.jsonl.gz` is `T0.7`."""
+    name = Path(path).name
+    for ending in (".gz", ".jsonl", ".json"):
+        name = name.removesuffix(ending)
+    return name or "pool"
+
+
+def items(row: Row, key: str, count: int | None = None) -> list[Any]:
+    """A list of the row, of the length that another list of it has. Raises BadInput naming file and line."""
+    value = row.need(key)
+    if not isinstance(value, list):
+        row.bad(f"{key!r} is not a list")
+    if not value:
+        row.bad(f"{key!r} is empty", mend="a problem needs at least one draw")
+    if count is not None and len(value) != count:
+        row.bad(f"{key!r} has {len(value)} entries where {count} are expected", mend="give one a draw, null if unknown")
+    return list(value)
+
+
+def texts(row: Row, key: str, count: int | None = None) -> list[str]:
+    """A list of texts."""
+    value = items(row, key, count)
+    for at, item in enumerate(value):
+        if not isinstance(item, str):
+            row.bad(f"{key}[{at}] is not a text")
+    return value
+
+
+def text(row: Row, key: str) -> str | None:
+    """A text of the row, or None where it is absent or null. A whole number is taken as its text."""
+    value = row.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is not None and not isinstance(value, str):
+        row.bad(f"{key!r} is not a text")
+    return value
+
+
+def real(row: Row, value: Any, what: str) -> float | None:
+    """A finite number, or None for null."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        row.bad(f"{what} is not a number")
+    number = float(Decimal(value))
+    if abs(number) == float("inf"):
+        row.bad(f"{what} is beyond what a float holds")
+    return number
+
+
+class Ids:
+    """The ids of a file's rows: each once."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def take(self, row: Row, key: str) -> str:
+        """The row's id as text. Raises BadInput where it is missing or was taken."""
+        row.need(key)
+        name = text(row, key)
+        if not name or not name.strip():
+            row.bad(f"{key!r} is empty")
+        if name in self._first:
+            row.bad(f"{key} {name[:60]!r} occurs twice, first at {self._first[name]}", mend="give each problem its own")
+        self._first[name] = row.where
+        return name
