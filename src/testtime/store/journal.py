@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -163,19 +164,39 @@ def read_journal(folder: Path) -> Replayed:
 
     Damaged lines are dropped and reported. Raises BadInput for a record of another version.
     """
-    records: list[dict[str, Any]] = []
     dropped: list[Dropped] = []
+    return Replayed([record for _, record in scan(folder, dropped)], dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands, so that it can be read again instead of being held."""
+
+    file: Path
+    offset: int
+
+    def read(self) -> dict[str, Any]:
+        """The record. Raises ValueError where the file has changed since it was scanned."""
+        with self.file.open("rb") as file:
+            file.seek(self.offset)
+            return _unseal(file.readline().rstrip(b"\n"), str(self.file))
+
+
+def scan(folder: Path, dropped: list[Dropped] | None = None) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """The records of `read_journal` one at a time, with their places; damaged lines are added to `dropped`."""
     for path in sorted(journal_folder(folder).glob("*.jsonl")):
         with path.open("rb") as file:
+            offset = 0
             for number, line in enumerate(file, 1):
+                place, offset = Place(path, offset), offset + len(line)
                 body = line.rstrip(b"\n")
                 if not body:
                     continue
                 try:
-                    records.append(_unseal(body, f"{path}:{number}"))
+                    yield place, _unseal(body, f"{path}:{number}")
                 except ValueError as error:
-                    dropped.append(Dropped(path, number, str(error)))
-    return Replayed(records, dropped)
+                    if dropped is not None:
+                        dropped.append(Dropped(path, number, str(error)))
 
 
 def _unseal(line: bytes, where: str) -> dict[str, Any]:
