@@ -1,3 +1,1 @@
-"""TODO"""
-
-BUILTIN: dict[str, str] = {}
+"""Energy and price. What cannot be measured or is not known is null, and says so."""

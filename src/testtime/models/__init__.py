@@ -1,3 +1,6 @@
-"""TODO"""
+"""Backends, one a file: each answers requests and says what it can do. Nothing is imported until it is named."""
 
-BUILTIN: dict[str, str] = {}
+BUILTIN: dict[str, str] = {
+    "echo": "testtime.models.echo:Echo",
+    "scripted": "testtime.models.scripted:Scripted",
+}

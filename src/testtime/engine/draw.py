@@ -1,0 +1,98 @@
+"""One draw, from its decoding to rows of the pool, and one verdict: each journalled as soon as it is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from testtime.core.errors import BadInput, BoundaryError
+from testtime.core.protocols import Verifier
+from testtime.core.records import Candidate, Problem, Verdict
+from testtime.core.seeds import rng_of, seed_of
+from testtime.engine.ask import Group, Handle, verdict_of
+from testtime.engine.plan import Lane
+from testtime.engine.state import Pending, draw_id, verdict_id
+from testtime.engine.wire import Wire
+from testtime.store.codec import encode
+
+RETRIES = 2**20
+"""The r-th marked retry of draw j is row j + r · RETRIES: no number of draws reaches it."""
+
+
+async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group | None = None) -> Pending:
+    """Makes draw `idx` of a problem and writes it down. A draw that fails is a row that says why."""
+    scope, messages = (lane.scope, problem.query_id), lane.messages(problem)
+    handle = Handle(
+        wire,
+        lane.arms,
+        draw_id(lane, problem, idx),
+        seed_of(wire.plan.seed, *scope) + idx,
+        rng_of(wire.plan.seed, *scope, idx),
+        opening=messages,
+        group=group,
+    )
+    try:
+        made = await lane.decoding.draw(problem, messages, idx, handle)
+    except BoundaryError as error:
+        made = [Candidate(arm.label, problem.query_id, idx, (), "error", error=str(error)) for arm in lane.arms]
+    finally:
+        if group:
+            await group.leave()
+    rows = list(_rows(handle, lane, problem, idx, made))
+    wire.journal.append(
+        "draw", handle.scope, scope=lane.scope, query=problem.query_id, idx=idx, candidates=[encode(row) for row in rows]
+    )
+    wire.forget(handle.keys)
+    return Pending(rows)
+
+
+def _rows(
+    handle: Handle, lane: Lane, problem: Problem, idx: int, made: Sequence[Candidate]
+) -> Iterable[Candidate]:
+    """The candidates with what the engine knows: arm id, number, seed, calls, answer. Raises BadInput."""
+    ids = {arm.label: arm.id for arm in lane.arms}
+    if sorted(one.arm for one in made if one.retry_of is None) != sorted(ids):
+        raise BadInput(f"the decoding of {', '.join(ids)} did not give one candidate for each arm", where=handle.scope)
+    again: Counter[str] = Counter()
+    for one in made:
+        again[one.arm] += one.retry_of is not None
+        printed, key = handle.wire.plan.answer(problem, one.text) if one.error is None else (None, None)
+        yield replace(
+            one,
+            arm=ids[one.arm],
+            candidate_idx=idx if one.retry_of is None else idx + again[one.arm] * RETRIES,
+            retry_of=None if one.retry_of is None else idx,
+            seed=handle.seed,
+            calls=tuple(one.calls or handle.calls),
+            facts={**one.facts, "answer": printed, "answer_key": key},
+        )
+
+
+async def verify(wire: Wire, lane: Lane, problem: Problem, pending: Pending, draw: str) -> None:
+    """Gets the verdicts that a draw's candidates still lack, and writes each down."""
+    for candidate in pending.judged:
+        for stage in wire.plan.verifiers:
+            if (id := verdict_id(candidate, stage)) not in pending.verdicts:
+                pending.verdicts[id] = await _verdict(wire, lane, problem, candidate, stage, draw)
+
+
+async def _verdict(
+    wire: Wire, lane: Lane, problem: Problem, candidate: Candidate, stage: Verifier, draw: str
+) -> Verdict:
+    id = verdict_id(candidate, stage)
+    (arm,) = (arm for arm in lane.arms if arm.id == candidate.arm)
+    handle = Handle(wire, [arm], id, seed_of(wire.plan.seed, id), rng_of(wire.plan.seed, id))
+    said = await verdict_of(stage, problem, replace(candidate, arm=arm.label), handle)
+    verdict = replace(said, gold=stage.gold, calls=tuple(said.calls or handle.calls))
+    wire.journal.append(
+        "verdict",
+        id,
+        draw=draw,
+        arm=candidate.arm,
+        query=candidate.query_id,
+        idx=candidate.candidate_idx,
+        verdict=encode(verdict),
+    )
+    wire.forget(handle.keys)
+    return verdict

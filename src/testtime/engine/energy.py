@@ -1,0 +1,82 @@
+"""Energy: joules are known for a window of time, and divided over the calls that ran in it.
+
+The rule. A window's joules go to the calls whose attempts overlap it, in proportion to their seconds of
+overlap, whatever they did; so what all calls get sums to what the windows with a call in them measured.
+A call that ran outside any closed window for more than a millisecond (its window was lost in a kill)
+has unknown joules, never a part of them. A window without a call is idle and belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from testtime.core.protocols import Meter
+from testtime.engine.wire import Clock
+from testtime.store.journal import Journal
+
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time, in seconds since the epoch, and what it took."""
+
+    started: float
+    ended: float
+    joules: float | None
+
+
+@asynccontextmanager
+async def measured(
+    meter: Meter | None, journal: Journal, session: int, clock: Clock, span: float
+) -> AsyncIterator[None]:
+    """Journals one window after another, without a gap, while its body runs. Without a meter, none."""
+    if meter is None:
+        yield
+        return
+    stop = asyncio.Event()
+    watch = asyncio.create_task(_watch(meter, journal, session, clock, span, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await watch
+
+
+async def _watch(meter: Meter, journal: Journal, session: int, clock: Clock, span: float, stop: asyncio.Event) -> None:
+    number, started = 0, clock()
+    while not stop.is_set():
+        async with meter.window() as seen:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), span)
+        ended = clock()
+        joules, source = seen.get("joules"), meter.source
+        journal.append("window", f"{session}.{number}", started=started, ended=ended, joules=joules, source=source)
+        number, started = number + 1, ended
+
+
+def attribute(windows: Sequence[Window], calls: Mapping[str, tuple[float, float]]) -> dict[str, float | None]:
+    """Call id → joules, from the calls' (started, ended) and windows that do not overlap each other."""
+    ordered = sorted(windows, key=lambda window: window.started)
+    starts = [window.started for window in ordered]
+    overlaps: dict[str, list[tuple[int, float]]] = {}
+    weight = [0.0] * len(ordered)
+    for id, (started, ended) in calls.items():
+        overlaps[id] = []
+        for at in range(max(bisect_right(starts, started) - 1, 0), len(ordered)):
+            if starts[at] > ended:
+                break
+            if (seconds := min(ended, ordered[at].ended) - max(started, starts[at])) >= 0:
+                overlaps[id].append((at, seconds))
+                weight[at] += seconds
+    shares: dict[str, float | None] = {}
+    for id, (started, ended) in calls.items():
+        parts = [(ordered[at].joules, seconds / (weight[at] or 1.0)) for at, seconds in overlaps[id]]
+        covered = ended - started - sum(seconds for _, seconds in overlaps[id]) <= TOLERANCE
+        known = covered and parts and all(joules is not None for joules, _ in parts)
+        shares[id] = sum(joules * part for joules, part in parts if joules is not None) if known else None
+    return shares

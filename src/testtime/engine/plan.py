@@ -1,0 +1,103 @@
+"""What a run is to do, with every component at hand. `build` makes it from a spec; the engine takes nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from testtime.core.errors import BadInput, Refused
+from testtime.core.protocols import Ask, Decoding, Meter, Model, Policy, Verifier
+from testtime.core.records import Arm, Map, Problem
+from testtime.core.spend import Spend
+
+Tool = Callable[[Map, Ask], Awaitable[Map]]
+"""Arguments → result. Raises ToolError."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """Arms that one draw serves: one, or one for each setting of a decoding (prefix budgets)."""
+
+    arms: tuple[Arm, ...]
+    decoding: Decoding
+    messages: Callable[[Problem], Sequence[Map]]
+    """The arms' prompt, filled in."""
+    due: int = 0
+    """Draws of each problem whatever comes out; policies may ask for more."""
+
+    @property
+    def scope(self) -> str:
+        """What its seeds and draws are named by: the id of its first arm."""
+        return self.arms[0].id
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One run. Two plans of one folder extend each other; only `seed` must not change."""
+
+    run: str
+    dataset: str
+    seed: int
+    problems: Sequence[Problem]
+    lanes: Sequence[Lane]
+    models: Mapping[str, Model]
+    """By the names that arms and `roles` use."""
+    answer: Callable[[Problem, str], tuple[str | None, str | None]]
+    """The task's: (as printed, answer key)."""
+    policies: Sequence[Policy] = ()
+    """Executed live: they ask for draws beyond those due."""
+    verifiers: Sequence[Verifier] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Roles that every arm has besides its own (judge, mock) → model name."""
+    judges: Mapping[str, Verifier] = field(default_factory=dict)
+    """Step scorers, for `Ask.judge`."""
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    price: Callable[[str, Spend], float | None] | None = None
+    """(Model, tokens) → dollars, where a backend does not say."""
+    meter: Meter | None = None
+    concurrency: int = 16
+    """Calls in flight at once."""
+    share: int = 64
+    """The most draws that share one request."""
+    attempts: int = 4
+    """Tries of one request within a session."""
+    backoff: float = 1.0
+    """Seconds before the second try; doubled before each further one, at most a minute."""
+    window: float = 5.0
+    """Seconds of one energy window."""
+
+    def __post_init__(self) -> None:
+        if len(self.by_label) < sum(len(lane.arms) for lane in self.lanes):
+            raise BadInput("two arms have one label", mend="give each arm its own label")
+        if len({problem.query_id for problem in self.problems}) < len(self.problems):
+            raise BadInput("two problems have one query_id", mend="make the ids of the dataset unique")
+        for lane in self.lanes:
+            self._check(lane)
+        for policy in self.policies:
+            if missing := set(policy.arms) - self.by_label.keys():
+                have = ", ".join(self.by_label)
+                raise Refused(f"policy {policy.name} uses an arm {sorted(missing)[0]!r}", mend=f"the arms are: {have}")
+
+    def _check(self, lane: Lane) -> None:
+        """Every role of the decoding has a model that can do what it needs."""
+        for role, needs in lane.decoding.roles.items():
+            name = self.name_of(lane.arms[0], role)
+            if name not in self.models:
+                raise Refused(f"arm {lane.arms[0].label} has no model for the role {role!r}", mend="name one")
+            if lacks := sorted(needs - self.models[name].can):
+                raise Refused(f"the role {role!r} needs {', '.join(lacks)}, which {name} cannot", mend="use another")
+
+    @cached_property
+    def by_label(self) -> Mapping[str, Lane]:
+        """Arm label → its lane."""
+        return {arm.label: lane for lane in self.lanes for arm in lane.arms}
+
+    @cached_property
+    def at(self) -> Mapping[str, int]:
+        """query_id → place in `problems`."""
+        return {problem.query_id: at for at, problem in enumerate(self.problems)}
+
+    def name_of(self, arm: Arm, role: str) -> str:
+        """The model that plays a role for an arm; "" where none does."""
+        return arm.models.get(role) or self.roles.get(role, "")

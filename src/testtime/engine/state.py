@@ -1,0 +1,141 @@
+"""What a journal already holds, so that a run goes on where it was: draws, replies in waiting, failures so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from testtime.core.errors import BadInput
+from testtime.core.protocols import Verifier
+from testtime.core.records import Candidate, Completion, Problem, Verdict
+from testtime.core.spend import Spend
+from testtime.engine.plan import Lane, Plan
+from testtime.engine.wire import Reply, alone
+from testtime.store.codec import decode
+from testtime.store.journal import read_journal
+
+
+def draw_id(lane: Lane, problem: Problem, idx: int) -> str:
+    """What a draw is called in the journal, and in the `serves` of its calls."""
+    return f"{lane.scope}/{problem.query_id}/{idx}"
+
+
+def verdict_id(candidate: Candidate, verifier: Verifier) -> str:
+    """What a verdict is called; the candidate's arm is an arm id here."""
+    return f"{candidate.arm}/{candidate.query_id}/{candidate.candidate_idx}/{verifier.stage}/{verifier.digest}"
+
+
+@dataclass
+class Pending:
+    """A draw whose candidates wait for verdicts."""
+
+    candidates: list[Candidate]
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    """By id."""
+
+    def lacks(self, plan: Plan) -> bool:
+        """True while a verifier of the plan has not spoken on a candidate."""
+        return any(verdict_id(one, stage) not in self.verdicts for one in self.judged for stage in plan.verifiers)
+
+    @property
+    def judged(self) -> list[Candidate]:
+        """The candidates that get verdicts: a failed one has nothing to judge."""
+        return [one for one in self.candidates if one.error is None]
+
+
+@dataclass
+class State:
+    """A run as its journal tells it."""
+
+    session: int = 0
+    """How often it was started before."""
+    drawn: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """(Lane scope, query_id) → indices of draws written down."""
+    replies: dict[str, Reply] = field(default_factory=dict)
+    """By key: received, for draws and verdicts not written down."""
+    tries: dict[str, int] = field(default_factory=dict)
+    """By key: requests sent without a reply."""
+    pending: dict[str, Pending] = field(default_factory=dict)
+    """By draw id: draws without all their verdicts; their texts are left out."""
+    judged: list[Pending] = field(default_factory=list)
+    """Draws with all their verdicts, texts left out, for the policies executed live."""
+    dropped: int = 0
+    """Damaged lines."""
+    _waiting: dict[str, list[str]] = field(default_factory=dict)
+    """Draw or verdict id → keys of the replies kept for it."""
+    _settled: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, plan: Plan, folder: Path) -> State:
+        """Reads the journal. Raises BadInput where it is another run's: another seed, another dataset."""
+        state, replayed = cls(), read_journal(folder)
+        state.dropped = len(replayed.dropped)
+        for record in replayed.records:
+            match record["kind"]:
+                case "run":
+                    state._run(plan, folder, record)
+                case "sent":
+                    state.tries[record["key"]] = record["attempt"] + 1
+                case "call" if record["status"] == "ok":
+                    state._call(plan, record)
+                case "draw":
+                    state._draw(plan, record)
+                case "verdict":
+                    state._verdict(plan, record)
+        return state
+
+    def _run(self, plan: Plan, folder: Path, record: Mapping[str, Any]) -> None:
+        self.session += 1
+        for name, now in (("seed", plan.seed), ("dataset", plan.dataset)):
+            if record[name] != now:
+                raise BadInput(
+                    f"this run was made with {name} {record[name]!r}, not {now!r}",
+                    where=str(folder),
+                    mend="use another output, or start with --fresh",
+                )
+
+    def _call(self, plan: Plan, record: Mapping[str, Any]) -> None:
+        self.tries.pop(record["key"], None)
+        for key, serves, reply in zip(record["children"], record["serves"], replies_of(plan, record), strict=True):
+            if serves not in self._settled:
+                self.replies[key] = reply
+                self._waiting.setdefault(serves, []).append(key)
+
+    def _draw(self, plan: Plan, record: Mapping[str, Any]) -> None:
+        self.drawn.setdefault((record["scope"], record["query"]), set()).add(record["idx"])
+        self._settle(record["id"])
+        candidates = [replace(decode(Candidate, one), parts=()) for one in record["candidates"]]
+        self._file(plan, record["id"], Pending(candidates))
+
+    def _verdict(self, plan: Plan, record: Mapping[str, Any]) -> None:
+        self._settle(record["id"])
+        if pending := self.pending.get(record["draw"]):
+            pending.verdicts[record["id"]] = decode(Verdict, record["verdict"])
+            self._file(plan, record["draw"], pending)
+
+    def _file(self, plan: Plan, id: str, pending: Pending) -> None:
+        if pending.lacks(plan):
+            self.pending[id] = pending
+            return
+        self.pending.pop(id, None)
+        if plan.policies:
+            self.judged.append(pending)
+
+    def _settle(self, id: str) -> None:
+        """What a draw or verdict needed from the journal is in its own line now."""
+        self._settled.add(id)
+        for key in self._waiting.pop(id, ()):
+            self.replies.pop(key, None)
+
+
+def replies_of(plan: Plan, record: Mapping[str, Any]) -> list[Reply]:
+    """The replies of an answered call, one for each thing it was asked."""
+    spend, model = decode(Spend, record["spend"]), record["model"]
+    if "value" in record:
+        return [Reply(record["id"], spend, model, model, value=record["value"])]
+    said = [decode(Completion, one) for one in record["completions"]]
+    return [
+        Reply(record["id"], alone(plan, model, spend, one, len(said)), model, record["answered"], one) for one in said
+    ]

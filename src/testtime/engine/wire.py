@@ -1,0 +1,252 @@
+"""Where requests leave and replies arrive: the one place that journals, retries, times and prices calls.
+
+A `sent` line is written before a request leaves, a `call` line when its attempt ends, however it ends.
+Replies are kept by what was asked, one completion at a time, so a request answered before a kill is
+answered from the journal, and of a group only the missing completions are asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from testtime.core.errors import ModelError
+from testtime.core.records import Call, Completion, Generation, Request, canonical
+from testtime.core.seeds import digest
+from testtime.core.spend import Spend
+from testtime.engine.plan import Plan
+from testtime.store.codec import encode
+from testtime.store.journal import Journal
+
+_T = TypeVar("_T")
+LONGEST_WAIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one thing asked: a completion, or the value of a score or a tool."""
+
+    call: str
+    alone: Spend
+    """What it would have cost if asked by itself."""
+    asked: str
+    """The model asked, by the plan's name for it."""
+    model: str
+    """The model that answered, as the provider names it."""
+    completion: Completion | None = None
+    value: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Want:
+    """One completion that somebody wants."""
+
+    role: str
+    model: str
+    request: Request
+    """With n = 1; its own seed beside it."""
+    seed: int
+    ordinal: int
+    """How many equal requests of one scope came before it."""
+    serves: str
+    """The id of the draw or verdict it is for."""
+
+    @cached_property
+    def content(self) -> str:
+        """Digest of the request without its seed: wants that differ in seed alone can share a request."""
+        return digest(self.model, text_of(self.request), self.ordinal)
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of (model, request, seed, ordinal): what its reply is kept by."""
+        return digest(self.content, self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Errand(Generic[_T]):
+    """One thing to get, and how it is written down."""
+
+    key: str
+    role: str
+    model: str
+    serves: Sequence[str]
+    work: Callable[[], Awaitable[tuple[_T, Spend]]]
+    note: Callable[[_T], Mapping[str, Any]]
+    """What a reply adds to its `call` line, so that it can be read back."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What the `sent` line says besides, so that a reply lost in flight can be priced as an upper bound."""
+    takes_slot: bool = True
+    """A tool takes none: it may ask models itself."""
+
+
+def text_of(request: Request) -> str:
+    """A request without its seed and n, as text to be digested."""
+    return canonical([request.messages, request.prefix, request.params])
+
+
+class Clock:
+    """Seconds since the epoch that never run backwards within a session."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.perf_counter()
+
+    def __call__(self) -> float:
+        """Now."""
+        return self._offset + time.perf_counter()
+
+
+@dataclass
+class Wire:
+    """A session's connection to models, scorers and tools."""
+
+    plan: Plan
+    journal: Journal
+    replies: dict[str, Reply] = field(default_factory=dict)
+    """By key: received, for draws not yet written down."""
+    tries: dict[str, int] = field(default_factory=dict)
+    """By key: how often a request was sent, in this session or before, without a reply."""
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.plan.concurrency)
+
+    async def complete(self, wants: Sequence[Want]) -> list[Reply | ModelError]:
+        """A reply or a failure for each want, from the journal where it is there.
+
+        What is missing is asked for in as few requests as the model allows. A shared request that is
+        refused for good is asked again one by one: each draw fails alone, whatever it was grouped with.
+        """
+        missing = [want for want in wants if want.key not in self.replies]
+        outcomes = await asyncio.gather(*[self._shared(group) for group in self._groups(missing)])
+        failed = {key: error for outcome in outcomes for key, error in outcome.items()}
+        return [failed[want.key] if want.key in failed else self.replies[want.key] for want in wants]
+
+    def _groups(self, wants: Sequence[Want]) -> list[list[Want]]:
+        """Runs of wants that differ in seed alone, by one each: child i of a request is seeded seed + i."""
+        groups: list[list[Want]] = []
+        for want in sorted(wants, key=lambda want: (want.content, want.seed)):
+            last = groups[-1][-1] if groups else None
+            if (
+                last is not None
+                and "n" in self.plan.models[want.model].can
+                and len(groups[-1]) < self.plan.share
+                and (last.content, last.seed + 1) == (want.content, want.seed)
+            ):
+                groups[-1].append(want)
+            else:
+                groups.append([want])
+        return groups
+
+    async def _shared(self, group: Sequence[Want]) -> Mapping[str, ModelError]:
+        """Asks once for the whole group; gives the failures by key."""
+        try:
+            await self._ask(group)
+        except ModelError as error:
+            if len(group) == 1 or error.retry:
+                return {want.key: error for want in group}
+            alone = await asyncio.gather(*[self._shared([want]) for want in group])
+            return {key: failure for each in alone for key, failure in each.items()}
+        return {}
+
+    async def _ask(self, group: Sequence[Want]) -> None:
+        """One request for one completion each."""
+        first, model, count = group[0], self.plan.models[group[0].model], len(group)
+        keys = [want.key for want in group]
+        request = replace(first.request, n=count, seed=first.seed if "seed" in model.can else None)
+
+        async def generate() -> tuple[Generation, Spend]:
+            if why := model.refuses(request):
+                raise ModelError(why)
+            got = await model.generate(request)
+            if len(got.completions) != count:
+                raise ModelError(f"{model.name} gave {len(got.completions)} completions for n = {count}", retry=True)
+            return got, got.spend
+
+        errand = Errand(
+            key=keys[0] if count == 1 else digest(*keys),
+            role=first.role,
+            model=first.model,
+            serves=[want.serves for want in group],
+            work=generate,
+            note=lambda got: {
+                "children": keys,
+                "completions": [encode(one) for one in got.completions],
+                "answered": got.model,
+            },
+            asked={"n": count, "most": request.params.get("max_tokens")},
+        )
+        id, got, spend = await self._attempt(errand)
+        for want, one in zip(group, got.completions, strict=True):
+            self.replies[want.key] = Reply(
+                id, alone(self.plan, first.model, spend, one, count), first.model, got.model, one
+            )
+
+    async def value(self, errand: Errand[Any]) -> Reply:
+        """The value of a score or a tool, from the journal where it is there. Raises ModelError."""
+        if errand.key not in self.replies:
+            id, got, spend = await self._attempt(errand)
+            self.replies[errand.key] = Reply(id, spend, errand.model, errand.model, value=got)
+        return self.replies[errand.key]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Lets go of the replies of a draw that is written down."""
+        for key in keys:
+            self.replies.pop(key, None)
+
+    async def _attempt(self, errand: Errand[_T]) -> tuple[str, _T, Spend]:
+        """Tries until it succeeds or must not be tried again: (id of the call, what came, what it cost)."""
+        for turn in range(self.plan.attempts):
+            try:
+                async with self._slots if errand.takes_slot else nullcontext():
+                    return await self._once(errand)
+            except ModelError as error:
+                if not error.retry or turn + 1 == self.plan.attempts:
+                    raise
+                await asyncio.sleep(min(self.plan.backoff * 2**turn, LONGEST_WAIT) * random.uniform(0.75, 1.25))
+        raise ModelError("no attempt was allowed")
+
+    async def _once(self, errand: Errand[_T]) -> tuple[str, _T, Spend]:
+        """One try: a `sent` line before, a `call` line after."""
+        attempt = self.tries.get(errand.key, 0)
+        self.tries[errand.key] = attempt + 1
+        id = f"{errand.key}.{attempt}"
+        call = Call(errand.key, errand.role, errand.model, errand.serves, attempt, "sent", Spend(), self.clock())
+        self.journal.append("sent", id, **encode(call), **errand.asked)
+        try:
+            got, spend = await errand.work()
+        except ModelError as error:
+            self._end(id, call, status="failed", why=str(error))
+            raise
+        except asyncio.CancelledError:
+            self._end(id, call, status="cancelled", why="the run was stopped")
+            raise
+        seconds = self.clock() - call.started if spend.seconds is None else spend.seconds
+        spend = priced(self.plan, errand.model, replace(spend, seconds=seconds))
+        self._end(id, call, errand.note(got), status="ok", spend=spend)
+        self.tries.pop(errand.key)
+        return id, got, spend
+
+    def _end(self, id: str, call: Call, note: Mapping[str, Any] = MappingProxyType({}), **how: Any) -> None:
+        self.journal.append("call", id, **encode(replace(call, ended=self.clock(), **how)), **note)
+
+
+def priced(plan: Plan, model: str, spend: Spend) -> Spend:
+    """The spend with its dollars, where the backend gave none and the price is known."""
+    if spend.usd is not None or plan.price is None:
+        return spend
+    return replace(spend, usd=plan.price(model, spend))
+
+
+def alone(plan: Plan, model: str, paid: Spend, one: Completion, children: int) -> Spend:
+    """What one of a call's completions would have cost by itself: all of the prompt, and its own tokens."""
+    if children == 1:
+        return paid
+    reasoning = 0 if paid.reasoning == 0 else None
+    return priced(plan, model, Spend(paid.prompt, paid.cached, one.tokens, reasoning, paid.seconds))
