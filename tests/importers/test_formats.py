@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from testtime.core.errors import BadInput
 from testtime.core.registry import find, names
 from testtime.importers import sniff
-from testtime.importers.imported import COLUMNS, Imported
+from testtime.importers.imported import NAMES, Imported
 from testtime.store.frame import pool_of
 from testtime.store.pool import Draws
 
@@ -80,7 +80,7 @@ def test_optional_keys_are_kept(load: Callable[..., Imported]) -> None:
 def test_ragged_rows_are_told(load: Callable[..., Imported]) -> None:
     rows = [{"id": at, "gold": 1, "answers": [1] * count} for at, count in enumerate((3, 5, 5))]
     imported = load("answers", *rows)
-    assert imported.meta["notes"] == ["problems have 3 to 5 draws (1 have fewer than 5)"]
+    assert imported.meta["caveats"] == ["problems have 3 to 5 draws (1 have fewer than 5)"]
     assert arm(imported).size.tolist() == [3, 5, 5]
     assert arm(imported).sampled == 3
 
@@ -128,7 +128,7 @@ def test_every_importer_is_registered_sniffed_and_states_its_vote_key(
     assert sniff(tmp_path / "rows.jsonl") == name
     assert set(names("importer")) == set(ROWS)
     assert imported.meta["vote"]
-    assert list(imported.frame.schema.items())[: len(COLUMNS)] == list(COLUMNS.items())
+    assert imported.frame.columns[: len(NAMES)] == list(NAMES)
     assert json.loads(json.dumps(imported.meta)) == imported.meta
 
 
@@ -165,6 +165,7 @@ BAD: list[tuple[str, Row | str, str]] = [
     ("answers", {**A, "scores": [1]}, "'score' has 1 entries where 4"),
     ("answers", {**A, "scores": {"is_verified": [1, 1, 1, 1]}}, "'is_verified' cannot name a score"),
     ("answers", {**A, "scores": {"a b": [1, 1, 1, 1]}}, "'a b' cannot name a score"),
+    ("answers", {**A, "scores": {"completion": [1, 1, 1, 1]}}, "'completion' cannot name a score"),
     ("answers", {**A, "scores": [1, 1, 1, "x"]}, "score[3] is not a number"),
     ("answers", {**A, "scores": [1, 1, 1, 10**399]}, "score[3] is beyond"),
     ("answers", {"id": 1, "answers": [1]}, "no 'gold'"),

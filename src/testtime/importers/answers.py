@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from testtime.answers import numbers
-from testtime.importers.imported import COLUMNS, Ids, Imported, imported, items, real, text
+from testtime.importers.imported import Ids, Imported, imported, items, real, text
+from testtime.store.frame import SPENDS
+from testtime.store.schema import CANDIDATES
 from testtime.tasks.rows import Row
 from testtime.tasks.rows import read as read_rows
 
@@ -25,7 +27,8 @@ VOTE = "the number where the answer is one, else the text as written"
 _COMMON = ("run", "model", "provider", "dataset", "temperature")
 _LONGEST = 10_000
 _MOST_TOKENS = 10**12
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
+_TAKEN = frozenset({*CANDIDATES, *SPENDS.values(), "truncated"})
 
 
 def read(path: Path | str) -> Imported:
@@ -43,7 +46,9 @@ def read(path: Path | str) -> Imported:
         candidates += _candidates(row, ids.take(row, "id"))
         sizes.append(len(candidates) - before)
     known = {key: value for key, value in (common or {}).items() if value is not None}
-    return imported(candidates, path, vote=VOTE, notes=_ragged(sizes), **known)
+    return imported(
+        candidates, path, vote=VOTE, method="its key equals the gold answer's", caveats=_ragged(sizes), **known
+    )
 
 
 def _common(row: Row) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def _scores(row: Row, count: int) -> Mapping[str, list[Any]]:
         return {}
     named = scores if isinstance(scores, dict) else {"score": scores}
     for name in named:
-        if not _NAME.fullmatch(name) or name in COLUMNS:
+        if not _NAME.fullmatch(name) or name in _TAKEN:
             row.bad(f"{name[:60]!r} cannot name a score", mend="use a name of letters that no other column has")
     return {name: items(Row(named, row.where), name, count) for name in named}
 

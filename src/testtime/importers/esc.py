@@ -25,7 +25,7 @@ def read(path: Path | str) -> Imported:
     """The candidates of the file; problems are named by their row's number. Raises BadInput naming file and line."""
     rows = enumerate(read_rows(path))
     candidates = [candidate for number, row in rows for candidate in _candidates(row, str(number))]
-    return imported(candidates, path, vote=VOTE, dataset="last_letters")
+    return imported(candidates, path, vote=VOTE, method="its letters equal the gold answer's", dataset="last_letters")
 
 
 def _candidates(row: Row, query: str) -> Iterator[dict[str, Any]]:

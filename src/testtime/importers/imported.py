@@ -16,24 +16,16 @@ import polars as pl
 
 from testtime.core.records import Arm
 from testtime.store.codec import encode
+from testtime.store.schema import CANDIDATES, arrow
 from testtime.tasks.rows import Row
 
 ARM = "plain"
 """Label of the one arm."""
 
-COLUMNS: dict[str, pl.DataType] = {
-    "arm": pl.String(),
-    "query_id": pl.String(),
-    "candidate_idx": pl.Int64(),
-    "split": pl.String(),
-    "question": pl.String(),
-    "ground_truth_answer": pl.String(),
-    "answer": pl.String(),
-    "answer_key": pl.String(),
-    "candidate_text": pl.String(),
-    "is_verified": pl.Boolean(),
-    "completion_tokens": pl.Int64(),
-}
+NAMES = (
+    "arm", "query_id", "candidate_idx", "split", "question", "ground_truth_answer", "answer", "answer_key",
+    "candidate_text", "is_verified", "verification_method", "verification_saw_reference", "completion_tokens",
+)  # fmt: skip
 """The columns every importer fills, of those of candidates.parquet; further ones are scores (float64)."""
 
 
@@ -42,9 +34,9 @@ class Imported:
     """Candidates in issue order, ready for `store.frame.pool_of(frame, meta)` and for a run folder."""
 
     frame: pl.DataFrame
-    """One row a candidate: COLUMNS, then scores."""
+    """One row a candidate: NAMES, then scores."""
     meta: Mapping[str, Any]
-    """run, dataset, model, provider, arms, vote (the vote key in words), notes, source (the file's name)."""
+    """Keys of `store.schema.METADATA`: run, arms, vote (the vote key in words), caveats, and what else is known."""
 
 
 def imported(
@@ -52,31 +44,44 @@ def imported(
     path: Path | str,
     *,
     vote: str,
+    method: str,
     dataset: str = "",
     run: str | None = None,
     model: str | None = None,
     provider: str | None = None,
     temperature: float | None = None,
-    notes: Sequence[str] = (),
+    caveats: Sequence[str] = (),
 ) -> Imported:
-    """Candidates as dicts → the table and its metadata; a column that a candidate lacks is null there."""
+    """Candidates as dicts → the table and its metadata; a column that a candidate lacks is null there.
+
+    `method` says how the verdicts came about; all of them saw the gold answer.
+    """
     rows = [{"arm": ARM, **candidate} for candidate in candidates]
-    names = dict.fromkeys(name for row in rows for name in row)
-    kinds = COLUMNS | {name: pl.Float64() for name in names if name not in COLUMNS}
+    scores = dict.fromkeys(name for row in rows for name in row if name not in NAMES)
+    columns = arrow({name: CANDIDATES[name] for name in NAMES}, list(scores))
+    kinds = pl.DataFrame(columns.empty_table()).schema
     frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in kinds}, schema=kinds)
+    judged = pl.col("is_verified").is_not_null()
+    frame = frame.with_columns(
+        verification_method=pl.when(judged).then(pl.lit(method)),
+        verification_saw_reference=pl.when(judged).then(True),
+    )
     sampling = {} if temperature is None else {"temperature": temperature}
     arm = Arm(ARM, {} if model is None else {"model": model}, sampling=sampling)
     meta = {
         "run": run or stem(path),
         "dataset": dataset,
+        "splits": sorted(set(frame["split"].drop_nulls())) or None,
         "model": model,
         "provider": provider,
+        "temperature": temperature,
+        "total_queries": frame["query_id"].n_unique(),
         "arms": [encode(arm)],
         "vote": vote,
-        "notes": list(notes),
-        "source": Path(path).name,
+        "caveats": list(caveats),
+        "config": {"imported": Path(path).name},
     }
-    return Imported(frame, meta)
+    return Imported(frame, {name: value for name, value in meta.items() if value is not None})
 
 
 def stem(path: Path | str) -> str:

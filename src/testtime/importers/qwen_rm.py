@@ -22,7 +22,7 @@ def read(path: Path | str) -> Imported:
     """The candidates of the file. Raises BadInput naming file and line."""
     ids = Ids()
     candidates = [candidate for row in read_rows(path) for candidate in _candidates(row, ids.take(row, "idx"))]
-    return imported(candidates, path, vote=VOTE, dataset="math")
+    return imported(candidates, path, vote=VOTE, method="recorded in the file", dataset="math")
 
 
 def _candidates(row: Row, query: str) -> Iterator[dict[str, Any]]:

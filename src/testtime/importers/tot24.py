@@ -23,8 +23,8 @@ def read(path: Path | str) -> Imported:
     """The candidates of the file. Raises BadInput naming file and line."""
     ids = Ids()
     candidates = [candidate for row in read_rows(path) for candidate in _candidates(row, ids.take(row, "idx"))]
-    notes = ["tokens are recorded by problem only: unknown by candidate"]
-    return imported(candidates, path, vote=VOTE, dataset="game24", notes=notes)
+    caveats = ["tokens are recorded by problem only: unknown by candidate"]
+    return imported(candidates, path, vote=VOTE, method="recorded in the file", dataset="game24", caveats=caveats)
 
 
 def _candidates(row: Row, query: str) -> Iterator[dict[str, Any]]:
