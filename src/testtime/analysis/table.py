@@ -12,6 +12,7 @@ from polars import exceptions
 
 from testtime.analysis import bootstrap
 from testtime.core.errors import BadInput
+from testtime.core.history import Floats
 
 F, S, B = pl.Float64, pl.String, pl.Boolean
 COLUMNS: Mapping[str, type[pl.DataType]] = {
@@ -46,24 +47,30 @@ def summarise(outcomes: pl.DataFrame, *, seed: int = 0, resamples: int = bootstr
     return pl.DataFrame(rows, schema=dict(COLUMNS), orient="row")
 
 
-def _row(group: pl.DataFrame, seed: int, resamples: int) -> dict[str, Any]:
+def point(group: pl.DataFrame) -> dict[str, Any]:
+    """A group's row without its interval; results are left out where the pool ended before the policy did."""
     row = {name: group[name][0] for name in COLUMNS if name in GROUP}
     row |= {"n_problems": group.height, "measured": bool(group["measured"].all())}
     if _exhausted(group) > 0:
         return row
-    correct = group["correct"]
-    if correct.count():
-        unit = bootstrap.units_of(group["cluster"].to_list(), group.height)
-        low, high = bootstrap.accuracy_interval(_floats(correct), unit, seed=seed, resamples=resamples)
-        row |= {"accuracy": correct.mean(), "accuracy_low": low, "accuracy_high": high}
-    row |= {name: _mean(group[name]) for name in _VALUES}
     tokens = group["gen_tokens"]
-    return row | {"gen_tokens_sum": None if tokens.null_count() else tokens.sum()}
+    row |= {"accuracy": group["correct"].mean(), "gen_tokens_sum": None if tokens.null_count() else tokens.sum()}
+    return row | {name: _mean(group[name]) for name in _VALUES}
 
 
-def _floats(values: pl.Series) -> Any:
-    """Null as nan."""
-    return values.cast(F).fill_null(float("nan")).to_numpy()
+def _row(group: pl.DataFrame, seed: int, resamples: int) -> dict[str, Any]:
+    row = point(group)
+    if row.get("accuracy") is None:
+        return row
+    unit = bootstrap.units_of(group["cluster"].to_list(), group.height)
+    low, high = bootstrap.accuracy_interval(floats(group["correct"]), unit, seed=seed, resamples=resamples)
+    return row | {"accuracy_low": low, "accuracy_high": high}
+
+
+def floats(values: pl.Series) -> Floats:
+    """A column as an array, null as nan."""
+    array: Floats = values.cast(F).fill_null(float("nan")).to_numpy()
+    return array
 
 
 def _mean(values: pl.Series) -> float | None:
@@ -96,7 +103,7 @@ def _notes(group: pl.DataFrame) -> list[str]:
             lines.append(f"{name}: {spend} ≥ {group[spend].sum():g} in all, {unknown} of {n} problems unknown")
     simulated = group.filter(pl.col("method") == "orders").height
     if simulated:
-        error = bootstrap.monte_carlo_error(_floats(group["correct_var"]))
+        error = bootstrap.monte_carlo_error(floats(group["correct_var"]))
         share_text = f"{simulated} of {n} problems ({simulated / n:.1%})"
         lines.append(f"{name}: {share_text} by sampled orders, not exactly; Monte Carlo error of accuracy {error:.2g}")
     return lines
