@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 MOST_DIGITS = 400
@@ -82,8 +83,11 @@ def parse(text: str) -> Fraction | None:
     >>> parse("$1,234.50"), parse("85%"), parse("18 dollars"), parse("3,4"), parse("1e2000000")
     (Fraction(2469, 2), Fraction(85, 1), None, None, None)
     """
-    if len(text) > 4 * MOST_DIGITS:
-        return None
+    return None if len(text) > 4 * MOST_DIGITS else _parse(text)
+
+
+@lru_cache(maxsize=8192)  # a pool says the same few answers over and over
+def _parse(text: str) -> Fraction | None:
     text = plain(text).strip()
     found = _NUMBER.match(text)
     if found is None or text[found.end() :].strip() not in ("", "%", ".", "%.", "$", "$."):
@@ -163,7 +167,7 @@ def _ratio(match: re.Match[str]) -> Fraction | None:
     top = _decimal(match["top"])
     if top is None or not _allowed(match["power"]):
         return None
-    value = top * Fraction(10) ** int(match["power"] or 0)
+    value = top * Fraction(10) ** int(match["power"]) if match["power"] else top
     if match["bottom"] is None:
         return value
     bottom = _decimal(match["bottom"])
