@@ -206,7 +206,7 @@ def area(x: Floats, height: Floats, low: Floats, high: Floats) -> Floats:
     """
     left, right = np.clip(x[:, :-1], low, high), np.clip(x[:, 1:], low, high)
     width = np.diff(x, axis=1)
-    along = np.divide((left + right) / 2 - x[:, :-1], width, out=np.zeros_like(width), where=width > 0)
+    along = np.divide((left + right) / 2 - x[:, :-1], width, out=np.zeros_like(width), where=right > left)
     middle = height[:, :-1] + np.diff(height, axis=1) * along
     before = (np.clip(x[:, :1], low, high) - low) * height[:, :1]
     after = (high - np.clip(x[:, -1:], low, high)) * height[:, -1:]
