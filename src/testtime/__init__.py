@@ -1,1 +1,44 @@
-"""A laboratory for test-time compute."""
+"""A laboratory for test-time compute: sample once, replay everything.
+
+    import testtime as tt
+
+    table = tt.load("answers.jsonl").replay(["sc_fixed", "adaptive_margin"], sc_n=[1, 4, 16])
+    table.frontier()
+
+The names below are the public ones; each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from testtime.api import Comparison, LoadedPool, Table, analyze, compare, load
+    from testtime.core.errors import BadInput, TesttimeError
+
+_PLACES = {
+    "load": "testtime.api",
+    "analyze": "testtime.api",
+    "compare": "testtime.api",
+    "Comparison": "testtime.api",
+    "LoadedPool": "testtime.api",
+    "Table": "testtime.api",
+    "BadInput": "testtime.core.errors",
+    "TesttimeError": "testtime.core.errors",
+}
+
+__all__ = ["BadInput", "Comparison", "LoadedPool", "Table", "TesttimeError", "analyze", "compare", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'testtime' has no attribute {name!r}; it has {', '.join(__all__)}")
+    import importlib
+
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

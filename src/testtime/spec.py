@@ -115,6 +115,8 @@ class _Strict(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         first: dict[str, int] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is no plain word", key.start_mark)
             if key.value in first and key.tag != "tag:yaml.org,2002:merge":
                 again = f"the key {key.value!r} is there twice, first on line {first[key.value]}"
                 raise yaml.constructor.ConstructorError(None, None, again, key.start_mark)
@@ -160,8 +162,8 @@ def read_yaml(path: Path) -> Document:
 
 def _parse(path: Path, text: str) -> tuple[yaml.MappingNode, dict[Any, Any]]:
     """The top node and its values."""
-    loader = _Strict(text)
     try:
+        loader = _Strict(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise BadInput("not a mapping", where=f"{path}:1", mend="write one `key: value` a line")
@@ -172,8 +174,6 @@ def _parse(path: Path, text: str) -> tuple[yaml.MappingNode, dict[Any, Any]]:
         raise BadInput(f"broken YAML, {error.problem or error.context}", where=where) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"broken YAML, {error}", where=str(path)) from None
-    finally:
-        loader.dispose()
     return node, values
 
 
@@ -223,9 +223,8 @@ def replay_spec(flags: Mapping[str, Any], config: Path | None = None) -> ReplayS
         if key not in known:
             where = document.at(key) if document and key not in flags else None
             raise unknown_name("key" if where else "flag", key, known, where=where)
-    texts = {key: tuple(_text(value) for value in _values(given)) for key, given in settings.items()}
     try:
-        return ReplaySpec.model_validate({**merged, "settings": texts})
+        return ReplaySpec.model_validate({**merged, "settings": setting_texts(settings)})
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
@@ -235,16 +234,22 @@ def replay_spec(flags: Mapping[str, Any], config: Path | None = None) -> ReplayS
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
     """The flags that were given: None, (), and a switch that is off were not."""
-    return {canonical(key): value for key, value in flags.items() if value is not None and value not in ((), False)}
+    return {canonical(key): v for key, v in flags.items() if v is not None and v is not False and v != ()}
 
 
-def _values(given: object) -> Sequence[object]:
-    return given if isinstance(given, (list, tuple)) else (given,)
+def setting_texts(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Settings under their canonical names, each as the texts of a policy string.
 
-
-def _text(value: object) -> str:
-    """A setting as it is written in a policy string."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    >>> setting_texts({"sc_n": [1, 2], "curtail": False})
+    {'n': ('1', '2'), 'curtail': ('false',)}
+    """
+    listed = {
+        canonical(key): given if isinstance(given, (list, tuple, range)) else (given,)
+        for key, given in settings.items()
+    }
+    return {
+        key: tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in given) for key, given in listed.items()
+    }
 
 
 # ---- policies ----
@@ -265,8 +270,8 @@ def grid(policies: Sequence[str], settings: Mapping[str, Sequence[str]]) -> list
     A setting applies to every selected policy that has it and does not already say it; a setting of one
     stopping rule only where that rule is chosen. Raises BadInput for a setting that applies nowhere.
 
-    >>> grid(["sc_fixed", "adaptive_margin:max_n=8"], {"n": ["1", "2"], "stop_rule": ["sprt", "share"], "p1": [".8"]})
-    ['sc_fixed:n=1', 'sc_fixed:n=2', 'adaptive_margin:max_n=8,stop_rule=sprt,p1=.8', 'adaptive_margin:max_n=8,stop_rule=share']
+    >>> grid(["sc_fixed", "adaptive_margin:max_n=8"], {"n": ["1", "2"], "p1": [".8"]})
+    ['sc_fixed:n=1', 'sc_fixed:n=2', 'adaptive_margin:max_n=8,p1=.8']
     """
     used: set[str] = set()
     texts = [text for policy in policies for text in _variants(policy, settings, used)]

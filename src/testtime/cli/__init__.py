@@ -41,8 +41,9 @@ def app() -> App:
         help="A laboratory for test-time compute: sample once, replay everything.",
         help_epilogue="All commands take --debug, which shows the traceback of an error.",
         version=_version,
-        default_parameter=Parameter(consume_multiple=True, negative_iterable=(), negative_bool=()),
-        name_transform=lambda name: name.strip("_"),
+        default_parameter=Parameter(
+            consume_multiple=True, negative_iterable=(), negative_bool=(), name_transform=lambda name: name.strip("_")
+        ),
         suppress_keyboard_interrupt=False,
         result_action="return_none",
     )

@@ -35,20 +35,24 @@ class Rows:
     title: str
     heads: Sequence[str]
     cells: Sequence[Sequence[str]]
+    left: bool = False
+    """All columns are text."""
 
     def rich(self) -> RichTable:
         """For the terminal."""
         table = RichTable(title=self.title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        table.show_header = any(self.heads)
         table.pad_edge = False
         for at, head in enumerate(self.heads):
-            table.add_column(head, justify="right" if at else "left", overflow="fold", no_wrap=bool(at))
+            number = at > 0 and not self.left
+            table.add_column(head, justify="right" if number else "left", overflow="fold", no_wrap=number)
         for row in self.cells:
             table.add_row(*row)
         return table
 
     def html(self) -> str:
         """For a notebook."""
-        style = ' style="text-align:right"'
+        style = "" if self.left else ' style="text-align:right"'
         heads = "".join(f"<th{style if at else ''}>{escape(head)}</th>" for at, head in enumerate(self.heads))
         body = "".join(
             "<tr>" + "".join(f"<td{style if at else ''}>{escape(cell)}</td>" for at, cell in enumerate(row)) + "</tr>"

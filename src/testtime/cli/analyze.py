@@ -1,0 +1,49 @@
+"""`testtime analyze`: outcome files (or pools) to one table, its frontier, and what each setting saves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def analyze(
+    *,
+    glob: Annotated[
+        list[str],
+        Parameter(help="Outcome files, by name or pattern; pools among them are replayed with the default policies."),
+    ],
+    out_csv: Annotated[
+        Path, Parameter(help="Write the table here, and its frontier beside it with `_frontier` in the name.")
+    ],
+    against: Annotated[
+        str | None,
+        Parameter(help="A policy whose curve every setting is compared with; written with `_against` in the name."),
+    ] = None,
+    x: Annotated[
+        str, Parameter(help="What the frontier is over: candidates, tokens, total_tokens, seconds, dollars or joules.")
+    ] = "tokens",
+) -> None:
+    """Outcome files to one table, its frontier, and what each setting saves."""
+    from testtime import api
+    from testtime.cli import show
+    from testtime.figures import tables
+
+    table = api.analyze(glob)
+    frames = {out_csv: table.to_polars(), beside(out_csv, "frontier"): table.frontier(x)}
+    if against:
+        frames[beside(out_csv, "against")] = table.against(against, x)
+    for path, text in {path: api.csv_of(frame) for path, frame in frames.items()}.items():
+        api.write(path, text)
+    show.tables([*tables.summary(table.to_polars()), *tables.frontier(table.frontier(x), x)])
+    if against:
+        show.tables(tables.against(table.against(against, x), against))
+    show.notes(table.notes)
+    show.wrote(*frames)
+    show.next_step(f"testtime plot --csv {out_csv} --out_png {out_csv.with_suffix('.png')}")
+
+
+def beside(path: Path, word: str) -> Path:
+    """The file of a second table: `summary.csv` → `summary_frontier.csv`."""
+    return path.with_name(f"{path.stem}_{word}{path.suffix}")

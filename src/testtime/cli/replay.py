@@ -1,0 +1,69 @@
+"""`testtime replay`: score policies on answers already drawn. No model is called."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from testtime.cli.flags import says, settings_of_policies
+from testtime.spec import ReplaySpec, replay_spec
+
+OWN = frozenset(ReplaySpec.model_fields) | {"config", "debug", "help", "version"}
+PolicySettings: Any = settings_of_policies(OWN)
+NO_SETTINGS = PolicySettings()
+
+
+def replay(
+    *pools: Annotated[str, says(ReplaySpec, "pools")],
+    policies: Annotated[list[str] | None, says(ReplaySpec, "policies")] = None,
+    orders: Annotated[int | None, says(ReplaySpec, "orders")] = None,
+    seed: Annotated[int | None, says(ReplaySpec, "seed")] = None,
+    realised: Annotated[bool, Parameter(show_default=False), says(ReplaySpec, "realised")] = False,
+    out_csv: Annotated[Path | None, says(ReplaySpec, "out_csv")] = None,
+    out_jsonl: Annotated[Path | None, says(ReplaySpec, "out_jsonl")] = None,
+    config: Annotated[Path | None, Parameter(help="A YAML file with these keys; flags beat it.")] = None,
+    settings: Annotated[PolicySettings, Parameter(name="*")] = NO_SETTINGS,
+) -> None:
+    """Score policies on answers already drawn."""
+    own = {
+        "pools": pools,
+        "policies": policies,
+        "orders": orders,
+        "seed": seed,
+        "realised": realised,
+        "out_csv": out_csv,
+        "out_jsonl": out_jsonl,
+    }
+    play(replay_spec({**own, **dataclasses.asdict(settings)}, config))
+
+
+def play(spec: ReplaySpec) -> None:
+    """Replays, writes, then prints."""
+    from testtime import api
+    from testtime.cli import show
+    from testtime.figures import tables
+
+    loaded = api.load(spec.pools)
+    table = loaded.replay(
+        spec.policies, orders=spec.orders, seed=spec.seed, realised=spec.realised, **dict(spec.settings)
+    )
+    summary, notes = table.to_polars(), [*loaded.notes, *table.notes]
+    if spec.out_csv:
+        table.to_csv(spec.out_csv)
+    if spec.out_jsonl:
+        table.to_jsonl(spec.out_jsonl)
+    show.tables(tables.summary(summary))
+    show.notes(notes)
+    show.wrote(spec.out_csv, spec.out_jsonl)
+    show.next_step(_next(spec))
+
+
+def _next(spec: ReplaySpec) -> str:
+    if spec.out_csv:
+        return f"testtime plot --csv {spec.out_csv} --out_png {spec.out_csv.with_suffix('.png')}"
+    if spec.out_jsonl:
+        return f"testtime analyze --glob {spec.out_jsonl} --out_csv summary.csv --against sc_fixed"
+    return f"testtime replay {' '.join(spec.pools)} --out_csv summary.csv"

@@ -1,0 +1,46 @@
+"""What every command prints with: tables that fit 80 columns, notes below them, and what to try next."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from testtime.figures.tables import Rows
+
+PIPED = 120
+"""Columns where there is no terminal to ask."""
+
+
+def console() -> Console:
+    """Standard output: plain where it is no terminal."""
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=PIPED if piped else None, markup=False, soft_wrap=False)
+
+
+def tables(several: Sequence[Rows]) -> None:
+    """Prints tables with a blank line between them."""
+    out = console()
+    for rows in several:
+        out.print(rows.rich())
+
+
+def notes(lines: Sequence[str]) -> None:
+    """Prints what a reader must be told, one a line."""
+    out = console()
+    for line in lines:
+        out.print(f"note: {line}")
+
+
+def wrote(*paths: Path | None) -> None:
+    """Says which files were written."""
+    if known := [str(path) for path in paths if path]:
+        console().print(f"wrote {', '.join(known)}", soft_wrap=True)
+
+
+def next_step(command: str) -> None:
+    """One command worth trying now, on one line so that it can be copied."""
+    console().print(f"next: {command}", soft_wrap=True)
