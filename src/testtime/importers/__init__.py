@@ -7,6 +7,13 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testtime.core.registry import find, names
+from testtime.tasks import rows
+
+if TYPE_CHECKING:
+    from testtime.importers.imported import Imported
 
 BUILTIN: dict[str, str] = {
     "answers": "testtime.importers.answers:read",
@@ -16,19 +23,19 @@ BUILTIN: dict[str, str] = {
 }
 
 
+def read(name: str, path: Path | str) -> Imported:
+    """The candidates of a file of the named format. Raises BadInput: no such importer, or a file and line at fault."""
+    imported: Imported = find("importer", name)(path)
+    return imported
+
+
 def sniff(path: Path | str) -> str | None:
-    """The name of the importer whose keys the file's first row has; None where no importer fits, or no row can be read.
+    """The name of the importer whose keys the file's first row has; None where no importer knows such rows.
 
-    A plug-in takes part where its module declares `KEYS`.
+    A plug-in takes part where its module declares `KEYS`. Raises BadInput, naming file and line, for a file
+    that is missing, empty, or whose first row is not JSON.
     """
-    from testtime.core.errors import BadInput
-    from testtime.core.registry import names
-    from testtime.tasks.rows import read
-
-    try:
-        first = next(read(path))
-    except BadInput:
-        return None
+    first = next(rows.read(path))
     for name, place in names("importer").items():
         keys = getattr(importlib.import_module(place.partition(":")[0]), "KEYS", None)
         if keys and keys <= first.keys():
