@@ -69,6 +69,8 @@ class Pool:
     keys: Sequence[Sequence[str]] = ()
     """[problem][code] the answer key as text."""
     clusters: Sequence[str | None] | None = None
+    provider: str | None = None
+    """Who served the models, where known."""
     vote: str = "answer key"
     """What counts as one vote, in words."""
     notes: Sequence[str] = ()
