@@ -128,7 +128,7 @@ def test_columns_have_the_names_of_spend_and_gold_is_fenced():
 def test_meta_names_the_run_and_its_arms():
     frame = rows(**SMALL, split=["dev", "dev", "test", "test"], cluster=[None, None, "c", "c"])
     arm = Arm("a", {"model": "m"}, sampling={"temperature": 0.7})
-    meta = {"run": "r", "dataset": "gsm8k", "arms": [arm], "floor": {"a": 1}, "notes": "told", "vote": "last line"}
+    meta = {"run": "r", "dataset": "gsm8k", "arms": [arm], "floor": {"a": 1}, "caveats": ["told"], "vote": "last line"}
     pool = pool_of(frame, meta)
     assert (pool.run, pool.dataset, pool.vote, pool.splits) == ("r", "gsm8k", "last line", ["dev", "test"])
     assert pool.arms["a"].arm is arm

@@ -7,6 +7,7 @@ gold answer. A column that saw the gold is shown to policies only under the name
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from testtime.core.errors import BadInput
 from testtime.core.history import ABSTAINS, Floats, Ints
 from testtime.core.records import Arm
 from testtime.store.codec import decode
+from testtime.store.parquet import read_meta
 from testtime.store.pool import Draws, Pool
 
 NEEDED = ("arm", "query_id", "candidate_idx", "answer_key")
@@ -52,8 +54,8 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
     """The pool of a table of candidates, which needs the columns arm, query_id, candidate_idx, answer_key.
 
     What else `schema.CANDIDATES` declares is read where present, and any further number column is a score.
-    `meta` may hold: run, dataset, vote, notes (text or texts), arms (`Arm` records or their dicts), floor
-    (arm → draws due) and grouped (arm → bool). Problems come in order of first appearance.
+    `meta` may hold: run, dataset, vote, caveats (sentences: the pool's notes), arms (`Arm` records or their
+    dicts), floor (arm → draws due) and grouped (arm → bool). Problems come in order of first appearance.
     Raises BadInput for a missing column, a candidate that occurs twice, or arms that share no problem.
     """
     run = str(meta.get("run") or "pool")
@@ -70,7 +72,6 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
     }
     problems, keys = problems[kept], [keys[p] for p in kept]
     clusters = problems["cluster"].to_list()
-    told = meta.get("notes") or []
     return Pool(
         run=run,
         dataset=str(meta.get("dataset") or ""),
@@ -80,7 +81,7 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
         keys=keys,
         clusters=clusters if any(cluster is not None for cluster in clusters) else None,
         vote=str(meta.get("vote") or "answer key"),
-        notes=[*([told] if isinstance(told, str) else told), *notes, *_gaps(rows)],
+        notes=[*(meta.get("caveats") or ()), *notes, *_gaps(rows)],
     )
 
 
@@ -88,7 +89,10 @@ def _arms(frame: pl.DataFrame, meta: Mapping[str, Any], run: str) -> dict[str, A
     """The arms by label: as `meta` declares them, then any others in order of appearance."""
     if missing := [name for name in NEEDED if name not in frame.columns]:
         raise BadInput(f"no column {missing[0]!r}", where=run, mend=f"candidates need {', '.join(NEEDED)}")
-    declared = [arm if isinstance(arm, Arm) else decode(Arm, arm) for arm in meta.get("arms") or []]
+    try:
+        declared = [arm if isinstance(arm, Arm) else decode(Arm, arm) for arm in meta.get("arms") or ()]
+    except ValueError as error:
+        raise BadInput(f"its arms cannot be read: {error}", where=run) from error
     arms = {arm.label: arm for arm in declared}
     model = str(meta.get("model") or "")
     present = frame["arm"].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
@@ -223,3 +227,26 @@ def _draws(
         floor=floor,
         grouped=grouped,
     )
+
+
+def open_pool(path: Path | str) -> Pool:
+    """The pool of a candidates.parquet, or of a run folder that holds one; texts are not read.
+
+    Raises BadInput for a file that is missing, damaged, foreign, or of another version.
+    """
+    path = Path(path)
+    file = path / "candidates.parquet" if path.is_dir() else path
+    meta = read_meta(file)
+    name = file.parent.name if file.name == "candidates.parquet" else file.stem
+    return pool_of(read_columns(file), {**meta, "run": meta.get("run") or name})
+
+
+def read_columns(file: Path) -> pl.DataFrame:
+    """The columns of a candidates.parquet that a pool is made of: all but the texts. Raises BadInput."""
+    try:
+        lazy = pl.scan_parquet(file)
+        schema = lazy.collect_schema()
+        wanted = [name for name, kind in schema.items() if kind.is_numeric() or name in _TYPES]
+        return lazy.select(wanted).collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInput("cannot be read as Parquet", where=str(file), mend="is it whole?") from error

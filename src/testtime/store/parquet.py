@@ -1,0 +1,168 @@
+"""candidates.parquet and calls.parquet: written whole, in row groups, with what the run was in the metadata.
+
+Written with pyarrow, so that `pq.read_table(f).schema.metadata[b"model"]` holds the model; read lazily
+with polars. Candidates are sorted by (arm, problem, candidate_idx), the problems in dataset order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version as version_of
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from testtime.core.errors import BadInput
+from testtime.core.records import canonical
+from testtime.store.atomic import whole
+from testtime.store.codec import encode
+from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
+
+GROUP = 4096
+"""Rows of a row group: what is held in memory at once."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+Row = Mapping[str, Any]
+
+
+def write_candidates(
+    path: Path, rows: Iterable[Row], meta: Mapping[str, Any], *, count: int, scores: Sequence[str] = ()
+) -> None:
+    """Writes rows that come sorted by (arm, problem, candidate_idx); what a row lacks is null.
+
+    `count` is how many there are (it goes into the metadata, ahead of them), `scores` names the columns
+    beyond the declared ones. Raises BadInput for a candidate that comes twice or out of order, a column
+    that was not declared, a value of another type, and where the file cannot be written.
+    """
+    _write(path, _sorted(rows, path), arrow(CANDIDATES, scores), {"format": "testtime.candidates", **meta}, count)
+
+
+def write_calls(path: Path, rows: Iterable[Row], meta: Mapping[str, Any], *, count: int) -> None:
+    """Writes the ledger, one row an attempt, as `write_candidates` does."""
+    _write(path, rows, arrow(CALLS), {"format": "testtime.calls", **meta}, count)
+
+
+def write_frame(path: Path, frame: pl.DataFrame, meta: Mapping[str, Any]) -> None:
+    """Writes a table of candidates (an imported pool), sorted first; problems keep their order of appearance."""
+    order = frame["query_id"].unique(maintain_order=True)
+    arms = frame["arm"].unique(maintain_order=True)
+    ranked = frame.sort(
+        pl.col("arm").replace_strict(arms, range(arms.len())),
+        pl.col("query_id").replace_strict(order, range(order.len())),
+        "candidate_idx",
+    )
+    scores = [name for name in frame.columns if name not in CANDIDATES]
+    rows = (row for part in ranked.iter_slices(GROUP) for row in part.iter_rows(named=True))
+    write_candidates(path, rows, meta, count=frame.height, scores=scores)
+
+
+def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str, Any], count: int) -> None:
+    stamped = schema.with_metadata(stamp({**meta, "total_records": count}))
+    rows, written = iter(rows), 0
+    with whole(Path(path)) as part, pq.ParquetWriter(part, stamped, compression="zstd") as writer:
+        while group := list(islice(rows, GROUP)):
+            writer.write_table(_table(group, stamped, path))
+            written += len(group)
+        if written != count:
+            raise ValueError(f"{written} rows were written where {count} were announced")
+
+
+def _table(group: Sequence[Row], schema: pa.Schema, path: Path) -> pa.Table:
+    names = set(schema.names)
+    if extra := next((name for row in group for name in row if name not in names), None):
+        raise BadInput(f"no column {extra!r} is declared", where=str(path), mend="name it among the scores")
+    arrays = []
+    for field in schema:
+        values = [row.get(field.name) for row in group]
+        try:
+            arrays.append(pa.array(_clean(values) if field.type == pa.string() else values, field.type))
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            why = f"column {field.name} does not hold {field.type}: {error}"
+            raise BadInput(why, where=str(path)) from error
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _clean(values: Sequence[Any]) -> list[Any]:
+    """Texts as valid Unicode: a lone surrogate, which a model's bytes can leave, becomes U+FFFD."""
+    return [_SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value for value in values]
+
+
+def _sorted(rows: Iterable[Row], path: Path) -> Iterator[Row]:
+    """The rows, checked as they pass: each arm in one stretch, each problem in one stretch of it, numbers rising."""
+    done: set[tuple[str, str]] = set()
+    arms: list[str] = []
+    place, idx = None, -1
+    for row in rows:
+        arm, query = here = (row["arm"], row["query_id"])
+        if here != place:
+            if here in done or (arm in arms and arm != arms[-1]):
+                raise BadInput(f"rows of {query!r} under {arm!r} come in two places", where=str(path))
+            arms += [arm] if arm not in arms else []
+            done.add(here)
+            place, idx = here, -1
+        if row["candidate_idx"] <= idx:
+            found = f"candidate {row['candidate_idx']} of {query!r} under {arm!r}"
+            raise BadInput(f"{found} comes twice or out of order", where=str(path))
+        idx = row["candidate_idx"]
+        yield row
+
+
+def stamp(meta: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Metadata as bytes, each key in its declared form, with version, time and program added; None is left out.
+
+    Raises ValueError for a key that is not declared.
+    """
+    now = {"generated_at": datetime.now(UTC).isoformat(timespec="seconds"), "testtime_version": version_of("testtime")}
+    if unknown := meta.keys() - METADATA.keys():
+        raise ValueError(f"no metadata key {sorted(unknown)[0]!r} is declared")
+    whole = {**now, **meta, "version": VERSION}
+    return {name.encode(): _bytes(name, value) for name, value in whole.items() if value is not None}
+
+
+def _bytes(name: str, value: Any) -> bytes:
+    form = METADATA[name].form
+    if form == "json":
+        text = canonical(
+            [encode(arm) if not isinstance(arm, Mapping) else arm for arm in value] if name == "arms" else value
+        )
+    else:
+        text = ",".join(value) if form == "commas" and not isinstance(value, str) else str(value)
+    return _SURROGATE.sub("\ufffd", text).encode()
+
+
+def read_meta(path: Path, format: str = "testtime.candidates") -> dict[str, Any]:
+    """The metadata of a file this project wrote, in Python values.
+
+    Raises BadInput, in one line, for a file that is missing, no Parquet, foreign, or of another version.
+    """
+    path = Path(path)
+    try:
+        raw = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise BadInput("no such file", where=str(path)) from error
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(path), mend="is it whole?") from error
+    known = {name: raw[name.encode()].decode("utf-8", "replace") for name in METADATA if name.encode() in raw}
+    if known.get("format") != format:
+        raise BadInput(f"is no {format} file", where=str(path), mend="turn a foreign file into a pool: testtime import")
+    if known.get("version") != str(VERSION):
+        told = known.get("version", "none")
+        mend = f"this testtime reads version {VERSION}; write the file anew, or read it with the testtime that wrote it"
+        raise BadInput(f"version {told}", where=str(path), mend=mend)
+    return {name: _value(name, text, path) for name, text in known.items()}
+
+
+def _value(name: str, text: str, path: Path) -> Any:
+    form = METADATA[name].form
+    if form == "commas":
+        return text.split(",")
+    try:
+        return json.loads(text) if form == "json" else text
+    except ValueError as error:
+        raise BadInput(f"its metadata key {name!r} is damaged", where=str(path)) from error
