@@ -89,6 +89,12 @@ CASES: list[tuple[str | None, str | None]] = [
     ("Final Answer: 9 eggs * $2 = $18", "18"),
     ("Final Answer: 18 -- 16 - 7 = 9 eggs", "18"),
     ("Final Answer: 20% * 90 = 18", "18"),
+    ("Final Answer: 100 - 82 = 18 left of 100", "18"),
+    ("Final Answer: 18, 20", None),
+    ("Final Answer: 18 or $20", None),
+    ("Final Answer: $18 per day, 7 days a week", "18"),
+    (r"\boxed{3, 4}", None),
+    (r"\boxed{(3,4)}", None),
     # boxes
     (r"\boxed{18}", "18"),
     (r"so $\boxed{18}$.", "18"),

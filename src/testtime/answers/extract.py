@@ -10,6 +10,7 @@ Order of precedence, after `<think>…</think>` is taken out:
 
 In a marked span the number is the first one, so that `$18 per day, 7 days a week` is 18. Where it
 begins an expression, the number is the one after the last equals sign of the sentence: `9 × 2 = 18` is 18.
+A list of numbers (`3, 4 and 5`) is not a number.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ _WEAK = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE = re.compile(r"[.!?;](?=\s|$)|\n")
-_REST = re.compile(  # what follows the first number of an expression: an operator and an operand, or a parenthesis
-    r"%?\s?[A-Za-z]{0,15}\s?(?:[-+*/×÷·=]|\\times|\\cdot|\\div)\s{0,2}[$(]{0,2}\.?[0-9]|\("
+_LIST = re.compile(r"%?\s?(?:[,;]|and|or)\s{1,2}[$(]{0,2}[-+]?\.?[0-9]")
+_OPERATOR = re.compile(
+    r"%?\s?[A-Za-z]{0,15}\s?(?P<sign>[-+*/×÷·=]|\\times|\\cdot|\\div)\s{0,2}[$(]{0,2}\.?[0-9]|(?P<factor>\()"
 )
 _SYMBOLIC = re.compile(r"\\(?:[dtc]?frac|sqrt|pi|infty)(?![a-z])")
 _EDGE = " \t\r\n*_`$"
@@ -124,17 +126,21 @@ def _of_weak(text: str) -> numbers.Found | None:
 
 
 def _of_span(span: str) -> numbers.Found | None:
-    r"""The number a marked span states; none where it is symbolic, as `\sqrt{2}` is."""
+    r"""The number a marked span states; none where it is symbolic, as `\sqrt{2}` is, or a list, as `3, 4` is."""
     span = numbers.plain(span)
     found = numbers.first(span)
-    if found is None or _SYMBOLIC.search(span):
+    if found is None or _SYMBOLIC.search(span) or _LIST.match(span, found.end):
         return None
-    if not _REST.match(span, found.end):
-        return found
+    operator = _OPERATOR.match(span, found.end)
+    return _result(span, found, operator["sign"]) if operator else found
+
+
+def _result(span: str, found: numbers.Found, sign: str | None) -> numbers.Found:
+    """What the expression that begins with `found` comes to, where the sentence says so; `18 = 2 · 9` is 18."""
     end = _SENTENCE.search(span, found.end)
     _, equals, after = span[found.end : end.start() if end else None].rpartition("=")
     result = numbers.first(after) if equals else None
-    return found if result is None or numbers.first(after, result.end) else result
+    return found if result is None or (sign == "=" and numbers.first(after, result.end)) else result
 
 
 def _after_last(mark: re.Pattern[str], text: str) -> Marked | None:
