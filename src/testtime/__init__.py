@@ -13,21 +13,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from testtime.api import Comparison, LoadedPool, Table, analyze, compare, load
+    from testtime.api import LoadedPool, Table, analyze, compare, load
     from testtime.core.errors import BadInput, TesttimeError
 
 _PLACES = {
     "load": "testtime.api",
     "analyze": "testtime.api",
     "compare": "testtime.api",
-    "Comparison": "testtime.api",
     "LoadedPool": "testtime.api",
     "Table": "testtime.api",
     "BadInput": "testtime.core.errors",
     "TesttimeError": "testtime.core.errors",
 }
 
-__all__ = ["BadInput", "Comparison", "LoadedPool", "Table", "TesttimeError", "analyze", "compare", "load"]
+__all__ = ["BadInput", "LoadedPool", "Table", "TesttimeError", "analyze", "compare", "load"]
 
 
 def __getattr__(name: str) -> Any:

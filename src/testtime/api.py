@@ -8,30 +8,42 @@ table.to_polars(); table.frontier(); table.against("sc_fixed"); table.plot(x="to
 from __future__ import annotations
 
 import glob as globbing
+import importlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import polars as pl
 
-from testtime.analysis import compare as comparing
+from testtime.analysis import against as comparing
 from testtime.analysis import frontier as frontiers
+from testtime.analysis.compare import paired
+from testtime.analysis.frontier import column_of
+from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
-from testtime.analysis.table import notes, summarise
+from testtime.analysis.table import GROUP, notes, read_csv, summarise
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Policy
+from testtime.core.registry import find
 from testtime.figures import tables
+from testtime.importers import sniff
+from testtime.policies import counts as stopping
+from testtime.policies.adaptive_margin import AdaptiveMargin
+from testtime.policies.counts import COUNTS
 from testtime.policies.strings import parse
-from testtime.spec import DEFAULT_POLICIES, column_of, grid, setting_texts
+from testtime.spec import DEFAULT_POLICIES, grid, setting_texts
 from testtime.store.atomic import whole
 from testtime.store.frame import open_pool, pool_of
+from testtime.store.lines import open_bytes
+from testtime.store.outcomes import read_outcomes, write_outcomes
+from testtime.store.parquet import write_frame
 from testtime.store.pool import Pool
 
 if TYPE_CHECKING:
-    import pandas as pd
     from altair.typing import ChartType
 
 Sources: TypeAlias = "str | Path | Iterable[str | Path]"
@@ -66,15 +78,9 @@ def paths_of(source: Sources) -> list[Path]:
 
 
 def _open(path: Path) -> Pool:
-    from testtime.importers import read, sniff
-
     if path.is_dir() or path.suffix == ".parquet":
         return open_pool(path)
-    kind = sniff(path)
-    if kind is None:
-        known = "rows of id, gold, answers, tokens; a run folder; or a candidates.parquet"
-        raise BadInput("not a file of answers that any importer knows", where=str(path), mend=f"give {known}")
-    imported = read(kind, path)
+    imported = find("importer", sniff(path) or "answers")(path)  # answers says what is wrong with the file
     return pool_of(imported.frame, imported.meta)
 
 
@@ -106,6 +112,11 @@ class LoadedPool:
         frames = [replayed(pool, chosen, orders=orders, seed=seed, realised=realised) for pool in self.pools]
         return Table(pl.concat(frames), seed=seed)
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must be told of the pools: lines dropped, draws cut to the floor."""
+        return [f"{pool.run}: {note}" for pool in self.pools for note in pool.notes]
+
     def __repr__(self) -> str:
         lines = []
         for pool in self.pools:
@@ -117,7 +128,7 @@ class LoadedPool:
 
 
 def _needs_gold(pool: Pool) -> None:
-    if all(np.isnan(draws.right).all() for draws in pool.arms.values()):
+    if not has_gold(pool):
         raise BadInput("no answer is known to be right or wrong", where=pool.run, mend="give each row its `gold`")
 
 
@@ -150,13 +161,13 @@ class Table:
         """One row a (run, model, policy, setting): the columns of the CSV."""
         return self._summary
 
-    def to_pandas(self) -> pd.DataFrame:
-        """The same for pandas. Raises BadInput with the install line where pandas is missing."""
+    def to_pandas(self) -> Any:
+        """The same as a pandas.DataFrame. Raises BadInput with the install line where pandas is missing."""
         try:
-            import pandas as pd
+            pandas = importlib.import_module("pandas")
         except ModuleNotFoundError:
             raise BadInput("pandas is not installed", mend='run: pip install "testtime[pandas]"') from None
-        return pd.DataFrame(self._summary.to_dict(as_series=False))
+        return pandas.DataFrame(self._summary.to_dict(as_series=False))
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table, whole or not at all."""
@@ -164,15 +175,27 @@ class Table:
 
     def to_jsonl(self, path: str | Path) -> None:
         """Writes the outcomes, one JSON line each: what `testtime analyze` reads."""
-        write(Path(path), jsonl_of(self.outcomes))
+        write_outcomes(path, self.outcomes)
 
     def frontier(self, x: str = "tokens") -> pl.DataFrame:
         """Area under each accuracy curve (FA) and the marginal value of compute (MVC)."""
-        return frontiers.frontier(self.outcomes, x=column_of(x))
+        return frontiers.frontier(self.outcomes, column_of(x), seed=self.seed)
+
+    def only(self, policy: str | None = None, **columns: str) -> Table:
+        """The outcomes of one policy (`name` or `name:setting`), run, model, …: a side of a comparison.
+
+        >>> table.only("sc_fixed:n=16")  # doctest: +SKIP
+        """
+        name, _, setting = (policy or "").partition(":")
+        wanted = {**columns, **({"policy": name} if name else {}), **({"setting": setting} if setting else {})}
+        kept = self.outcomes.filter([pl.col(column) == value for column, value in wanted.items()])
+        if kept.is_empty():
+            raise BadInput(f"no outcome with {wanted}", mend="see to_polars() for what there is")
+        return Table(kept, self.seed)
 
     def against(self, baseline: str = "sc_fixed", x: str = "tokens") -> pl.DataFrame:
         """What each setting saves against the baseline's curve at equal accuracy, paired over problems."""
-        return comparing.against(self.outcomes, baseline, x=column_of(x), seed=self.seed)
+        return comparing.against(self.outcomes, baseline, column_of(x), seed=self.seed)
 
     def plot(self, x: str = "tokens") -> ChartType:
         """The chart of accuracy against `x`, one colour a model, one mark a policy family."""
@@ -188,17 +211,97 @@ class Table:
 
     def _repr_html_(self) -> str:
         shown = "".join(rows.html() for rows in tables.summary(self._summary))
-        return shown + "".join(f"<p>{tables.escape(note)}</p>" for note in self.notes)
+        return shown + "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+
+
+def compare(a: Table, b: Table) -> pl.DataFrame:
+    """What b changes against a on the problems both have: paired differences with intervals, one row a pair.
+
+    One policy on a side is set beside every one of the other (`table.only("sc_fixed:n=16")`), else the two sides
+    pair by policy and setting. Columns: analysis.compare.paired. Raises BadInput where nothing pairs.
+    """
+    return paired(a.outcomes, b.outcomes, seed=a.seed)
+
+
+# ---- files ----
+def analyze(source: Sources) -> Table:
+    """One table of outcome files, and of pools, which are replayed with the default policies.
+
+    Raises BadInput for a file that is neither, and for one problem with two different outcomes of one setting.
+    """
+    frames = [read_outcomes(path) if _is_outcomes(path) else load(path).replay().outcomes for path in paths_of(source)]
+    together = pl.concat(frames).unique(maintain_order=True)
+    key = [*GROUP, "query_id"]
+    if (twice := together.filter(pl.struct(key).is_duplicated())).height:
+        run, policy, setting, query = twice.select("run", "policy", "setting", "query_id").row(0)
+        what = f"problem {query!r} has two different outcomes of {policy}:{setting}"
+        raise BadInput(what, where=f"run {run}", mend="give the runs different names, or leave one file out")
+    return Table(together)
+
+
+def _is_outcomes(path: Path) -> bool:
+    """Whether a file's first line is an outcome."""
+    if path.is_dir() or path.suffix == ".parquet":
+        return False
+    with open_bytes(path) as file:
+        try:
+            row = json.loads(file.readline(1_000_000))
+        except (ValueError, RecursionError, EOFError, OSError):
+            return False
+    return isinstance(row, dict) and {"policy", "setting", "query_id"} <= row.keys()
+
+
+def import_file(kind: str, file: Path, out: Path, known: Mapping[str, str] | None = None) -> Path:
+    """Makes a pool folder of a recorded file; `known` names the model, provider, dataset or run it came from.
+
+    Raises BadInput: an unknown format, a file that is not of it, or a folder that already holds a pool.
+    """
+    read = find("importer", kind)
+    target = out / "candidates.parquet"
+    if target.exists():
+        raise BadInput("there is a pool already", where=str(out), mend="choose another --out")
+    imported = read(file)
+    meta = {**imported.meta, **(known or {})}
+    if "model" in (known or {}):
+        meta["arms"] = [{**arm, "models": {"model": meta["model"]}} for arm in meta["arms"]]
+    write_frame(target, imported.frame, meta)
+    return target
+
+
+def draw(csv: Path, paths: Mapping[str, Path], x: str = "tokens") -> None:
+    """Draws a table's figure into files, by format: png, svg, html, json. All are rendered before one is written."""
+    from testtime.figures import save
+
+    save.require()
+    from testtime.figures.frontier import accuracy_against
+
+    chart = accuracy_against(read_csv(csv), column_of(x))
+    for form, data in {form: save.render(chart, form) for form in paths}.items():
+        write(paths[form], data)
+
+
+def boundary(text: str, max_n: int = 40) -> pl.DataFrame:
+    """Where a policy with a stopping rule of counts stops: the smallest v1 for each v2, when nobody else votes.
+
+    Columns v2; `rule`, by the rule alone; `policy`, with min_samples, curtailment and max_n. Null: nowhere.
+    Raises BadInput for a policy without a stopping rule, and a rule that looks at more than counts.
+    """
+    said = text if "max_n=" in text else f"{text}{',' if ':' in text else ':'}max_n={max_n}"
+    policy = parse(said)
+    if not isinstance(policy, AdaptiveMargin):
+        raise BadInput(f"{policy.name} has no stopping rule", mend="give adaptive_margin:stop_rule=…")
+    if not policy.reads <= COUNTS:
+        more = ", ".join(sorted(policy.reads - COUNTS))
+        raise BadInput(f"{policy.rule.name} looks at {more}, so it has no boundary in (v1, v2)")
+    columns = {"rule": stopping.boundary(policy.rule, policy.max_n), "policy": stopping.boundary(policy, policy.max_n)}
+    table = pl.DataFrame({"v2": range(len(columns["rule"])), **columns})
+    nowhere = pl.col("rule", "policy") > policy.max_n
+    return table.with_columns(pl.when(~nowhere).then(pl.col("rule", "policy")))
 
 
 def csv_of(frame: pl.DataFrame) -> bytes:
     """A frame as CSV: unknown is empty, true and false are words."""
     return frame.write_csv().encode()
-
-
-def jsonl_of(outcomes: pl.DataFrame) -> bytes:
-    """Outcomes as JSON lines with their version."""
-    return outcomes.with_columns(version=pl.lit(1)).write_ndjson().encode()
 
 
 def write(path: Path, data: bytes) -> None:

@@ -49,16 +49,6 @@ NAMES = (
 )
 _CANONICAL = {accepted: name.canonical for name in NAMES for accepted in name.accepted}
 
-X_AXES = {
-    "candidates": "candidates",
-    "tokens": "gen_tokens",
-    "total_tokens": "total_tokens",
-    "seconds": "seconds",
-    "dollars": "usd",
-    "joules": "joules",
-}
-"""What `--x` may be, and the column it reads."""
-
 DEFAULT_POLICIES = ("sc_fixed", "adaptive_margin")
 DEFAULT_GRID: Mapping[str, tuple[str, ...]] = {"n": ("1", "2", "4", "8", "16"), "max_n": ("8", "16")}
 """The values of a setting that a policy needs and nobody gave."""
@@ -77,13 +67,6 @@ def canonical(key: str) -> str:
 def accepted(key: str) -> tuple[str, ...]:
     """The other names a canonical key goes by."""
     return next((name.accepted for name in NAMES if name.canonical == key), ())
-
-
-def column_of(x: str) -> str:
-    """The column that `--x` reads. Raises BadInput for another word."""
-    if x not in X_AXES:
-        raise unknown_name("value of --x", x, X_AXES)
-    return X_AXES[x]
 
 
 def canonical_flags(argv: Sequence[str]) -> list[str]:

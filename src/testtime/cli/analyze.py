@@ -31,15 +31,17 @@ def analyze(
     from testtime.figures import tables
 
     table = api.analyze(glob)
-    frames = {out_csv: table.to_polars(), beside(out_csv, "frontier"): table.frontier(x)}
+    summary, frontier = table.to_polars(), table.frontier(x)
+    frames = {out_csv: summary, beside(out_csv, "frontier"): frontier}
+    shown = [*tables.summary(summary), *tables.frontier(frontier)]
     if against:
-        frames[beside(out_csv, "against")] = table.against(against, x)
-    for path, text in {path: api.csv_of(frame) for path, frame in frames.items()}.items():
-        api.write(path, text)
-    show.tables([*tables.summary(table.to_polars()), *tables.frontier(table.frontier(x), x)])
-    if against:
-        show.tables(tables.against(table.against(against, x), against))
-    show.notes(table.notes)
+        frames[beside(out_csv, "against")] = savings = table.against(against, x)
+        shown += tables.against(savings, against)
+    notes = table.notes
+    for path, frame in frames.items():
+        api.write(path, api.csv_of(frame))
+    show.tables(shown)
+    show.notes(notes)
     show.wrote(*frames)
     show.next_step(f"testtime plot --csv {out_csv} --out_png {out_csv.with_suffix('.png')}")
 

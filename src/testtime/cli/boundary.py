@@ -18,4 +18,4 @@ def boundary(
     from testtime.cli import show
     from testtime.figures import tables
 
-    show.tables([tables.frame(api.boundary(policy), "stops at the smallest v1 for each v2, when nobody else votes")])
+    show.tables([tables.boundary(api.boundary(policy))])

@@ -26,7 +26,7 @@ def settings_of_policies(taken: frozenset[str]) -> Any:
         if key in taken:
             continue
         also = "".join(f" (also --{other})" for other in accepted(key))
-        about = Parameter(help=f"{sentence}{also}", group="Settings of policies", allow_leading_hyphen=True)
+        about = Parameter(help=f"{sentence}{also}", group="Settings of policies")
         flags.append((key, Annotated[list[str] | None, about], field(default=None)))
     kind = make_dataclass("PolicySettings", flags, frozen=True)
     kind.__module__ = __name__  # where cyclopts looks its annotations up

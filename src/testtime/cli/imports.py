@@ -16,11 +16,20 @@ def import_(
     /,
     *,
     out: Annotated[Path, Parameter(help="The folder of the pool.")],
+    run: Annotated[
+        str | None, Parameter(help="What to call the run; by default what the file says, or its name.")
+    ] = None,
+    model: Annotated[
+        str | None, Parameter(help="The model that gave the answers, where the file does not say.")
+    ] = None,
+    provider: Annotated[str | None, Parameter(help="Who served the model.")] = None,
+    dataset: Annotated[str | None, Parameter(help="The benchmark.")] = None,
 ) -> None:
     """Make a pool of a recorded file."""
     from testtime import api
     from testtime.cli import show
 
-    path = api.import_file(kind, file, out)
+    told = {"run": run, "model": model, "provider": provider, "dataset": dataset}
+    path = api.import_file(kind, file, out, {key: value for key, value in told.items() if value})
     show.wrote(path)
     show.next_step(f"testtime inspect {out}")

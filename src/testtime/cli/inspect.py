@@ -13,10 +13,10 @@ def inspect(
     """Say what is in a pool."""
     from testtime import api
     from testtime.cli import show
-    from testtime.figures import tables
+    from testtime.figures.inspection import inspection
 
-    for pool in api.load(pools).pools:
-        for arm in api.inspected(pool):
-            show.tables([tables.frame(arm.facts, arm.title), *(tables.frame(t, h) for h, t in arm.tables)])
-        show.notes(pool.notes)
+    loaded = api.load(pools)
+    for pool in loaded.pools:
+        show.tables(inspection(pool))
+    show.notes(loaded.notes)
     show.next_step(f"testtime replay {' '.join(pools)}")

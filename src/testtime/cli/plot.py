@@ -30,5 +30,5 @@ def plot(
     paths = {form: path for form, path in wanted.items() if path}
     if not paths:
         raise BadInput("no file to draw", mend="add --out_png F (or --out_svg, --out_html, --out_json)")
-    api.draw(api.read_summary(csv), paths, x)
+    api.draw(csv, paths, x)
     show.wrote(*paths.values())

@@ -10,11 +10,12 @@ AXES = {
     "gen_tokens": "Generated tokens per problem",
     "total_tokens": "Prompt and generated tokens per problem",
     "seconds": "Seconds per problem",
+    "critical_seconds": "Seconds per problem, calls in parallel",
     "usd": "US dollars per problem",
     "joules": "Joules per problem",
 }
 """Column → title with its unit."""
-MODELLED = ("seconds", "usd", "joules")
+MODELLED = ("seconds", "critical_seconds", "usd", "joules")
 """What replay cannot count but models from per-call records: drawn hollow where no run executed the policy."""
 MOST_TICKS = 9
 _STEPS = ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(1, 10)), (1,))

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import altair as alt
 import polars as pl
+from altair.typing import ChartType
 
+from testtime.analysis.frontier import family_of
 from testtime.core.errors import BadInput
 from testtime.figures.axes import AXES, MODELLED, label, padded, ticks
-
-AnyChart: TypeAlias = "alt.LayerChart | alt.HConcatChart | alt.VConcatChart"
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#000000")
 """Told apart by colour-blind readers (Okabe and Ito, with two of Tol's for more models)."""
@@ -25,10 +25,10 @@ DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [1, 3], [12, 4], [3, 1])
 WIDTH, HEIGHT = 520, 340
 FONT = "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 _APART = ("provider", "decoding", "temperature", "run")
-_NEEDED = ("model", "dataset", "policy", "setting", "n_problems", "accuracy", "accuracy_low", "accuracy_high")
+_NEEDED = ("run", "model", "dataset", "policy", "setting", "n_problems", "accuracy", "accuracy_low", "accuracy_high")
 
 
-def accuracy_against(table: pl.DataFrame, x: str = "gen_tokens") -> AnyChart:
+def accuracy_against(table: pl.DataFrame, x: str = "gen_tokens") -> ChartType:
     """The chart of accuracy against a spend column `x` of AXES.
 
     Rows without an accuracy or an x (exhausted, unknown) are left out and counted in the subtitle.
@@ -39,7 +39,7 @@ def accuracy_against(table: pl.DataFrame, x: str = "gen_tokens") -> AnyChart:
     datasets = points["dataset"].unique(maintain_order=True).to_list()
     panels = [_panel(points.filter(pl.col("dataset") == name), x, scales, name, len(datasets)) for name in datasets]
     rows = [alt.hconcat(*panels[at : at + 2], spacing=30) for at in range(0, len(panels), 2)]
-    chart = panels[0] if len(panels) == 1 else rows[0] if len(rows) == 1 else alt.vconcat(*rows, spacing=30)
+    chart: ChartType = panels[0] if len(panels) == 1 else rows[0] if len(rows) == 1 else alt.vconcat(*rows, spacing=30)
     return _dress(chart, _heading(points, table.height - points.height, x))
 
 
@@ -55,26 +55,16 @@ def _points(table: pl.DataFrame, x: str) -> pl.DataFrame:
     measured = pl.col("measured").cast(pl.Boolean) if "measured" in table.columns else pl.lit(True)
     return drawn.with_columns(
         pl.Series("series", _series(drawn)),
-        pl.Series("family", [family(p, s) for p, s in zip(drawn["policy"], drawn["setting"], strict=True)]),
+        pl.Series("family", [_family(p, s) for p, s in zip(drawn["policy"], drawn["setting"], strict=True)]),
         cost.alias("x"),
         (pl.lit(x in MODELLED) & ~measured.fill_null(True)).alias("modelled"),
-        pl.col("dataset").cast(pl.String).fill_null("unnamed dataset"),
+        pl.col("dataset").cast(pl.String).fill_null(""),
     ).sort("x")
-
-
-def family(policy: str, setting: str) -> str:
-    """A policy and its stopping rule: what one line joins.
-
-    >>> family("adaptive_margin", "max_n=8,stop_rule=beta,threshold=0.95")
-    'adaptive_margin beta'
-    """
-    rule = dict(part.partition("=")[::2] for part in setting.split(",")).get("stop_rule")
-    return f"{policy} {rule}" if rule else policy
 
 
 def _series(table: pl.DataFrame) -> list[str]:
     """The model of each row, with what else is needed to keep two runs of one model on one dataset apart."""
-    names = [str(model or "unnamed model") for model in table["model"]]
+    names = [str(model or run) for model, run in zip(table["model"], table["run"], strict=True)]
     for column in (name for name in _APART if name in table.columns):
         seen: dict[tuple[str, Any], set[Any]] = {}
         rows = list(zip(names, table["dataset"], table[column], strict=True))
@@ -83,6 +73,11 @@ def _series(table: pl.DataFrame) -> list[str]:
         mixed = {name for (name, _), values in seen.items() if len(values) > 1}
         names = [f"{n}, {_words(column, v)}" if n in mixed and v is not None else n for n, _, v in rows]
     return names
+
+
+def _family(policy: str, setting: str | None) -> str:
+    """The family of analysis.frontier in the words of a legend: `adaptive_margin beta`."""
+    return family_of(policy, setting or "").replace(":stop_rule=", " ")
 
 
 def _words(column: str, value: object) -> str:
@@ -105,7 +100,7 @@ class _Scales:
         families = sorted(points["family"].unique().to_list(), key=lambda name: (name != "sc_fixed", name))
         legend: dict[str, Any] = {"labelLimit": 0, "titleLimit": 0, "symbolOpacity": 1}
         of_model = alt.Legend(**legend, symbolType="stroke", symbolStrokeWidth=3) if len(models) > 1 else None
-        dark = {"symbolFillColor": "#444", "symbolStrokeWidth": 0, "symbolSize": 75}
+        dark: dict[str, Any] = {"symbolFillColor": "#444", "symbolStrokeWidth": 0, "symbolSize": 75}
         of_family = alt.Legend(**legend, **dark) if len(families) > 1 else None
         marks = alt.Scale(domain=families, range=_cycle(SHAPES, len(families)))
         dashes = alt.Scale(domain=families, range=_cycle(DASHES, len(families)))
@@ -122,7 +117,7 @@ def _cycle(values: tuple[Any, ...], count: int) -> list[Any]:
     return [values[at % len(values)] for at in range(count)]
 
 
-def _panel(points: pl.DataFrame, x: str, scales: _Scales, title: str, panels: int) -> alt.LayerChart:
+def _panel(points: pl.DataFrame, x: str, scales: _Scales, title: str, panels: int) -> ChartType:
     """One dataset: interval bars, lines, marks."""
     costs = points["x"].to_list()
     low, high = min(costs), max(costs)
@@ -147,7 +142,9 @@ def _panel(points: pl.DataFrame, x: str, scales: _Scales, title: str, panels: in
     chart = alt.layer(bars, lines, *marks).properties(
         width=WIDTH if panels == 1 else 360, height=HEIGHT if panels == 1 else 260
     )
-    return chart.properties(title=alt.TitleParams(title, anchor="start", fontSize=12.5)) if panels > 1 else chart
+    if panels > 1:
+        chart.title = alt.TitleParams(title, anchor="start", fontSize=12.5)
+    return chart
 
 
 _DRAWN = ("x", "series", "family", "modelled")
@@ -173,24 +170,25 @@ def _span(points: pl.DataFrame) -> list[float]:
 def _heading(points: pl.DataFrame, left_out: int, x: str) -> alt.TitleParams:
     """What the figure says, how much it rests on, and how to read its marks."""
     models, datasets = points["series"].unique().sort().to_list(), points["dataset"].unique().sort().to_list()
-    of = f"{models[0]} on " if len(models) == 1 else f"{len(models)} models on "
-    on = datasets[0] if len(datasets) == 1 else f"{len(datasets)} datasets"
+    of = models[0] if len(models) == 1 else f"{len(models)} models"
+    on = f"{len(datasets)} datasets" if len(datasets) > 1 else datasets[0]
+    of_what = f"{of} on {on}" if on else of
     counts = sorted(points["n_problems"].unique().to_list())
     many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    says = [f"{many} problems; bars: 95 % bootstrap intervals over problems; logarithmic axis"]
+    says = [f"{many} problems; bars: 95 % intervals over problems; logarithmic axis"]
     if points["modelled"].any():
         says.append("Hollow marks: cost modelled from per-call records, filled: measured in a run of that policy")
     if left_out:
         says.append(f"{left_out} settings not drawn: the pool was exhausted, or their {x} is unknown")
     return alt.TitleParams(
-        f"Accuracy against {AXES[x][0].lower() if x != 'usd' else 'U'}{AXES[x][1:]}: {of}{on}", subtitle=says
+        f"Accuracy against {AXES[x][0].lower() if x != 'usd' else 'U'}{AXES[x][1:]}: {of_what}", subtitle=says
     )
 
 
-def _dress(chart: AnyChart, title: alt.TitleParams) -> AnyChart:
+def _dress(chart: ChartType, title: alt.TitleParams) -> ChartType:
     """Type, weights and margins fit for print."""
     title.anchor, title.offset = "start", 14
-    return (
+    dressed: ChartType = (
         chart.properties(title=title, padding=14, background="white")
         .configure(font=FONT)
         .configure_title(fontSize=15, fontWeight=600, subtitleFontSize=11.5, subtitleColor="#555", subtitlePadding=5)
@@ -201,3 +199,4 @@ def _dress(chart: AnyChart, title: alt.TitleParams) -> AnyChart:
         .configure_legend(labelFontSize=11.5, titleFontSize=12, titleFontWeight=600, rowPadding=4, offset=16)
         .configure_view(stroke=None)
     )  # fmt: skip
+    return dressed

@@ -31,7 +31,7 @@ def _facts(pool: Pool, label: str, draws: Draws) -> Rows:
     drawn = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
     models = ", ".join(f"{model}" if role == "model" else f"{role} {model}" for role, model in draws.arm.models.items())
     splits = ", ".join(sorted(set(pool.splits) - {""}))
-    graded = ~np.isnan(draws.right).all(axis=1)
+    graded: Bools = np.asarray(~np.isnan(draws.right).all(axis=1))
     facts = {
         "model": models or UNKNOWN,
         "dataset": " ".join(part for part in (pool.dataset, splits) if part) or UNKNOWN,
@@ -96,7 +96,9 @@ def _rows_mean(right: Floats) -> Floats:
     """[problem] mean over known verdicts; nan where none is."""
     known = ~np.isnan(right)
     count = known.sum(axis=1)
-    return np.divide(np.where(known, right, 0).sum(axis=1), count, out=np.full(len(right), np.nan), where=count > 0)
+    sums = np.where(known, right, 0.0).sum(axis=1)
+    means: Floats = np.divide(sums, count, out=np.full(len(right), np.nan), where=count > 0)
+    return means
 
 
 def _by_size(draws: Draws, units: Ints) -> Rows:

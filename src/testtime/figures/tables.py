@@ -6,9 +6,10 @@ The same rows are printed in the terminal, as text, and in a notebook.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import polars as pl
 from rich.box import SIMPLE_HEAD
@@ -68,7 +69,7 @@ def text(tables: Sequence[Rows], width: int = 100) -> str:
     with console.capture() as taken:
         for table in tables:
             console.print(table.rich())
-    return taken.get().rstrip("\n")
+    return "\n".join(line.rstrip() for line in taken.get().split("\n")).rstrip("\n")
 
 
 def summary(table: pl.DataFrame) -> list[Rows]:
@@ -86,9 +87,7 @@ def _groups(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
 def _group(group: pl.DataFrame) -> Rows:
     first = group.row(0, named=True)
     counts = group["n_problems"].unique().to_list()
-    title = f"{first['model'] or first['run']} on {first['dataset'] or 'unnamed dataset'}"
-    title += f" {first['split']}" if first["split"] else ""
-    title += f", {counts[0]:,} problems" if len(counts) == 1 else ""
+    title = _place(first) + (f", {counts[0]:,} problems" if len(counts) == 1 else "")
     costs = [name for name in _COSTS if group[name].null_count() < group.height]
     if "total_tokens" in costs and group["total_tokens"].equals(group["gen_tokens"]):
         costs.remove("total_tokens")
@@ -98,6 +97,55 @@ def _group(group: pl.DataFrame) -> Rows:
         for row in group.iter_rows(named=True)
     ]
     return Rows(title, ["policy", "accuracy %", *(_COSTS[name] for name in costs)], cells)
+
+
+def frontier(table: pl.DataFrame) -> list[Rows]:
+    """FA and MVC: one readable table for each model, dataset and split. Needs both axes of analysis.frontier."""
+    return [
+        _curves(group) for group in table.partition_by("provider", "model", "dataset", "split", maintain_order=True)
+    ]
+
+
+def _curves(group: pl.DataFrame) -> Rows:
+    first = group.row(0, named=True)
+    unit = "1,000 tokens" if first["per"] == 1000 else {"usd": "dollar"}.get(first["x"], first["x"].rstrip("s"))
+    keys = ("decoding", "temperature", "family")
+    cells = []
+    for lines in group.partition_by(keys, maintain_order=True):
+        linear, log2 = (lines.row(by_predicate=pl.col("axis") == axis, named=True) for axis in ("linear", "log2"))
+        cells.append([
+            linear["family"], str(linear["points"]), _bounded(log2, "fa_common"), _bounded(linear, "mvc"),
+            _bounded(log2, "mvc"), str(linear["negative"]) if linear["negative"] is not None else UNKNOWN,
+        ])  # fmt: skip
+    title = f"Area (FA) and marginal value of compute (MVC) over {first['x']}, {_place(first)}"
+    return Rows(title, ["policies", "points", "FA %", f"MVC / {unit}", "MVC / doubling", "falls"], cells)
+
+
+def against(table: pl.DataFrame, base: str) -> list[Rows]:
+    """What each setting saves beside the base's curve: one readable table for each run, dataset and split."""
+    keys = ("run", "provider", "model", "dataset", "split", "arm")
+    shown = []
+    for group in table.partition_by(keys, maintain_order=True):
+        cells = []
+        for row in group.iter_rows(named=True):
+            gain = interval(row["difference"], row["low"], row["high"])
+            saving = interval(row["saving"], row["saving_low"], row["saving_high"])
+            out = {"above": "never as accurate", "below": "cheapest is better"}.get(row["equal_accuracy"] or "", saving)
+            cells.append([f"{row['policy']}:{row['setting']}", gain, out])
+        title = f"Against {base}, {_place(group.row(0, named=True))}"
+        shown.append(Rows(title, ["policy", "accuracy at equal spend", f"{table['x'][0]} saved %"], cells))
+    return shown
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """`model on dataset split`, as far as known."""
+    dataset = " ".join(part for part in (row["dataset"], row["split"]) if part)
+    model = row["model"] or row.get("run") or "all"
+    return f"{model} on {dataset}" if dataset else str(model)
+
+
+def _bounded(row: Mapping[str, Any], name: str) -> str:
+    return interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def interval(value: float | None, low: float | None, high: float | None, scale: float = 100, digits: int = 1) -> str:
@@ -125,15 +173,8 @@ def cost(value: float | None, name: str, *, modelled: bool = False) -> str:
     return f"~{written}" if modelled else written
 
 
-def frame(table: pl.DataFrame, title: str = "") -> Rows:
-    """Any small frame as it is, with short numbers."""
-    cells = [[_cell(value) for value in row] for row in table.iter_rows()]
-    return Rows(title, [name.replace("_", " ") for name in table.columns], cells)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def boundary(table: pl.DataFrame) -> Rows:
+    """Where a stopping rule stops."""
+    cells = [[UNKNOWN if value is None else str(value) for value in row] for row in table.iter_rows()]
+    heads = ["v2", "rule stops at v1", "with min_samples, curtailment, max_n"]
+    return Rows("Smallest v1 that stops, when only two answers have votes", heads, cells)
