@@ -23,6 +23,8 @@ class BestOfN:
     name: ClassVar[str] = "best_of_n"
     arms: ClassVar[tuple[str, ...]] = ()
     across: ClassVar[bool] = False
+    picks: ClassVar[bool] = True
+    """Its answer is one draw, with that draw's own verdict, and not an answer key."""
 
     def __post_init__(self) -> None:
         check(self)

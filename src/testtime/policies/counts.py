@@ -73,7 +73,7 @@ def least_batch(rule: Stops, tally: Tally, max_n: int) -> Ints:
     if rule.reads <= COUNTS:
         v2 = np.minimum(tally.v2, max_n)
         others = np.minimum(tally.n - tally.v1, max_n)
-        short = _needed(rule, max_n).take(v2.astype(np.int64) * (max_n + 1) + others) - tally.v1
+        short = _needed(cast(Hashable, rule), max_n).take(v2.astype(np.int64) * (max_n + 1) + others) - tally.v1
         return np.where(tally.n >= max_n, 0, np.maximum(short, 0))
     return _search(rule, tally, max_n)
 

@@ -12,17 +12,15 @@ from testtime.core.history import Ballot, Track
 from testtime.policies.settings import TIES, check, setting
 
 GOLD = frozenset({"is_verified", "verification_confidence"})
-"""Columns made by a verifier that may have seen the reference."""
+"""Columns of a verifier that may have seen the reference; a pool shows them as oracle(…) alone."""
 
 
 def column_of(by: str) -> str:
-    """The column that `by` names. One that saw the reference must be asked for as oracle(…), else Refused.
+    """The column that `by` names: itself. Raises Refused for one that saw the reference and does not say so.
 
     >>> column_of("oracle(is_verified)")
-    'is_verified'
+    'oracle(is_verified)'
     """
-    if by.startswith("oracle(") and by.endswith(")"):
-        return by.removeprefix("oracle(").removesuffix(")").strip()
     if by in GOLD:
         raise Refused(f"by={by} may have seen the reference", mend=f"write by=oracle({by}) for an upper bound")
     return by
@@ -44,11 +42,12 @@ class Best:
     @property
     def needs(self) -> frozenset[str]:
         """The score column."""
-        return frozenset({column_of(self.by)})
+        return frozenset({self.by})
 
     def ballot(self, track: Track) -> Ballot:
         """No entry for a row without a known score."""
-        scores = np.nan_to_num(track.column(column_of(self.by)), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        column = track.column(self.by)
+        scores = np.where(np.isnan(column), -np.inf, column)
         top = scores.max(axis=-1, keepdims=True, initial=-np.inf)
         wins = (scores == top) & (scores > -np.inf)
         if self.ties == "first":

@@ -34,12 +34,12 @@ class WeightedVote:
     @property
     def needs(self) -> frozenset[str]:
         """The score column."""
-        return frozenset({column_of(self.by)})
+        return frozenset({self.by})
 
     def ballot(self, track: Track) -> Ballot:
         """No entry for a row where no answer has weight. Raises Refused for negative weights."""
         codes = track.answer.reshape(-1, track.answer.shape[-1])
-        weights = self._weights(track.column(column_of(self.by)).reshape(codes.shape))
+        weights = self._weights(track.column(self.by).reshape(codes.shape))
         sums, first = _gather(codes, weights)
         top = sums.max(axis=1, keepdims=True, initial=0.0)
         wins = (sums >= top - 1e-12 * top) & (sums > 0)  # sums in another order are the same sum
@@ -67,7 +67,7 @@ def _gather(codes: Ints, weights: Floats) -> tuple[Floats, Ints]:
     rows, draws = codes.shape
     row, draw = np.nonzero(codes >= 0)
     slot = row * draws + codes[row, draw]
-    sums = np.bincount(slot, weights=weights[row, draw], minlength=rows * draws).reshape(rows, draws)
+    sums: Floats = np.bincount(slot, weights=weights[row, draw], minlength=rows * draws).astype(float)
     first = np.full(rows * draws, draws)
     np.minimum.at(first, slot, draw)
-    return sums, first.reshape(rows, draws)
+    return sums.reshape(rows, draws), first.reshape(rows, draws)

@@ -1,0 +1,142 @@
+"""Proves that a policy and its text are the same thing, and that a wrong text is one line saying how to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testtime.core.errors import BadInput, Refused
+from testtime.core.registry import names
+from testtime.policies.strings import fields_of, parse, setting
+
+TEXTS = [
+    "sc_fixed:n=8",
+    "sc_fixed:n=3,ties=first",
+    "adaptive_margin:error=0.05,max_n=16,p1=0.7,stop_rule=sprt",
+    "adaptive_margin:max_n=40,stop_rule=beta,threshold=0.95",
+    "adaptive_margin:curtail=false,max_n=8,min_samples=1,stop_rule=share,threshold=0.7",
+    "adaptive_margin:max_n=40,stop_rule=window,width=5",
+    "adaptive_margin:max_n=40,stop_rule=lossless",
+    "adaptive_margin:max_n=40,stop_rule=entropy,threshold=0.25",
+    "adaptive_margin:max_n=40,stop_rule=dirichlet,threshold=0.95",
+    "adaptive_margin:max_n=40,stop_rule=margin,threshold=1",
+    "best_of_n:by=rm_score,n=8",
+    "best_of_n:by=oracle(is_verified),n=8",
+    "best_of_n:by=f(a,b),n=8,ties=first",
+    "weighted:by=confidence,n=8,temperature=0.5",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_canonical_text_is_printed_as_it_is_read(text: str) -> None:
+    policy = parse(text)
+    assert f"{policy.name}:{setting(policy)}" == text
+
+
+@given(st.sampled_from(["share", "margin", "entropy", "beta"]), st.floats(0.001, 0.999), st.integers(1, 500))
+def test_a_text_is_read_back_as_the_same_policy(rule: str, threshold: float, max_n: int) -> None:
+    policy = parse(f"adaptive_margin:stop_rule={rule},threshold={threshold},max_n={max_n}")
+    assert parse(f"adaptive_margin:{setting(policy)}") == policy
+
+
+def test_the_default_rule_and_order_and_spaces_do_not_matter() -> None:
+    assert parse(" adaptive_margin: max_n = 16 ,stop_rule=sprt") == parse("adaptive_margin:max_n=16")
+    assert parse("adaptive_margin:stop_rule=beta,threshold=.95,max_n=40") == parse(TEXTS[3])
+
+
+def test_share_waits_for_three_unless_told_otherwise() -> None:
+    assert parse("adaptive_margin:stop_rule=share,max_n=8").floor == 3
+    assert parse("adaptive_margin:stop_rule=share,max_n=2").floor == 2
+    assert parse("adaptive_margin:stop_rule=share,max_n=8,min_samples=1").floor == 1
+    assert parse("adaptive_margin:stop_rule=beta,max_n=8").floor == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sc_fixd:n=8", "did you mean sc_fixed"),
+        ("sc_fixed:m=8", "unknown setting of sc_fixed 'm'"),
+        ("adaptive_margin:max_n=8,min_sample=2", "did you mean min_samples"),
+        ("adaptive_margin:max_n=8,stop_rule=bta", "did you mean beta"),
+        ("sc_fixed", "add n="),
+        ("sc_fixed:", "add n="),
+        ("best_of_n:n=4", "add by="),
+        ("sc_fixed:n=four", "n=four cannot be; expected a whole number at least 1"),
+        ("sc_fixed:n=4.5", "expected a whole number at least 1"),
+        ("sc_fixed:n=0", "expected a whole number at least 1"),
+        ("sc_fixed:n=-3", "expected a whole number at least 1"),
+        ("sc_fixed:n", "'n' is not key=value"),
+        ("sc_fixed:n=", "is not key=value"),
+        ("sc_fixed:n=2,n=3", "n is given twice"),
+        ("sc_fixed:n=2,ties=coin", "expected uniform or first"),
+        ("adaptive_margin:max_n=8,curtail=perhaps", "expected true or false"),
+        ("adaptive_margin:max_n=4,min_samples=8", "min_samples=8 is more than max_n=4"),
+        ("adaptive_margin:max_n=8,stop_rule=beta,threshold=1.2", "expected a number above 0 and below 1"),
+        ("adaptive_margin:max_n=8,stop_rule=share,threshold=0", "expected a number above 0 and at most 1"),
+        ("adaptive_margin:max_n=8,p1=.5", "expected a number above 0.5 and below 1"),
+        ("adaptive_margin:max_n=8,p1=nan", "p1=nan"),
+        ("adaptive_margin:max_n=8,threshold=.9", "threshold is no setting of stop_rule=sprt, which has error, p1"),
+        ("adaptive_margin:max_n=8,stop_rule=lossless,width=3", "or choose stop_rule=window"),
+        ("adaptive_margin:max_n=8,stop_rule=lossless,curtail=false", "use sc_fixed:n=8"),
+        ("best_of_n:n=4,by=oracle(is_verified", "parentheses do not match"),
+        ("weighted:n=4,by=s,temperature=0", "above 0"),
+        ("", "unknown policy ''"),
+    ],
+)
+def test_a_wrong_text_is_one_line_with_the_mend(text: str, says: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse(text)
+    line = str(caught.value)
+    assert says in line
+    assert text.strip() in line
+    assert "\n" not in line
+
+
+def test_a_column_that_saw_the_gold_must_be_named_an_oracle() -> None:
+    with pytest.raises(Refused, match=r"by=oracle\(is_verified\)"):
+        parse("best_of_n:n=4,by=is_verified")
+    with pytest.raises(Refused, match=r"oracle\(verification_confidence\)"):
+        parse("weighted:n=4,by=verification_confidence")
+    assert parse("best_of_n:n=4,by=oracle(is_verified)").needs == {"oracle(is_verified)"}
+
+
+def said_of(text: str) -> str:
+    """The error's text, or nothing. Any other error fails the test."""
+    try:
+        parse(text)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+@given(st.text(max_size=60))
+def test_any_text_gives_a_policy_or_one_line(text: str) -> None:
+    assert "\n" not in said_of(text)
+
+
+@given(st.text(alphabet="=,().:1n max_tiesstop_ruleba", max_size=40))
+def test_any_settings_give_a_policy_or_one_line(text: str) -> None:
+    for name in ("sc_fixed", "adaptive_margin", "best_of_n"):
+        assert "\n" not in said_of(f"{name}:{text}")
+
+
+def test_fields_of_names_every_key_that_is_read() -> None:
+    known = fields_of("adaptive_margin")
+    assert {"stop_rule", "max_n", "min_samples", "curtail", "ties", "threshold", "p1", "error", "width"} == known.keys()
+    assert known["max_n"][:2] == (int, None)
+    assert known["p1"][:2] == (float, 0.7)
+    assert known["curtail"][:2] == (bool, True)
+    assert known["stop_rule"][:2] == (str, "sprt")
+    assert "beta (0.95)" in known["threshold"][2]
+    for name in names("policy"):
+        assert all(sentence for _, _, sentence in fields_of(name).values())
+
+
+def test_every_text_here_covers_every_policy_and_rule() -> None:
+    policies = [parse(text) for text in TEXTS]
+    assert {policy.name for policy in policies} == set(names("policy"))
+    rules = {policy.rule.name for policy in policies if "rule" in {f.name for f in fields(policy)}}  # type: ignore[attr-defined, arg-type]
+    assert rules == set(names("stopping rule"))
