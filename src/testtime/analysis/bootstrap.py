@@ -49,8 +49,8 @@ def _draws(units: int, seed: int, resamples: int) -> Floats:
 
 def resample(unit: Ints, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
     """[resample, problem] the weight of each problem in each resample of the units."""
-    weights: Floats = _draws(int(unit.max(initial=-1)) + 1, seed, resamples)[:, unit]
-    return weights
+    drawn = _draws(int(unit.max(initial=-1)) + 1, seed, resamples)
+    return drawn if np.array_equal(unit, np.arange(drawn.shape[1])) else drawn[:, unit]
 
 
 def means(weights: Floats, values: Floats) -> Floats:
@@ -76,7 +76,7 @@ def accuracy_interval(
     (0.0, 0.161)
     """
     known = ~np.isnan(values)
-    values, unit = values[known], (np.arange(len(values)) if unit is None else unit)[known]
+    values, unit = _clean(values[known]), (np.arange(len(values)) if unit is None else unit)[known]
     number = len(np.unique(unit))
     if not number:
         return nan, nan
@@ -95,7 +95,7 @@ def difference_interval(
     The BCa bootstrap over units, widened for small n; where no difference differs, `no_spread`.
     """
     known = ~np.isnan(differences)
-    values, unit = differences[known], (np.arange(len(differences)) if unit is None else unit)[known]
+    values, unit = _clean(differences[known]), (np.arange(len(differences)) if unit is None else unit)[known]
     number = len(np.unique(unit))
     if not number:
         return nan, nan
@@ -141,6 +141,11 @@ def monte_carlo_error(variances: Floats) -> float:
     """
     known = variances[~np.isnan(variances)]
     return sqrt(float(known.mean()) / len(known)) if len(known) else nan
+
+
+def _clean(values: Floats) -> Floats:
+    """Without the last bits, in which equal chances computed by two ways can differ."""
+    return values.round(12)
 
 
 def _bca(values: Floats, unit: Ints, seed: int, resamples: int, level: float) -> Interval:

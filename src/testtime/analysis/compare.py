@@ -116,19 +116,17 @@ def _pair(a: pl.DataFrame, b: pl.DataFrame, seed: int, resamples: int) -> dict[s
     row: dict[str, Any] = {name: both[name][0] for name in _PLACE}
     row |= {f"{name}_{end}": side[name][0] for end, side in (("a", a), ("b", b)) for name in _SIDE}
     row |= _rightness(both, unit, seed, resamples)
-    for spend in SPENDS:
-        row |= _spending(both, spend, unit, seed, resamples)
-    return row
+    return row | _spending(both, unit, seed, resamples)
 
 
 def _rightness(both: pl.DataFrame, unit: Ints, seed: int, resamples: int) -> dict[str, Any]:
     before, after = floats(both["correct"]), floats(both["correct_b"])
-    gap = after - before
+    gap = (after - before).round(12)
     known = ~np.isnan(gap) & (floats(both["exhausted"]) == 0) & (floats(both["exhausted_b"]) == 0)
     if not known.any():
         return {"n": 0, "p": None}
     gap = np.where(known, gap, np.nan)
-    better, worse = int((gap > 1e-12).sum()), int((gap < -1e-12).sum())
+    better, worse = int((gap > 0).sum()), int((gap < 0).sum())
     low, high = difference_interval(gap, unit, seed=seed, resamples=resamples)
     realised = both["kind"][0] == both["kind_b"][0] == "realised"
     return {
@@ -151,14 +149,17 @@ def _detectable(gap: Floats, unit: Ints) -> float | None:
     return (normal.inv_cdf((1 + LEVEL) / 2) + normal.inv_cdf(POWER)) * error
 
 
-def _spending(both: pl.DataFrame, spend: str, unit: Ints, seed: int, resamples: int) -> dict[str, Any]:
-    before, after = floats(both[spend]), floats(both[f"{spend}_b"])
-    out = {f"{spend}_a": _finite(float(before.mean())), f"{spend}_b": _finite(float(after.mean()))}
-    gap = after - before
-    if np.isnan(gap).any():
-        return out
-    low, high = percentile(means(resample(unit, seed, resamples), gap))
-    return out | {f"{spend}_difference": float(gap.mean()), f"{spend}_low": low, f"{spend}_high": high}
+def _spending(both: pl.DataFrame, unit: Ints, seed: int, resamples: int) -> dict[str, Any]:
+    """Every spend of both sides and their difference with its interval, all of them over the same resamples."""
+    before, after = (np.stack([floats(both[spend + end]) for spend in SPENDS], axis=1) for end in ("", "_b"))
+    sampled = means(resample(unit, seed, resamples), after - before)
+    out: dict[str, Any] = {}
+    for at, spend in enumerate(SPENDS):
+        a, b = float(before[:, at].mean()), float(after[:, at].mean())
+        out |= {f"{spend}_a": _finite(a), f"{spend}_b": _finite(b), f"{spend}_difference": _finite(b - a)}
+        if np.isfinite(b - a):
+            out[f"{spend}_low"], out[f"{spend}_high"] = percentile(sampled[:, at])
+    return out
 
 
 def _finite(value: float) -> float | None:

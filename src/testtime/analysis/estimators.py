@@ -158,7 +158,7 @@ def _majority(votes: Ints, rightness: Floats, ks: Ints) -> Floats:
         others = tuple(sorted(np.delete(counts, at).tolist(), reverse=True))
         wins = _win(int(counts[at]), others, abstain, int(ks.max()))[ks]
         total += np.where(wins > 0, worth[at] * wins, 0.0)
-    return total
+    return np.clip(total, 0.0, 1.0)
 
 
 @lru_cache(maxsize=4096)

@@ -103,8 +103,8 @@ def law(codes: Ints, right: Floats, policy: Policy | CountRule, most_states: int
     wins = np.where(inside, (ends.wins / keys)[group], 0.0) if groups else np.zeros(len(group))
     drawn = np.where(inside, (ends.drawn[:-1] / keys)[group], 0.0) if groups else np.zeros(len(group))
     return Law(
-        correct=float(np.where(wins > 0, wins * worth, 0.0).sum()),
-        answered=float(ends.wins.sum()),
+        correct=float(np.clip(np.where(wins > 0, wins * worth, 0.0).sum(), 0.0, 1.0)),
+        answered=min(1.0, float(ends.wins.sum())),
         draws=float(ends.lengths @ np.arange(len(ends.lengths))),
         drawn=np.append(drawn, ends.drawn[-1]),
         wins=wins,
