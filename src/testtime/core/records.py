@@ -83,7 +83,7 @@ class Generation:
     model: str
     provider_id: str | None = None
     calls: Sequence[str] = ()
-    """Ids of the calls that paid for it; filled in by Ask, for `Part.call` and `Candidate.calls`."""
+    """Keys of the calls that paid for it; filled in by Ask, for `Part.call` and `Candidate.calls`."""
 
 
 Status = Literal["sent", "ok", "failed", "cancelled"]

@@ -25,6 +25,10 @@ from testtime.core.spend import Spend, add
 from testtime.engine.wire import Errand, Reply, Want, Wire, priced, text_of
 
 
+FREE = Spend(prompt=0, cached=0, completion=0, reasoning=0, usd=0.0)
+"""What a tool costs; the models it asks are calls of their own."""
+
+
 @dataclass(eq=False)
 class Handle:
     """`Ask` for one draw, or for one verdict. Its scope is what the calls are made for."""
@@ -42,7 +46,7 @@ class Handle:
     keys: list[str] = field(default_factory=list)
     """Of the replies it got: they can be forgotten when the draw is written down."""
     calls: list[str] = field(default_factory=list)
-    """Ids of the calls that answered it, in order, once each."""
+    """Keys of the calls that answered it, in order, once each."""
     _asked: Counter[str] = field(default_factory=Counter)
 
     async def generate(self, role: str, request: Request) -> Generation:
@@ -84,9 +88,9 @@ class Handle:
 
         async def work() -> tuple[Map, Spend]:
             try:
-                return {"result": dict(await tools[name](arguments, self))}, Spend()
+                return {"result": dict(await tools[name](arguments, self))}, FREE
             except ToolError as error:
-                return {"error": str(error)}, Spend()
+                return {"error": str(error)}, FREE
 
         reply = await self._value("tool", name, arguments, work, takes_slot=False)
         if "error" in reply.value:

@@ -41,15 +41,19 @@ async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group 
             await group.leave()
     rows = list(_rows(handle, lane, problem, idx, made))
     wire.journal.append(
-        "draw", handle.scope, scope=lane.scope, query=problem.query_id, idx=idx, candidates=[encode(row) for row in rows]
+        "draw",
+        handle.scope,
+        scope=lane.scope,
+        query=problem.query_id,
+        idx=idx,
+        at=wire.clock(),
+        candidates=[encode(row) for row in rows],
     )
     wire.forget(handle.keys)
     return Pending(rows)
 
 
-def _rows(
-    handle: Handle, lane: Lane, problem: Problem, idx: int, made: Sequence[Candidate]
-) -> Iterable[Candidate]:
+def _rows(handle: Handle, lane: Lane, problem: Problem, idx: int, made: Sequence[Candidate]) -> Iterable[Candidate]:
     """The candidates with what the engine knows: arm id, number, seed, calls, answer. Raises BadInput."""
     ids = {arm.label: arm.id for arm in lane.arms}
     if sorted(one.arm for one in made if one.retry_of is None) != sorted(ids):

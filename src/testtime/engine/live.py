@@ -7,7 +7,7 @@ runs across. Several sittings may ask for the same draw; it is made once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from testtime.core.errors import Refused
 from testtime.core.history import UNSEEN, Cells, Floats, History, Ints, Track
 from testtime.core.protocols import Policy
 from testtime.core.records import Candidate, Verdict
+from testtime.core.spend import Spend, add
 from testtime.engine.plan import Plan
 
 
@@ -29,10 +30,20 @@ def scores_of(verdicts: Sequence[Verdict]) -> dict[str, float]:
     return scores
 
 
+def alone_of(candidate: Candidate) -> Spend:
+    """What a candidate would have cost by itself, all roles together; all unknown where it says nothing."""
+    return add(candidate.alone.values()) if candidate.alone else Spend()
+
+
+def facts_of(candidate: Candidate) -> dict[str, float]:
+    """The numbers among what the decoding noted."""
+    return {name: float(value) for name, value in candidate.facts.items() if isinstance(value, (int, float))}
+
+
 def columns_of(candidate: Candidate, verdicts: Sequence[Verdict]) -> dict[str, float]:
     """The columns of a draw that a policy may ask for, by the names that a pool gives them."""
-    facts = {name: float(value) for name, value in candidate.facts.items() if isinstance(value, (int, float))}
-    return {**facts, **scores_of(verdicts), "truncated": float(candidate.finish == "length")}
+    spend = {name: value for name, value in asdict(alone_of(candidate)).items() if value is not None}
+    return {**spend, **facts_of(candidate), **scores_of(verdicts), "truncated": float(candidate.finish == "length")}
 
 
 @dataclass

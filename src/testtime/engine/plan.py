@@ -56,6 +56,8 @@ class Plan:
     price: Callable[[str, Spend], float | None] | None = None
     """(Model, tokens) → dollars, where a backend does not say."""
     meter: Meter | None = None
+    about: Map = field(default_factory=dict)
+    """What else the files say of the run: config, config_hash, notes, vote, policies."""
     concurrency: int = 16
     """Calls in flight at once."""
     share: int = 64

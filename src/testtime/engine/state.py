@@ -14,7 +14,7 @@ from testtime.core.spend import Spend
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.wire import Reply, alone
 from testtime.store.codec import decode
-from testtime.store.journal import read_journal
+from testtime.store.journal import Dropped, scan
 
 
 def draw_id(lane: Lane, problem: Problem, idx: int) -> str:
@@ -39,6 +39,11 @@ class Pending:
         """True while a verifier of the plan has not spoken on a candidate."""
         return any(verdict_id(one, stage) not in self.verdicts for one in self.judged for stage in plan.verifiers)
 
+    def of(self, candidate: Candidate, plan: Plan) -> list[Verdict]:
+        """A candidate's verdicts, in the order of the plan's verifiers."""
+        ids = [verdict_id(candidate, stage) for stage in plan.verifiers]
+        return [self.verdicts[id] for id in ids if id in self.verdicts]
+
     @property
     def judged(self) -> list[Candidate]:
         """The candidates that get verdicts: a failed one has nothing to judge."""
@@ -59,7 +64,7 @@ class State:
     """By key: requests sent without a reply."""
     pending: dict[str, Pending] = field(default_factory=dict)
     """By draw id: draws without all their verdicts; their texts are left out."""
-    judged: list[Pending] = field(default_factory=list)
+    whole: list[Pending] = field(default_factory=list)
     """Draws with all their verdicts, texts left out, for the policies executed live."""
     dropped: int = 0
     """Damaged lines."""
@@ -70,20 +75,20 @@ class State:
     @classmethod
     def of(cls, plan: Plan, folder: Path) -> State:
         """Reads the journal. Raises BadInput where it is another run's: another seed, another dataset."""
-        state, replayed = cls(), read_journal(folder)
-        state.dropped = len(replayed.dropped)
-        for record in replayed.records:
+        state, dropped = cls(), list[Dropped]()
+        for _, record in scan(folder, dropped):
             match record["kind"]:
                 case "run":
                     state._run(plan, folder, record)
                 case "sent":
-                    state.tries[record["key"]] = record["attempt"] + 1
+                    state.tries[record["key"]] = record["attempt"]
                 case "call" if record["status"] == "ok":
                     state._call(plan, record)
                 case "draw":
                     state._draw(plan, record)
                 case "verdict":
                     state._verdict(plan, record)
+        state.dropped = len(dropped)
         return state
 
     def _run(self, plan: Plan, folder: Path, record: Mapping[str, Any]) -> None:
@@ -121,7 +126,7 @@ class State:
             return
         self.pending.pop(id, None)
         if plan.policies:
-            self.judged.append(pending)
+            self.whole.append(pending)
 
     def _settle(self, id: str) -> None:
         """What a draw or verdict needed from the journal is in its own line now."""
@@ -134,8 +139,8 @@ def replies_of(plan: Plan, record: Mapping[str, Any]) -> list[Reply]:
     """The replies of an answered call, one for each thing it was asked."""
     spend, model = decode(Spend, record["spend"]), record["model"]
     if "value" in record:
-        return [Reply(record["id"], spend, model, model, value=record["value"])]
+        return [Reply(record["key"], spend, model, model, value=record["value"])]
     said = [decode(Completion, one) for one in record["completions"]]
     return [
-        Reply(record["id"], alone(plan, model, spend, one, len(said)), model, record["answered"], one) for one in said
+        Reply(record["key"], alone(plan, model, spend, one, len(said)), model, record["answered"], one) for one in said
     ]

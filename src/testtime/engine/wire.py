@@ -34,6 +34,7 @@ class Reply:
     """What came back for one thing asked: a completion, or the value of a score or a tool."""
 
     call: str
+    """The call's key."""
     alone: Spend
     """What it would have cost if asked by itself."""
     asked: str
@@ -182,17 +183,17 @@ class Wire:
             },
             asked={"n": count, "most": request.params.get("max_tokens")},
         )
-        id, got, spend = await self._attempt(errand)
+        got, spend = await self._attempt(errand)
         for want, one in zip(group, got.completions, strict=True):
             self.replies[want.key] = Reply(
-                id, alone(self.plan, first.model, spend, one, count), first.model, got.model, one
+                errand.key, alone(self.plan, first.model, spend, one, count), first.model, got.model, one
             )
 
     async def value(self, errand: Errand[Any]) -> Reply:
         """The value of a score or a tool, from the journal where it is there. Raises ModelError."""
         if errand.key not in self.replies:
-            id, got, spend = await self._attempt(errand)
-            self.replies[errand.key] = Reply(id, spend, errand.model, errand.model, value=got)
+            got, spend = await self._attempt(errand)
+            self.replies[errand.key] = Reply(errand.key, spend, errand.model, errand.model, value=got)
         return self.replies[errand.key]
 
     def forget(self, keys: Iterable[str]) -> None:
@@ -200,8 +201,8 @@ class Wire:
         for key in keys:
             self.replies.pop(key, None)
 
-    async def _attempt(self, errand: Errand[_T]) -> tuple[str, _T, Spend]:
-        """Tries until it succeeds or must not be tried again: (id of the call, what came, what it cost)."""
+    async def _attempt(self, errand: Errand[_T]) -> tuple[_T, Spend]:
+        """Tries until it succeeds or must not be tried again: (what came, what it cost)."""
         for turn in range(self.plan.attempts):
             try:
                 async with self._slots if errand.takes_slot else nullcontext():
@@ -212,10 +213,9 @@ class Wire:
                 await asyncio.sleep(min(self.plan.backoff * 2**turn, LONGEST_WAIT) * random.uniform(0.75, 1.25))
         raise ModelError("no attempt was allowed")
 
-    async def _once(self, errand: Errand[_T]) -> tuple[str, _T, Spend]:
+    async def _once(self, errand: Errand[_T]) -> tuple[_T, Spend]:
         """One try: a `sent` line before, a `call` line after."""
-        attempt = self.tries.get(errand.key, 0)
-        self.tries[errand.key] = attempt + 1
+        attempt = self.tries[errand.key] = self.tries.get(errand.key, 0) + 1
         id = f"{errand.key}.{attempt}"
         call = Call(errand.key, errand.role, errand.model, errand.serves, attempt, "sent", Spend(), self.clock())
         self.journal.append("sent", id, **encode(call), **errand.asked)
@@ -231,7 +231,7 @@ class Wire:
         spend = priced(self.plan, errand.model, replace(spend, seconds=seconds))
         self._end(id, call, errand.note(got), status="ok", spend=spend)
         self.tries.pop(errand.key)
-        return id, got, spend
+        return got, spend
 
     def _end(self, id: str, call: Call, note: Mapping[str, Any] = MappingProxyType({}), **how: Any) -> None:
         self.journal.append("call", id, **encode(replace(call, ended=self.clock(), **how)), **note)

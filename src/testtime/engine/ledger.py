@@ -1,0 +1,104 @@
+"""Who pays: every call's dollars and joules, divided over the draws and verdicts that it was made for.
+
+The rule. A call that answered several draws at once costs each an equal part of its prompt and its own
+tokens, so a share is usd / k, plus what the draw would have cost alone, less the mean of that over
+the k; where that is not known, usd / k. Joules go by tokens written, or equally. Dollars are those of
+calls that answered: what a failed, cancelled or lost attempt cost is not known, and stays in the ledger
+as unknown. All attempts that ended take their joules.
+
+Holds numbers and keys only, some 0.5 kB a call; no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from testtime.core.records import Candidate, Completion
+from testtime.core.spend import Spend, total
+from testtime.engine.energy import Window, attribute
+from testtime.engine.plan import Plan
+from testtime.engine.wire import alone
+from testtime.store.codec import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What one call cost one of those it served."""
+
+    call: str
+    """Its id; what it was asked is named by its key, which all attempts at it share."""
+    key: str
+    usd: float | None
+    weight: float
+    """Its part of the call's joules."""
+    answered: bool
+
+
+@dataclass
+class Ledger:
+    """Filled from the journal's `call` and `window` lines."""
+
+    plan: Plan
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
+    windows: list[Window] = field(default_factory=list)
+    by_served: dict[str, list[Paid]] = field(default_factory=dict)
+    joules: dict[str, float | None] = field(default_factory=dict)
+    """By call id, once `close` was called."""
+
+    def call(self, record: Mapping[str, Any]) -> None:
+        """An attempt that ended."""
+        self.spans[record["id"]] = (record["started"], record["ended"])
+        answered, serves = record["status"] == "ok", record["serves"]
+        said = [decode(Completion, one) for one in record.get("completions", ())]
+        spend = decode(Spend, record["spend"])
+        usds = self._dollars(record["model"], spend, said) if said else [spend.usd] * len(serves)
+        tokens = [one.tokens for one in said]
+        weights = _parts([float(count) for count in tokens if count is not None], len(serves))
+        for served, usd, weight in zip(serves, usds, weights, strict=True):
+            self.by_served.setdefault(served, []).append(Paid(record["id"], record["key"], usd, weight, answered))
+
+    def window(self, record: Mapping[str, Any]) -> None:
+        """A window that closed."""
+        self.windows.append(Window(record["started"], record["ended"], record["joules"]))
+
+    def close(self) -> None:
+        """All calls and windows are in."""
+        self.joules = attribute(self.windows, self.spans) if self.windows else {}
+
+    def shares(self, draw: str, rows: Sequence[Candidate]) -> list[tuple[float | None, float | None]]:
+        """(Dollars, joules) that each row of a draw is to bear: of the calls it lists, or that none of them lists."""
+        parts: list[list[tuple[Paid, int]]] = [[] for _ in rows]
+        for paid in self.by_served.get(draw, ()):
+            bearers = [at for at, row in enumerate(rows) if paid.key in row.calls] or range(len(rows))
+            for at in bearers:
+                parts[at].append((paid, len(bearers)))
+        return [self._sum(part) for part in parts]
+
+    def verdict(self, id: str) -> tuple[float | None, float | None]:
+        """(Dollars, joules) of a verdict."""
+        return self._sum([(paid, 1) for paid in self.by_served.get(id, ())])
+
+    def _sum(self, parts: Sequence[tuple[Paid, int]]) -> tuple[float | None, float | None]:
+        answered = [(paid.usd, among) for paid, among in parts if paid.answered]
+        usd = total(None if usd is None else usd / among for usd, among in answered).value
+        shares = [(self.joules.get(paid.call), paid.weight / among) for paid, among in parts]
+        joules = total(None if joules is None else joules * part for joules, part in shares).value
+        return (None if parts and not answered else usd), (joules if self.windows else None)
+
+    def _dollars(self, model: str, spend: Spend, said: Sequence[Completion]) -> list[float | None]:
+        if spend.usd is None:
+            return [None] * len(said)
+        by_itself = [alone(self.plan, model, spend, one, len(said)).usd for one in said]
+        known = [usd for usd in by_itself if usd is not None]
+        if len(known) < len(said):
+            return [spend.usd / len(said)] * len(said)
+        mean = sum(known) / len(known)
+        return [spend.usd / len(said) + usd - mean for usd in known]
+
+
+def _parts(tokens: Sequence[float], count: int) -> list[float]:
+    if len(tokens) < count or not sum(tokens):
+        return [1 / count] * count
+    return [one / sum(tokens) for one in tokens]

@@ -1,0 +1,189 @@
+"""Fills the pool that a plan describes, from wherever a journal left it.
+
+N workers take jobs from the agenda: draw, journal, judge, journal, land. What lands is shown to the
+policies executed live, which may ask for more. Killed at any moment and started again, a run makes
+only what is missing, over the replies it received.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testtime.core.history import Ballot, Ints
+from testtime.core.protocols import Policy
+from testtime.core.records import Candidate
+from testtime.engine.agenda import Agenda, Job, issue, split
+from testtime.engine.ask import Group
+from testtime.engine.draw import draw, verify
+from testtime.engine.energy import measured
+from testtime.engine.finish import write_pool
+from testtime.engine.live import Board, Sitting, columns_of, floors_of, sittings
+from testtime.engine.plan import Plan
+from testtime.engine.state import Pending, State, draw_id
+from testtime.engine.wire import Wire
+from testtime.store.codec import decode, encode
+from testtime.store.journal import Journal, scan
+
+
+@dataclass(frozen=True, eq=False)
+class Realised:
+    """What a policy executed live did on the rows that it decided together."""
+
+    policy: Policy
+    arms: tuple[str, ...]
+    problems: Ints
+    """[row] places in the plan."""
+    seen: dict[str, Ints]
+    """Arm → [1, row] draws it asked for."""
+    ballot: Ballot
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What a session did."""
+
+    made: int
+    """Draws made in this session."""
+    kept: int
+    """Draws found in the journal."""
+    failed: int
+    """Of those made: rows with an error."""
+    dropped: int
+    """Damaged journal lines."""
+    realised: Sequence[Realised]
+
+
+async def execute(plan: Plan, folder: Path) -> Finished:
+    """Fills the pool and writes its files. Raises BadInput where the folder holds another run's journal."""
+    finished = await fill(plan, folder)
+    write_pool(plan, folder)
+    return finished
+
+
+async def fill(plan: Plan, folder: Path) -> Finished:
+    """Makes what the journal lacks. The pool is in the journal then, and in no other file."""
+    state = State.of(plan, folder)
+    floors = floors_of(plan)
+    with Journal.open(folder, "main") as journal:
+        ids = {arm.label: arm for lane in plan.lanes for arm in lane.arms}
+        journal.append(
+            "run",
+            str(state.session),
+            run=plan.run,
+            dataset=plan.dataset,
+            seed=plan.seed,
+            arms=[encode(arm) for arm in ids.values()],
+            floors={ids[label].id: floor for label, floor in floors.items()},
+        )
+        session = _Session(plan, folder, state, floors, journal)
+        async with measured(plan.meter, journal, state.session, session.wire.clock, plan.window):
+            await session.work()
+        journal.append("end", str(state.session))
+    return session.finished()
+
+
+class _Session:
+    """The workers' common state."""
+
+    def __init__(self, plan: Plan, folder: Path, state: State, floors: dict[str, int], journal: Journal) -> None:
+        self.plan, self.folder, self.state = plan, folder, state
+        self.wire = Wire(plan, journal, state.replies, state.tries)
+        self.board, self.sittings = Board(plan), list(sittings(plan))
+        self.at_problem: dict[int, list[Sitting]] = {}
+        for sitting in self.sittings:
+            for at in sitting.rows:
+                self.at_problem.setdefault(int(at), []).append(sitting)
+        self.due = {lane.scope: max(floors[arm.label] for arm in lane.arms) for lane in plan.lanes}
+        self.issued: dict[tuple[str, int], int] = {}
+        self.labels = {arm.id: arm.label for lane in plan.lanes for arm in lane.arms}
+        self.lanes = {lane.scope: lane for lane in plan.lanes}
+        self.agenda = Agenda(self._due())
+        self.kept = sum(len(indices) for indices in state.drawn.values())
+        self.made = self.failed = 0
+
+    async def work(self) -> None:
+        """Until nothing is left to do."""
+        for pending in self.state.whole:
+            self._show(pending)
+        self.state.whole.clear()
+        self._consult(self.sittings)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self.plan.concurrency):
+                workers.create_task(self._worker())
+
+    def finished(self) -> Finished:
+        """What came of it, with the answers of the policies."""
+        realised = [
+            Realised(s.policy, s.labels, s.rows, s.seen, s.policy.choose(s.history(self.board))) for s in self.sittings
+        ]
+        return Finished(self.made, self.kept, self.failed, self.state.dropped, realised)
+
+    def _due(self) -> Iterator[Job]:
+        yield from self._unjudged()
+        yield from issue(self.plan, self.due, self.state.drawn)
+
+    def _unjudged(self) -> Iterator[Job]:
+        """Draws that lack verdicts; their texts are read again, one at a time."""
+        if not self.state.pending:
+            return
+        for _, record in scan(self.folder):
+            if record["kind"] == "draw" and record["id"] in self.state.pending:
+                lane, at = self.lanes.get(record["scope"]), self.plan.at.get(record["query"])
+                if lane is not None and at is not None:
+                    pending = self.state.pending.pop(record["id"])
+                    candidates = [decode(Candidate, one) for one in record["candidates"]]
+                    yield Job(lane, at, [record["idx"]], Pending(candidates, pending.verdicts))
+
+    async def _worker(self) -> None:
+        while (job := await self.agenda.next()) is not None:
+            await self._do(job)
+            await self.agenda.done()
+
+    async def _do(self, job: Job) -> None:
+        if job.pending is not None:
+            await self._judge(job, job.indices[0], job.pending)
+            return
+        group = Group(self.wire, len(job.indices)) if len(job.indices) > 1 else None
+        async with asyncio.TaskGroup() as draws:
+            for idx in job.indices:
+                draws.create_task(self._draw(job, idx, group))
+
+    async def _draw(self, job: Job, idx: int, group: Group | None) -> None:
+        made = await draw(self.wire, job.lane, self.plan.problems[job.at], idx, group)
+        self.made += 1
+        self.failed += any(one.error is not None for one in made.candidates)
+        await self._judge(job, idx, made)
+
+    async def _judge(self, job: Job, idx: int, pending: Pending) -> None:
+        problem = self.plan.problems[job.at]
+        await verify(self.wire, job.lane, problem, pending, draw_id(job.lane, problem, idx))
+        self._show(pending)
+        self._consult(self.at_problem.get(job.at, ()))
+
+    def _show(self, pending: Pending) -> None:
+        """Puts a draw on the board, where policies see it. Marked retries are not draws."""
+        if not self.plan.policies:
+            return
+        for one in pending.candidates:
+            at, label = self.plan.at.get(one.query_id), self.labels.get(one.arm)
+            if one.retry_of is None and at is not None and label is not None:
+                columns = columns_of(one, pending.of(one, self.plan))
+                self.board.land(label, at, one.candidate_idx, one.facts.get("answer_key"), columns)
+
+    def _consult(self, consulted: Sequence[Sitting]) -> None:
+        """Lets policies ask for more; what nobody asked for before is put on the agenda."""
+        for sitting in consulted:
+            if sitting.advance(self.board):
+                for label in sitting.labels:
+                    for at, want in zip(sitting.rows.tolist(), sitting.seen[label][0].tolist(), strict=True):
+                        self._want(label, at, want)
+
+    def _want(self, label: str, at: int, want: int) -> None:
+        lane = self.plan.by_label[label]
+        issued = self.issued.get((lane.scope, at), self.due[lane.scope])
+        if want > issued:
+            self.issued[lane.scope, at] = want
+            self.agenda.urgent.extend(split(self.plan, lane, at, range(issued, want), self.state.drawn))
