@@ -125,16 +125,35 @@ def test_columns_have_the_names_of_spend_and_gold_is_fenced():
     assert not {"candidate_idx", "is_verified", "verification_confidence", "prompt_tokens"} & columns.keys()
 
 
+@pytest.mark.parametrize(("saw", "fenced"), [(None, True), (True, True), (False, False)])
+def test_a_confidence_that_saw_no_reference_is_not_fenced(saw, fenced):
+    frame = rows(**SMALL, verification_confidence=0.9, verification_saw_reference=[saw, saw, None, saw])
+    columns = pool_of(frame, {}).arms["a"].columns
+    assert ("oracle(verification_confidence)" in columns) is fenced
+    assert ("verification_confidence" in columns) is not fenced
+    np.testing.assert_array_equal(columns["oracle(is_verified)"], [[1, 0], [np.nan, 0]])
+
+
 def test_meta_names_the_run_and_its_arms():
     frame = rows(**SMALL, split=["dev", "dev", "test", "test"], cluster=[None, None, "c", "c"])
     arm = Arm("a", {"model": "m"}, sampling={"temperature": 0.7})
-    meta = {"run": "r", "dataset": "gsm8k", "arms": [arm], "floor": {"a": 1}, "caveats": ["told"], "vote": "last line"}
+    meta = {
+        "run": "r",
+        "provider": "p",
+        "total_queries": 5,
+        "dataset": "gsm8k",
+        "arms": [arm],
+        "floor": {"a": 1},
+        "caveats": ["told"],
+        "vote": "last line",
+    }
     pool = pool_of(frame, meta)
-    assert (pool.run, pool.dataset, pool.vote, pool.splits) == ("r", "gsm8k", "last line", ["dev", "test"])
+    assert (pool.run, pool.dataset, pool.provider, pool.vote) == ("r", "gsm8k", "p", "last line")
+    assert pool.splits == ["dev", "test"]
     assert pool.arms["a"].arm is arm
     assert pool.arms["a"].sampled == 1
     assert pool.clusters == [None, "c"]
-    assert pool.notes == ["told"]
+    assert pool.notes == ["told", "2 of 5 problems were drawn"]
 
 
 def test_problems_that_a_due_arm_lacks_are_left_out_and_told():

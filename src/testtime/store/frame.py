@@ -31,8 +31,8 @@ SPENDS = {
     "cost_usd": "usd",
 }
 """Columns that a pool calls by the names of `Spend`."""
-GOLD = ("is_verified", "verification_confidence")
-"""Columns that saw the reference."""
+GOLD = ("verification_confidence",)
+"""Number columns that saw the reference, unless `verification_saw_reference` is false throughout."""
 _TYPES: dict[str, pl.DataType] = {
     "arm": pl.String(),
     "query_id": pl.String(),
@@ -45,6 +45,7 @@ _TYPES: dict[str, pl.DataType] = {
     "is_retry": pl.Boolean(),
     "error": pl.String(),
     "ground_truth_answer": pl.String(),
+    "verification_saw_reference": pl.Boolean(),
 }
 _NOT_SCORES = frozenset({"candidate_idx", "retry_of_candidate_idx", "generation_seed", "max_tokens"})
 _MOST_KEYS = 2**15 - 1
@@ -75,13 +76,14 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
     return Pool(
         run=run,
         dataset=str(meta.get("dataset") or ""),
+        provider=meta.get("provider"),
         problems=problems["query_id"].to_list(),
         splits=problems["split"].fill_null("").to_list(),
         arms=draws,
         keys=keys,
         clusters=clusters if any(cluster is not None for cluster in clusters) else None,
         vote=str(meta.get("vote") or "answer key"),
-        notes=[*(meta.get("caveats") or ()), *notes, *_gaps(rows)],
+        notes=[*(meta.get("caveats") or ()), *notes, *_gaps(rows), *_undrawn(meta, len(sizes[0]))],
     )
 
 
@@ -158,12 +160,13 @@ def _right(rows: pl.DataFrame) -> Floats:
 def _columns(rows: pl.DataFrame) -> dict[str, Floats]:
     """Name → [row]: spends by their short names, `truncated`, and every other number column."""
     length = rows.select(hit=(pl.col("finish_reason") == "length").cast(pl.Float64))["hit"]
-    columns = {"truncated": _numbers(length)}
+    saw = rows.filter(pl.col("is_verified").is_not_null())["verification_saw_reference"]
+    fenced = () if saw.len() and saw.eq_missing(False).all() else GOLD
+    columns = {"truncated": _numbers(length), "oracle(is_verified)": _right(rows)}
     for name, kind in rows.schema.items():
         if kind.is_numeric() and name not in _NOT_SCORES and not name.startswith("_"):
-            shown = f"oracle({name})" if name in GOLD else SPENDS.get(name, name)
+            shown = f"oracle({name})" if name in fenced else SPENDS.get(name, name)
             columns[shown] = _numbers(rows[name])
-    columns["oracle(is_verified)"] = _right(rows)
     return columns
 
 
@@ -195,6 +198,12 @@ def _gaps(rows: pl.DataFrame) -> list[str]:
     moved = rows.filter(pl.col("_draw") != pl.col("candidate_idx") - pl.col("candidate_idx").min().over("_arm"))
     problems = moved["query_id"].n_unique()
     return [f"candidates are missing in {problems} problems; the later ones moved up"] if problems else []
+
+
+def _undrawn(meta: Mapping[str, Any], drawn: int) -> list[str]:
+    """A note where the run was stopped before every problem had a draw."""
+    planned = meta.get("total_queries")
+    return [f"{drawn} of {planned} problems were drawn"] if isinstance(planned, int) and drawn < planned else []
 
 
 def _draws(

@@ -1,0 +1,237 @@
+"""A run's folder, what lies where in it, and the lock that keeps a second writer out.
+
+D/R/spec.yaml  lock  journal/  candidates.parquet  calls.parquet  verdicts/  summary.csv  …
+D/R.jsonl      its outcomes, beside it: `D/*.jsonl` finds outcomes and nothing else
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testtime.core.errors import BadInput
+from testtime.store.atomic import slug, whole
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def default_name(dataset: str, provider: str, model: str, config_hash: str) -> str:
+    """What a run is called if nobody names it.
+
+    >>> default_name("gsm8k", "openai", "org/model:free", "0123456789ab")
+    'gsm8k_openai_org-model-free_01234567'
+    """
+    front = f"{slug(dataset)}_{slug(provider)}_{slug(model)}"
+    return f"{front[:100]}_{config_hash[:8]}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run keeps its files. Making one touches no disk: see `create`, `open` and `runs`."""
+
+    path: Path
+    outcomes: Path
+    """The outcome file, beside the folder."""
+
+    @classmethod
+    def at(cls, out_dir: Path | str, name: str) -> RunFolder:
+        """The run of this name in a folder of runs."""
+        out_dir = Path(out_dir)
+        return cls(out_dir / slug(name), out_dir / f"{slug(name)}.jsonl")
+
+    @classmethod
+    def beside(cls, output: Path | str) -> RunFolder:
+        """The run whose output was named as one file, P.parquet or P.jsonl: its folder is P.run/."""
+        output = Path(output)
+        return cls(output.with_suffix(".run"), output.with_suffix(".jsonl"))
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """A run that is there. Raises BadInput where there is none."""
+        path = Path(path)
+        if not is_run(path):
+            mend = "a run folder holds spec.yaml, a journal or candidates.parquet"
+            raise BadInput("no run here" if path.exists() else "no such folder", where=str(path), mend=mend)
+        stem = path.with_suffix("") if path.suffix == ".run" else path
+        return cls(path, stem.with_name(f"{stem.name}.jsonl"))
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.name.removesuffix(".run")
+
+    @property
+    def spec(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "spec.yaml"
+
+    @property
+    def candidates(self) -> Path:
+        """One row a candidate."""
+        return self.path / "candidates.parquet"
+
+    @property
+    def calls(self) -> Path:
+        """One row an attempt at a call."""
+        return self.path / "calls.parquet"
+
+    @property
+    def verdicts(self) -> Path:
+        """Folder of verdicts given later, by stage and digest."""
+        return self.path / "verdicts"
+
+    @property
+    def summary(self) -> Path:
+        """The table of policies."""
+        return self.path / "summary.csv"
+
+    @property
+    def lock(self) -> Path:
+        """Who writes here now: host, pid, start; empty when nobody does."""
+        return self.path / "lock"
+
+    def create(self) -> RunFolder:
+        """Makes the folder where it is not there yet; what it holds stays. Raises BadInput."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"cannot be made: {error.strerror}", where=str(self.path)) from error
+        return self
+
+    def write_spec(self, spec: Mapping[str, Any]) -> None:
+        """Writes the resolved configuration, nulls kept, so that the folder alone can run again."""
+        with whole(self.spec) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+            yaml.safe_dump(dict(spec), file, sort_keys=False, allow_unicode=True)
+
+    def read_spec(self) -> dict[str, Any]:
+        """The configuration the run was last started with. Raises BadInput where it is missing or broken."""
+        try:
+            spec = yaml.safe_load(self.spec.read_bytes())
+        except FileNotFoundError as error:
+            raise BadInput("no such file", where=str(self.spec)) from error
+        except (OSError, yaml.YAMLError) as error:
+            raise BadInput(f"cannot be read: {error}", where=str(self.spec)) from error
+        if not isinstance(spec, dict):
+            raise BadInput("holds no configuration", where=str(self.spec))
+        return spec
+
+    def set_aside(self) -> Path | None:
+        """Renames the folder and its outcomes out of the way (`--fresh`): what was paid for is never deleted."""
+        if not self.path.exists():
+            return None
+        number = next(n for n in range(1, 10**6) if not self.path.with_name(f".{self.path.name}.{n}").exists())
+        aside = self.path.with_name(f".{self.path.name}.{number}")
+        self.path.rename(aside)
+        if self.outcomes.exists():
+            self.outcomes.rename(aside / self.outcomes.name)
+        return aside
+
+    @contextmanager
+    def held(self) -> Iterator[str | None]:
+        """Holds the run for this process; yields a note where a dead process had left its lock.
+
+        The system drops the hold with the process, however it ends. Raises BadInput where another lives.
+        """
+        handle = _opened(self.create().lock)
+        try:
+            holder, here = _holder(handle), socket.gethostname()
+            if not _take(handle, holder) or (holder and holder["host"] != here):
+                raise self._busy(_holder(handle))
+            start = datetime.now(UTC).isoformat(timespec="seconds")
+            _say(handle, json.dumps({"host": here, "pid": os.getpid(), "start": start}))
+            try:
+                yield f"took over from process {holder['pid']}, which has ended" if holder else None
+            finally:
+                _say(handle, "")
+        finally:
+            os.close(handle)
+
+    def _busy(self, holder: Mapping[str, Any] | None) -> BadInput:
+        who = f"process {holder['pid']} on {holder['host']} since {holder['start']}" if holder else "another process"
+        return BadInput(
+            f"in use by {who}", where=str(self.path), mend=f"wait for it, or if it is gone delete {self.lock}"
+        )
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run's."""
+    return any((path / name).exists() for name in ("spec.yaml", "journal", "candidates.parquet"))
+
+
+def runs(out_dir: Path | str) -> list[RunFolder]:
+    """The runs of a folder, by name; those set aside are not among them. Raises BadInput where it is no folder."""
+    out_dir = Path(out_dir)
+    if not out_dir.is_dir():
+        raise BadInput("no such folder", where=str(out_dir))
+    found = sorted(path for path in out_dir.iterdir() if not path.name.startswith(".") and is_run(path))
+    return [RunFolder.open(path) for path in found]
+
+
+_FAR = 2**30
+"""Where the byte lies that Windows locks: past the text, which others must be able to read."""
+
+
+def _opened(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise BadInput(f"cannot be written: {error.strerror}", where=str(lock)) from error
+
+
+def _take(handle: int, holder: Mapping[str, Any] | None) -> bool:
+    """Locks the file for as long as it is open; on a disk that knows no locks, whether the holder has ended."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(handle, _FAR, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return holder is None or not _alive(holder["pid"])
+    return True
+
+
+def _alive(pid: object) -> bool:
+    """Whether a process of this machine runs; one that cannot be told counts as running."""
+    if os.name != "posix" or not isinstance(pid, int) or pid <= 0:
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _holder(handle: int) -> dict[str, Any] | None:
+    """Who wrote the lock; None where it is empty. One that cannot be read counts as an unknown holder's."""
+    os.lseek(handle, 0, os.SEEK_SET)
+    text = os.read(handle, 4096)
+    unknown = {"host": "an unknown host", "pid": "?", "start": "?"}
+    try:
+        return {**unknown, **json.loads(text)} if text else None
+    except (ValueError, TypeError):
+        return unknown
+
+
+def _say(handle: int, text: str) -> None:
+    """What the lock says from now on; nothing when it is given back."""
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, text.encode())
