@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from testtime.analysis.estimators import best_at_k, maj_at_k, pass_at_k
-from testtime.importers import read, sniff
+from testtime.core.registry import find
+from testtime.importers import sniff
 from testtime.importers.imported import Imported
 from testtime.policies.sc_fixed import ScFixed
 from testtime.store.frame import pool_of
@@ -28,7 +29,7 @@ def load(name: str) -> tuple[Imported, Pool, Draws]:
     path = DATA / FILES[name]
     if not path.exists():
         pytest.skip(f"{FILES[name]} is not here")
-    imported = read(name, path)
+    imported: Imported = find("importer", name)(path)
     pool = pool_of(imported.frame, imported.meta)
     (draws,) = pool.arms.values()
     return imported, pool, draws

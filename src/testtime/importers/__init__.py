@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from testtime.core.registry import find, names
+from testtime.core.registry import names
 from testtime.tasks import rows
-
-if TYPE_CHECKING:
-    from testtime.importers.imported import Imported
 
 BUILTIN: dict[str, str] = {
     "answers": "testtime.importers.answers:read",
@@ -21,12 +17,6 @@ BUILTIN: dict[str, str] = {
     "qwen-rm": "testtime.importers.qwen_rm:read",
     "tot24": "testtime.importers.tot24:read",
 }
-
-
-def read(name: str, path: Path | str) -> Imported:
-    """The candidates of a file of the named format. Raises BadInput: no such importer, or a file and line at fault."""
-    imported: Imported = find("importer", name)(path)
-    return imported
 
 
 def sniff(path: Path | str) -> str | None:
