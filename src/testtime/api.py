@@ -11,7 +11,7 @@ import glob as globbing
 import importlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -31,16 +31,17 @@ from testtime.core.protocols import Policy
 from testtime.core.registry import find
 from testtime.figures import tables
 from testtime.importers import sniff
+from testtime.importers.write import import_to
 from testtime.policies import counts as stopping
 from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.counts import COUNTS
 from testtime.policies.strings import parse
 from testtime.spec import DEFAULT_POLICIES, grid, setting_texts
 from testtime.store.atomic import whole
+from testtime.store.folder import is_run, runs
 from testtime.store.frame import open_pool, pool_of
 from testtime.store.lines import open_bytes
 from testtime.store.outcomes import read_outcomes, write_outcomes
-from testtime.store.parquet import write_frame
 from testtime.store.pool import Pool
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def load(source: Sources) -> LoadedPool:
     A path is a run folder, a candidates.parquet, an answers file (rows of id, gold, answers, tokens), or
     any file an importer knows. Raises BadInput, naming the path, where there is nothing to read.
     """
-    return LoadedPool(tuple(_open(path) for path in paths_of(source)))
+    return LoadedPool(tuple(pool for path in paths_of(source) for pool in _open(path)))
 
 
 def paths_of(source: Sources) -> list[Path]:
@@ -77,11 +78,13 @@ def paths_of(source: Sources) -> list[Path]:
     return list(found)
 
 
-def _open(path: Path) -> Pool:
+def _open(path: Path) -> list[Pool]:
+    if path.is_dir() and not is_run(path) and (inside := runs(path)):
+        return [open_pool(run.path) for run in inside]
     if path.is_dir() or path.suffix == ".parquet":
-        return open_pool(path)
+        return [open_pool(path)]
     imported = find("importer", sniff(path) or "answers")(path)  # answers says what is wrong with the file
-    return pool_of(imported.frame, imported.meta)
+    return [pool_of(imported.frame, imported.meta)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,20 +255,15 @@ def _is_outcomes(path: Path) -> bool:
 
 
 def import_file(kind: str, file: Path, out: Path, known: Mapping[str, str] | None = None) -> Path:
-    """Makes a pool folder of a recorded file; `known` names the model, provider, dataset or run it came from.
+    """Makes a run folder `out/run` of a recorded file; `known` names the run, model, provider or dataset.
 
     Raises BadInput: an unknown format, a file that is not of it, or a folder that already holds a pool.
     """
-    read = find("importer", kind)
-    target = out / "candidates.parquet"
-    if target.exists():
-        raise BadInput("there is a pool already", where=str(out), mend="choose another --out")
-    imported = read(file)
-    meta = {**imported.meta, **(known or {})}
-    if "model" in (known or {}):
-        meta["arms"] = [{**arm, "models": {"model": meta["model"]}} for arm in meta["arms"]]
-    write_frame(target, imported.frame, meta)
-    return target
+    imported = find("importer", kind)(file)
+    told: dict[str, Any] = dict(known or {})
+    if "model" in told:
+        told["arms"] = [{**arm, "models": {"model": told["model"]}} for arm in imported.meta["arms"]]
+    return import_to(replace(imported, meta={**imported.meta, **told}), out)
 
 
 def draw(csv: Path, paths: Mapping[str, Path], x: str = "tokens") -> None:

@@ -86,11 +86,20 @@ def run(argv: Sequence[str]) -> None:
     try:
         app()(canonical_flags(argv), exit_on_error=False, print_error=False)
     except UnknownOptionError as error:
-        typed = str(error.token.keyword).lstrip("-")
-        known = {name.lstrip("-") for argument in error.argument_collection for name in argument.names}
-        raise unknown_name("flag", typed, sorted(known | {n for name in known for n in accepted(name)})) from None
+        typed = str(error.token.keyword or error.token.value).lstrip("-").partition("=")[0]
+        flags = (name[2:] for argument in error.argument_collection for name in argument.names if name[:2] == "--")
+        known = {other for name in flags for other in (name, *accepted(name))}
+        raise unknown_name("flag", _as_typed(typed, argv), sorted(known)) from None
     except CycloptsError as error:
-        raise BadInput(" ".join(str(error).split()), mend="see --help") from None
+        raise BadInput(" ".join(str(error).split()).rstrip("."), mend="see --help") from None
+
+
+def _as_typed(key: str, argv: Sequence[str]) -> str:
+    """The spelling under which a canonical key stands on the command line."""
+    from testtime.spec import canonical
+
+    words = [token[2:].partition("=")[0] for token in argv if token.startswith("--")]
+    return next((word for word in words if canonical(word) == key), key)
 
 
 def _plain(argv: Sequence[str]) -> bool:

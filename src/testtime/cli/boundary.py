@@ -12,6 +12,7 @@ def boundary(
         str,
         Parameter(help="A policy with a stopping rule, as in adaptive_margin:max_n=40,stop_rule=beta,threshold=0.95."),
     ],
+    /,
 ) -> None:
     """Print where a stopping rule of counts stops."""
     from testtime import api

@@ -15,7 +15,7 @@ def import_(
     file: Annotated[Path, Parameter(help="The file; gzip is fine.")],
     /,
     *,
-    out: Annotated[Path, Parameter(help="The folder of the pool.")],
+    out: Annotated[Path, Parameter(help="The folder of runs; the pool is a run folder in it.")],
     run: Annotated[
         str | None, Parameter(help="What to call the run; by default what the file says, or its name.")
     ] = None,
@@ -32,4 +32,4 @@ def import_(
     told = {"run": run, "model": model, "provider": provider, "dataset": dataset}
     path = api.import_file(kind, file, out, {key: value for key, value in told.items() if value})
     show.wrote(path)
-    show.next_step(f"testtime inspect {out}")
+    show.next_step(f"testtime inspect {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -19,4 +20,4 @@ def inspect(
     for pool in loaded.pools:
         show.tables(inspection(pool))
     show.notes(loaded.notes)
-    show.next_step(f"testtime replay {' '.join(pools)}")
+    show.next_step(f"testtime replay {shlex.join(pools)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,4 +67,4 @@ def _next(spec: ReplaySpec) -> str:
         return f"testtime plot --csv {spec.out_csv} --out_png {spec.out_csv.with_suffix('.png')}"
     if spec.out_jsonl:
         return f"testtime analyze --glob {spec.out_jsonl} --out_csv summary.csv --against sc_fixed"
-    return f"testtime replay {' '.join(spec.pools)} --out_csv summary.csv"
+    return f"testtime replay {shlex.join(spec.pools)} --out_csv summary.csv"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from testtime.figures.tables import Rows
+from testtime.figures.tables import Rows, condensed
 
 PIPED = 120
 """Columns where there is no terminal to ask."""
@@ -31,7 +31,7 @@ def tables(several: Sequence[Rows]) -> None:
 def notes(lines: Sequence[str]) -> None:
     """Prints what a reader must be told, one a line."""
     out = console()
-    for line in lines:
+    for line in condensed(lines):
         out.print(f"note: {line}")
 
 

@@ -17,6 +17,7 @@ from altair.typing import ChartType
 from testtime.analysis.frontier import family_of
 from testtime.core.errors import BadInput
 from testtime.figures.axes import AXES, MODELLED, label, padded, ticks
+from testtime.figures.tables import family_words
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#000000")
 """Told apart by colour-blind readers (Okabe and Ito, with two of Tol's for more models)."""
@@ -55,7 +56,10 @@ def _points(table: pl.DataFrame, x: str) -> pl.DataFrame:
     measured = pl.col("measured").cast(pl.Boolean) if "measured" in table.columns else pl.lit(True)
     return drawn.with_columns(
         pl.Series("series", _series(drawn)),
-        pl.Series("family", [_family(p, s) for p, s in zip(drawn["policy"], drawn["setting"], strict=True)]),
+        pl.Series(
+            "family",
+            [family_words(family_of(p, s or "")) for p, s in zip(drawn["policy"], drawn["setting"], strict=True)],
+        ),
         cost.alias("x"),
         (pl.lit(x in MODELLED) & ~measured.fill_null(True)).alias("modelled"),
         pl.col("dataset").cast(pl.String).fill_null(""),
@@ -73,11 +77,6 @@ def _series(table: pl.DataFrame) -> list[str]:
         mixed = {name for (name, _), values in seen.items() if len(values) > 1}
         names = [f"{n}, {_words(column, v)}" if n in mixed and v is not None else n for n, _, v in rows]
     return names
-
-
-def _family(policy: str, setting: str | None) -> str:
-    """The family of analysis.frontier in the words of a legend: `adaptive_margin beta`."""
-    return family_of(policy, setting or "").replace(":stop_rule=", " ")
 
 
 def _words(column: str, value: object) -> str:

@@ -43,7 +43,7 @@ def _facts(pool: Pool, label: str, draws: Draws) -> Rows:
         "truncated": _share_known(draws.column("truncated"), there),
         "answers per problem": _mean(_distinct(draws.codes), "candidates"),
         "tokens per draw": _mean(draws.column("completion")[there], "gen_tokens"),
-        "columns": ", ".join(sorted(draws.columns)) or UNKNOWN,
+        "columns": ", ".join(sorted(n for n, v in draws.columns.items() if not np.isnan(v).all())) or UNKNOWN,
         "one vote is": pool.vote,
     }
     arms = f", arm {label}" if len(pool.arms) > 1 else ""

@@ -6,7 +6,8 @@ The same rows are printed in the terminal, as text, and in a notebook.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -19,6 +20,8 @@ from rich.table import Table as RichTable
 from testtime.figures.axes import MODELLED
 
 UNKNOWN = "–"
+LONGEST = 41
+"""Letters of a setting on one line: what leaves room for the numbers in 80 columns."""
 _COSTS = {
     "candidates": "samples",
     "gen_tokens": "tokens",
@@ -43,7 +46,7 @@ class Rows:
         """For the terminal."""
         table = RichTable(title=self.title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
         table.show_header = any(self.heads)
-        table.pad_edge = False
+        table.padding, table.pad_edge = (0, 1, 0, 0), False
         for at, head in enumerate(self.heads):
             number = at > 0 and not self.left
             table.add_column(head, justify="right" if number else "left", overflow="fold", no_wrap=number)
@@ -91,12 +94,40 @@ def _group(group: pl.DataFrame) -> Rows:
     costs = [name for name in _COSTS if group[name].null_count() < group.height]
     if "total_tokens" in costs and group["total_tokens"].equals(group["gen_tokens"]):
         costs.remove("total_tokens")
-    cells = [
-        [f"{row['policy']}:{row['setting']}", interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"])]
-        + [cost(row[name], name, modelled=name in MODELLED and not row["measured"]) for name in costs]
-        for row in group.iter_rows(named=True)
-    ]
-    return Rows(title, ["policy", "accuracy %", *(_COSTS[name] for name in costs)], cells)
+    cells = _sections(
+        group,
+        lambda row: [
+            interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"]),
+            *(cost(row[name], name, modelled=name in MODELLED and not row["measured"]) for name in costs),
+        ],
+    )
+    return Rows(title, ["setting", "accuracy %", *(_COSTS[name] for name in costs)], cells)
+
+
+def _sections(group: pl.DataFrame, numbers: Callable[[Mapping[str, Any]], list[str]]) -> list[list[str]]:
+    """A line for each policy's name, and below it its settings with their numbers."""
+    cells: list[list[str]] = []
+    policy = None
+    for row in group.iter_rows(named=True):
+        shown = numbers(row)
+        if row["policy"] != policy:
+            policy = row["policy"]
+            cells.append([policy, *[""] * len(shown)])
+        cells.append([_broken(row["setting"]), *shown])
+    return cells
+
+
+def _broken(setting: str) -> str:
+    """A long setting over several lines, broken at its commas only."""
+    lines = [""]
+    for part in setting.split(","):
+        grown = f"{lines[-1]},{part}" if lines[-1] else part
+        if len(grown) > LONGEST and lines[-1]:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] = grown
+    return "\n".join(f" {line}" for line in lines)
 
 
 def frontier(table: pl.DataFrame) -> list[Rows]:
@@ -108,17 +139,17 @@ def frontier(table: pl.DataFrame) -> list[Rows]:
 
 def _curves(group: pl.DataFrame) -> Rows:
     first = group.row(0, named=True)
-    unit = "1,000 tokens" if first["per"] == 1000 else {"usd": "dollar"}.get(first["x"], first["x"].rstrip("s"))
+    unit = "1k tokens" if first["per"] == 1000 else {"usd": "dollar"}.get(first["x"], first["x"].rstrip("s"))
     keys = ("decoding", "temperature", "family")
     cells = []
     for lines in group.partition_by(keys, maintain_order=True):
         linear, log2 = (lines.row(by_predicate=pl.col("axis") == axis, named=True) for axis in ("linear", "log2"))
         cells.append([
-            linear["family"], str(linear["points"]), _bounded(log2, "fa_common"), _bounded(linear, "mvc"),
+            family_words(linear["family"]), _bounded(log2, "fa_common"), _bounded(linear, "mvc"),
             _bounded(log2, "mvc"), str(linear["negative"]) if linear["negative"] is not None else UNKNOWN,
         ])  # fmt: skip
-    title = f"Area (FA) and marginal value of compute (MVC) over {first['x']}, {_place(first)}"
-    return Rows(title, ["policies", "points", "FA %", f"MVC / {unit}", "MVC / doubling", "falls"], cells)
+    title = f"Frontier area and marginal value over {_COSTS.get(first['x'], first['x'])}: {_place(first)}".rstrip(": ")
+    return Rows(title, ["policy", "FA %", f"MVC/{unit}", "MVC/doubling", "falls"], cells)
 
 
 def against(table: pl.DataFrame, base: str) -> list[Rows]:
@@ -126,21 +157,37 @@ def against(table: pl.DataFrame, base: str) -> list[Rows]:
     keys = ("run", "provider", "model", "dataset", "split", "arm")
     shown = []
     for group in table.partition_by(keys, maintain_order=True):
-        cells = []
-        for row in group.iter_rows(named=True):
-            gain = interval(row["difference"], row["low"], row["high"])
-            saving = interval(row["saving"], row["saving_low"], row["saving_high"])
-            out = {"above": "never as accurate", "below": "cheapest is better"}.get(row["equal_accuracy"] or "", saving)
-            cells.append([f"{row['policy']}:{row['setting']}", gain, out])
-        title = f"Against {base}, {_place(group.row(0, named=True))}"
-        shown.append(Rows(title, ["policy", "accuracy at equal spend", f"{table['x'][0]} saved %"], cells))
+        title = f"Against {base}: {_place(group.row(0, named=True))}"
+        heads = ["setting", "accuracy gained", f"{_COSTS.get(group['x'][0], group['x'][0])} saved %"]
+        shown.append(Rows(title, heads, _sections(group, _saving)))
     return shown
+
+
+def _saving(row: Mapping[str, Any]) -> list[str]:
+    beyond = {"above": "beyond its best", "below": "below its least"}
+    saving = interval(row["saving"], row["saving_low"], row["saving_high"])
+    return [interval(row["difference"], row["low"], row["high"]), beyond.get(row["equal_accuracy"] or "", saving)]
+
+
+def family_words(family: str) -> str:
+    """A policy family as a legend says it: `adaptive_margin:stop_rule=beta` is `adaptive_margin beta`."""
+    return family.replace(":stop_rule=", " ")
+
+
+def condensed(notes: Sequence[str]) -> list[str]:
+    """Notes of which several say the same of different settings, told once with their number."""
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        alike.setdefault(re.sub(r"[0-9][0-9.,e%-]*", "#", note.partition(": ")[2]) or note, []).append(note)
+    return [
+        f"{several[0]} (and {len(several) - 1} more alike)" if several[1:] else several[0] for several in alike.values()
+    ]
 
 
 def _place(row: Mapping[str, Any]) -> str:
     """`model on dataset split`, as far as known."""
     dataset = " ".join(part for part in (row["dataset"], row["split"]) if part)
-    model = row["model"] or row.get("run") or "all"
+    model = row["model"] or row.get("run") or ""
     return f"{model} on {dataset}" if dataset else str(model)
 
 
@@ -156,8 +203,8 @@ def interval(value: float | None, low: float | None, high: float | None, scale: 
     """
     if value is None:
         return UNKNOWN
-    middle = f"{value * scale:.{digits}f}"
-    return middle if low is None or high is None else f"{middle} [{low * scale:.{digits}f}, {high * scale:.{digits}f}]"
+    middle, *ends = ("?" if one is None else f"{one * scale:.{digits}f}" for one in (value, low, high))
+    return middle if low is None and high is None else f"{middle} [{', '.join(ends)}]"
 
 
 def cost(value: float | None, name: str, *, modelled: bool = False) -> str:
