@@ -95,6 +95,7 @@ CASES: list[tuple[str | None, str | None]] = [
     ("Final Answer: $18 per day, 7 days a week", "18"),
     (r"\boxed{3, 4}", None),
     (r"\boxed{(3,4)}", None),
+    ("Final Answer: 1.5 million", "1.5"),
     # boxes
     (r"\boxed{18}", "18"),
     (r"so $\boxed{18}$.", "18"),

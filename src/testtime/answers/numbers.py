@@ -11,7 +11,7 @@ What counts as a number (ASCII digits only):
 - `1/2`, `\frac{1}{2}`, and mixed `2 1/2` (a proper fraction after one space); never `12/25/2020`;
 - `1,234,567` with every group complete. Any other digits joined by commas or points (`3,4`, `1.2.3`)
   could be a list, a decimal comma or a version: no number, neither one nor several;
-- `$1,234`, `-$5`, `$-5`: currency signs are dropped, as are units;
+- `$1,234`, `-$5`, `$-5`: currency signs are dropped, as are units; `1.5 million` is 1.5, its word a unit;
 - `85%` is 85: the number as printed, not 0.85;
 - never an exponent (`2^5`, the 2 of `cm^2`), an index (`x_1`), or digits glued to a letter before them (`A1`).
 """
