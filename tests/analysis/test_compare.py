@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from testtime.analysis.compare import against, holm, paired, sign_test
+from testtime.analysis.against import against
+from testtime.analysis.compare import holm, paired, sign_test
 from testtime.core.errors import BadInput
 from testtime.core.seeds import rng_of
 
@@ -23,6 +24,7 @@ def only(table):
 def test_a_policy_beside_itself_differs_by_nothing_yet_not_with_certainty(make_outcomes):
     row = only(paired(make_outcomes([0.2, 1.0, 0.7] * 10), make_outcomes([0.2, 1.0, 0.7] * 10)))
     assert (row["n"], row["difference"], row["better"], row["worse"]) == (30, 0.0, 0, 0)
+    assert row["mde"] is None
     assert row["low"] < 0 < row["high"]
     assert row["gen_tokens_difference"] == row["gen_tokens_low"] == row["gen_tokens_high"] == 0
     assert row["p"] is None
@@ -154,6 +156,12 @@ def test_outside_the_curve_the_side_is_said_and_nothing_is_made_up(fixed, other,
     assert (row["difference"] is None) == (spend != "within")
     assert (row["saving"] is None) == (right != "within")
     assert ("saves" in row["reading"] or "takes" in row["reading"]) == (right == "within")
+
+
+def test_what_the_base_never_reaches_is_said_with_what_its_best_costs(fixed, other):
+    row = only(against(pl.concat([fixed, other(0.7, 300.0)])))
+    assert row["base_best_x"] == pytest.approx(400)
+    assert row["reading"].endswith("at any of its settings, with 25.0 % less gen_tokens than at its best")
 
 
 def test_a_copy_of_a_base_setting_gains_and_saves_nothing_in_any_resample(make_outcomes):

@@ -90,11 +90,17 @@ def test_an_exhausted_group_has_no_results_and_says_why(make_outcomes):
     assert "larger pool" in note
 
 
-def test_simulation_prints_its_error(make_outcomes):
-    outcomes = make_outcomes([0.5, 1.0], method=["orders", "exact"], correct_var=[0.0008, 0.0])
-    (note,) = table.notes(outcomes)
-    assert "1 of 2 problems (50.0%) by sampled orders" in note
-    assert note.endswith("accuracy 0.014")
+def test_simulation_prints_its_error_and_like_settings_share_a_line(make_outcomes):
+    one = make_outcomes([0.5, 1.0], method=["orders", "exact"], correct_var=[0.0008, 0.0])
+    (note,) = table.notes(one)
+    assert note == (
+        "R: 1 of 2 problems (50.0%) over sampled orders, not exactly, in sc_fixed:n=1; "
+        "largest Monte Carlo error of accuracy 0.014"
+    )
+    two = one.with_columns(setting=pl.lit("n=2"), correct_var=pl.col("correct_var") * 4)
+    (note,) = table.notes(pl.concat([one, two]))
+    assert "in 2 settings; " in note
+    assert note.endswith("accuracy 0.028")
 
 
 def test_clusters_widen_the_interval(make_outcomes):
@@ -149,5 +155,6 @@ def test_a_foreign_csv_is_one_line_naming_the_place(tmp_path, data, says):
 def test_a_missing_file_or_folder_is_one_line(tmp_path):
     with pytest.raises(BadInput, match="cannot read"):
         table.read_csv(tmp_path / "none.csv")
-    with pytest.raises(BadInput, match="cannot write"):
-        table.to_csv(pl.DataFrame({"a": [1]}), tmp_path / "none" / "t.csv")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(BadInput, match="cannot be written"):
+        table.to_csv(pl.DataFrame({"a": [1]}), tmp_path / "file" / "t.csv")

@@ -36,7 +36,8 @@ def against(
 
     Outside the curve a value is null and `equal_spend` or `equal_accuracy` says on which side the setting
     lies: "below" or "above" (an accuracy "above" is one the base never reaches). An end of the saving's
-    interval is null where too many resamples fall outside on that side. `reading` says it in words.
+    interval is null where too many resamples fall outside on that side. `base_best_x` is the least spend
+    of the base's best accuracy. `reading` says it in words.
 
     Raises BadInput for an unknown x and where no outcome is the base's.
     """
@@ -120,6 +121,7 @@ def _beside(whole: _Base, drawn: _Base, x: tuple[Floats, Floats], accuracy: tupl
         low, high = percentile(accuracy[1] - drawn.at(x[1]))
         out |= {"base_accuracy": whole.at(x[0])[0], "difference": (accuracy[0] - whole.at(x[0]))[0]}
         out |= {"low": low, "high": high}
+    out["base_best_x"] = 2.0 ** whole.cost(whole.accuracy.max(axis=1))[0]
     out["equal_accuracy"] = _side(accuracy[0][0], whole.accuracy[0, 0], whole.accuracy[0].max())
     if out["equal_accuracy"] == "within":
         cost = whole.cost(accuracy[0])[0]
@@ -140,7 +142,9 @@ def _reading(row: dict[str, Any]) -> str | None:
     if "equal_accuracy" not in row:
         return None
     if row["equal_accuracy"] == "above":
-        return f"more accurate than {base} at any of its settings"
+        change = 100 * (1 - row["spend"] / row["base_best_x"])
+        amount = f"{abs(change):.1f} % {'less' if change >= 0 else 'more'}"
+        return f"more accurate than {base} at any of its settings, with {amount} {x} than at its best"
     if row["equal_accuracy"] == "below":
         return f"less accurate than {base} at its cheapest setting"
     saving, ends = row["saving"], [row["saving_low"], row["saving_high"]]
@@ -156,6 +160,6 @@ _SCHEMA: dict[str, Any] = (
     | {"base": pl.String, "x": pl.String, "n_problems": pl.Int64}
     | dict.fromkeys(("spend", "accuracy", "base_accuracy", "difference", "low", "high"), pl.Float64)
     | {"equal_spend": pl.String}
-    | dict.fromkeys(("base_x", "saving", "saving_low", "saving_high"), pl.Float64)
+    | dict.fromkeys(("base_x", "saving", "saving_low", "saving_high", "base_best_x"), pl.Float64)
     | {"equal_accuracy": pl.String, "reading": pl.String}
 )

@@ -1,7 +1,7 @@
 """Comparisons, all of them paired: the same problems met by both sides, in every resample too.
 
-`paired` sets one policy or run beside another; `against` (against.py) sets every setting beside the curve
-of a base policy, at equal spend and at equal accuracy. Two 0/1 columns over the same problems also get the exact
+`paired` sets one policy or run beside another; against.py sets every setting beside the curve of a base
+policy, at equal spend and at equal accuracy. Two 0/1 columns over the same problems also get the exact
 sign test, Holm-corrected over all the rows of one call.
 """
 
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from testtime.analysis.against import against
 from testtime.analysis.bootstrap import (
     LEVEL,
     RESAMPLES,
@@ -30,7 +29,6 @@ from testtime.analysis.table import SPENDS, floats, groups
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
 
-__all__ = ["against", "holm", "paired", "sign_test"]
 POWER = 0.8
 """The chance at which `mde` would be noticed."""
 _SIDE = ("run", "model", "arm", "policy", "setting")
@@ -142,7 +140,7 @@ def _detectable(gap: Floats, unit: Ints) -> float | None:
     """The smallest true difference noticed with a chance of `POWER`; standard error over units."""
     influence = np.bincount(unit, weights=gap - gap.mean())
     number = len(np.unique(unit))
-    if number < 2:
+    if number < 2 or not influence.any():  # no spread seen is no proof that there is none
         return None
     error = sqrt(float((influence**2).sum()) * number / (number - 1)) / len(gap)
     normal = NormalDist()

@@ -41,7 +41,7 @@ class Curve:
     accuracy: Floats
     """[point]"""
     resampled: tuple[Floats, Floats] | None
-    """(x, accuracy) [resample, point]; None where only a table is known."""
+    """(x, accuracy) [resample, point]; None for a single point, or where only a table is known."""
 
     @property
     def place(self) -> tuple[Any, ...]:
@@ -139,7 +139,7 @@ def _curve(
     accuracy = np.array([float(row["accuracy"]) for row, _ in members]) @ merge
     known = [group for _, group in members if group is not None]
     resampled = None
-    if known:
+    if known and len(x) > 1:
         weights, spends, rights = aligned(known, column, seed, resamples)
         resampled = (means(weights, spends) @ merge, means(weights, rights) @ merge)
     return Curve(key, x, accuracy, resampled)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from polars import exceptions
 from testtime.analysis import bootstrap
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats
+from testtime.store.atomic import whole
 
 F, S, B = pl.Float64, pl.String, pl.Boolean
 COLUMNS: Mapping[str, type[pl.DataType]] = {
@@ -85,13 +87,17 @@ def _exhausted(group: pl.DataFrame) -> float:
 
 def notes(outcomes: pl.DataFrame) -> list[str]:
     """What the table cannot say, a line each: pools that ended, unknown verdicts and spends, simulated laws."""
-    return [line for group in groups(outcomes) for line in _notes(group)]
+    found = groups(outcomes)
+    return [line for group in found for line in _gaps(group)] + _simulated(found)
 
 
-def _notes(group: pl.DataFrame) -> list[str]:
-    first, n = group.row(0, named=True), group.height
-    name = f"{first['policy']}:{first['setting']}" if first["setting"] else first["policy"]
-    name = f"{first['run']}, {name}"
+def _name(group: pl.DataFrame) -> str:
+    policy, setting = group.select("policy", "setting").row(0)
+    return f"{policy}:{setting}" if setting else str(policy)
+
+
+def _gaps(group: pl.DataFrame) -> list[str]:
+    n, name = group.height, f"{group['run'][0]}, {_name(group)}"
     if share := _exhausted(group):
         mend = "draw a larger pool, or lower its largest n"
         return [f"{name}: the pool ends before this policy does in {share:.1%} of orders; no result ({mend})"]
@@ -101,24 +107,32 @@ def _notes(group: pl.DataFrame) -> list[str]:
     for spend in SPENDS:
         if 0 < (unknown := group[spend].null_count()) < n:
             lines.append(f"{name}: {spend} ≥ {group[spend].sum():g} in all, {unknown} of {n} problems unknown")
-    simulated = group.filter(pl.col("method") == "orders").height
-    if simulated:
-        error = bootstrap.monte_carlo_error(floats(group["correct_var"]))
-        share_text = f"{simulated} of {n} problems ({simulated / n:.1%})"
-        lines.append(f"{name}: {share_text} by sampled orders, not exactly; Monte Carlo error of accuracy {error:.2g}")
+    return lines
+
+
+def _simulated(found: Sequence[pl.DataFrame]) -> list[str]:
+    """How many problems were played over sampled orders instead of exactly; settings with equal numbers in one line."""
+    alike: dict[tuple[str, int, int], list[tuple[str, float]]] = {}
+    for group in found:
+        count = group.filter(pl.col("method") == "orders").height
+        if count and not _exhausted(group):
+            error = bootstrap.monte_carlo_error(floats(group["correct_var"]))
+            alike.setdefault((group["run"][0], count, group.height), []).append((_name(group), error))
+    lines = []
+    for (run, count, n), named in alike.items():
+        where = named[0][0] if len(named) == 1 else f"{len(named)} settings"
+        errors = [error for _, error in named if not isnan(error)]
+        much = f"; largest Monte Carlo error of accuracy {max(errors):.2g}" if errors else ""
+        lines.append(
+            f"{run}: {count} of {n} problems ({count / n:.1%}) over sampled orders, not exactly, in {where}{much}"
+        )
     return lines
 
 
 def to_csv(table: pl.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Writes a table as CSV, whole or not at all. Raises BadInput where the folder does not take it."""
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    """Writes a table as CSV, whole or not at all; unknown is empty. Raises BadInput where it cannot be written."""
+    with whole(Path(path)) as part:
         part.write_bytes(table.write_csv().encode())
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise BadInput(f"cannot write: {error.strerror}", where=str(path), mend="name a folder that exists") from None
 
 
 def read_csv(path: str | os.PathLike[str]) -> pl.DataFrame:
