@@ -9,7 +9,7 @@ Votes: equal answer codes are one vote, ABSTAINS is drawn and paid for but never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -195,6 +195,21 @@ def _deal(codes: Ints) -> Ints:
 _COUNTED = ("voted", "v1", "v2", "tied", "leader")
 
 
+def _drawn_counts(codes: Ints) -> Iterator[tuple[Ints, Bools, Ints]]:
+    """Draw by draw: how many votes the drawn answer has now (0: it abstains), whether it votes, and its slot."""
+    rows, draws = codes.shape
+    width = int(codes.max(initial=-1)) + 2  # one slot more, where abstentions are counted and never read
+    counts = np.zeros(rows * width, dtype=np.int16)
+    base = np.arange(rows) * width
+    by_draw: Ints = np.ascontiguousarray(codes.T)
+    for j in range(draws):
+        votes: Bools = by_draw[j] >= 0
+        slot: Ints = base + np.where(votes, by_draw[j], width - 1)
+        c = counts[slot] + np.int16(1)
+        counts[slot] = c
+        yield np.where(votes, c, np.int16(0)), votes, slot
+
+
 def _scan_counts(codes: Ints) -> dict[str, NDArray[Any]]:
     """One pass over the draws: the two largest counts after each, and who leads.
 
@@ -203,24 +218,18 @@ def _scan_counts(codes: Ints) -> dict[str, NDArray[Any]]:
     """
     rows, draws = codes.shape
     out = {name: np.zeros((draws + 1, rows), dtype=np.int16) for name in _COUNTED}
-    width = int(codes.max(initial=-1)) + 2  # one slot more, where abstentions are counted and never read
-    counts = np.zeros(rows * width, dtype=np.int16)
+    width = int(codes.max(initial=-1)) + 2
     first = np.zeros(rows * width, dtype=np.int16)
-    base = np.arange(rows) * width
     v1, v2, tied, leader, voted = (np.zeros(rows, dtype=np.int16) for _ in range(5))
     one = np.int16(1)
-    for j in range(draws):
-        code = codes[:, j]
-        votes = code >= 0
-        slot = base + np.where(votes, code, width - 1)
-        c = counts[slot] + one
-        counts[slot] = c
-        born = np.where(c == 1, np.int16(j), first[slot])
-        first[slot] = born
-        c = np.where(votes, c, 0)
+    for j, (c, votes, slot) in enumerate(_drawn_counts(codes)):
+        new = np.flatnonzero(c == 1)
+        first[slot[new]] = np.int16(j)
         ahead, level = c > v1, votes & (c == v1)
         v2 = np.where(ahead, np.where(tied > 1, v1, v2), np.maximum(v2, c))
-        leader = np.where(ahead, born, np.where(level, np.minimum(leader, born), leader))
+        moved = np.flatnonzero(ahead | level)  # the old leader may be the drawn one: then it stays
+        born = first[slot[moved]]
+        leader[moved] = np.where(ahead[moved], born, np.minimum(leader[moved], born))
         tied = np.where(ahead, one, tied + level)
         v1 = np.maximum(v1, c)
         voted = voted + votes
@@ -230,28 +239,25 @@ def _scan_counts(codes: Ints) -> dict[str, NDArray[Any]]:
 
 
 def _scan_spectrum(codes: Ints) -> dict[str, NDArray[Any]]:
-    """One pass for the quantities of the whole count vector: distinct answers, Σ c·log2 c, the TOP counts."""
+    """One pass for the quantities of the whole count vector: distinct answers, Σ c·log2 c, the TOP counts.
+
+    The top counts stay sorted: of those equal to c − 1, the first becomes c.
+    """
     rows, draws = codes.shape
     distinct = np.zeros((draws + 1, rows), dtype=np.int16)
     spread = np.zeros((draws + 1, rows))
-    top = np.zeros((draws + 1, rows, TOP), dtype=np.int16)
-    width = int(codes.max(initial=-1)) + 2
-    counts = np.zeros((rows, width), dtype=np.int16)
+    top = np.zeros((draws + 1, TOP, rows), dtype=np.int16)
     clog = np.concatenate([[0.0], np.arange(1, draws + 1) * np.log2(np.arange(1, draws + 1))])
-    every = np.arange(rows)
-    for j in range(draws):
-        votes = codes[:, j] >= 0
-        slot = np.where(votes, codes[:, j], width - 1)
-        c = counts[every, slot] + np.int16(1)
-        counts[every, slot] = c
-        c = np.where(votes, c, 0)
+    gain = np.diff(clog, prepend=0.0)  # [c] what the c-th vote of an answer adds
+    for j, (c, _, _) in enumerate(_drawn_counts(codes)):
         distinct[j + 1] = distinct[j] + (c == 1)
-        spread[j + 1] = spread[j] + np.where(votes, clog[c] - clog[np.maximum(c - 1, 0)], 0.0)
-        top[j + 1] = top[j]
-        place = (top[j] >= c[:, None]).sum(axis=1)  # counts stay sorted: the first smaller one is c − 1
-        moved = votes & (place < TOP)
-        top[j + 1][every[moved], place[moved]] = c[moved]
-    return {"distinct": distinct, "spread": spread, "top": top}
+        np.add(spread[j], gain.take(c), out=spread[j + 1])
+        above = np.ones(rows, dtype=bool)
+        for place in range(TOP):
+            below = top[j, place] < c
+            np.add(top[j, place], below & above, out=top[j + 1, place])
+            above = ~below
+    return {"distinct": distinct, "spread": spread, "top": top.transpose(0, 2, 1)}
 
 
 def _scan_run(codes: Ints) -> dict[str, NDArray[Any]]:
