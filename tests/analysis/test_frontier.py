@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.analysis.frontier import area, column_of, family_of, frontier, segments
-from testtime.analysis.table import summarise
+from testtime.analysis.table import read_csv, summarise, to_csv
 from testtime.core.errors import BadInput
 from testtime.core.seeds import rng_of
 
@@ -57,6 +57,13 @@ def test_a_summary_gives_the_same_numbers_without_intervals(curve):
     intervals = [name for name in whole.columns if name.endswith(("_low", "_high")) and name[:2] in ("fa", "mv")]
     assert bare.drop(intervals).equals(whole.drop(intervals))
     assert all(bare[name].null_count() == bare.height for name in intervals)
+
+
+def test_a_table_read_back_from_its_csv_gives_the_same_frontier(curve, tmp_path):
+    summary = summarise(pl.concat([curve(WORKED), curve([(800, 0.9)], setting="n=64", exhausted=1.0)]))
+    to_csv(summary, tmp_path / "t.csv")
+    assert frontier(read_csv(tmp_path / "t.csv")).equals(frontier(summary))
+    assert segments(read_csv(tmp_path / "t.csv")).equals(segments(summary))
 
 
 def test_points_come_in_any_order_and_equal_spend_is_merged_by_its_mean(curve):

@@ -1,3 +1,5 @@
-"""TODO"""
+"""What a pool says: outcomes of policies, exactly where possible, and the tables, curves and comparisons made of them.
 
-BUILTIN: dict[str, str] = {}
+Pool → `replay.outcomes` → one row a problem → `table.summarise`, `frontier.frontier`, `compare.paired`,
+`against.against`. No model, no network; every accuracy has an interval over problems (bootstrap.py).
+"""
