@@ -134,6 +134,19 @@ def test_a_confidence_that_saw_no_reference_is_not_fenced(saw, fenced):
     np.testing.assert_array_equal(columns["oracle(is_verified)"], [[1, 0], [np.nan, 0]])
 
 
+@pytest.mark.parametrize(
+    ("meta", "says"),
+    [
+        ({"floor": [1]}, "floor is no mapping"),
+        ({"arms": [{"label": "a"}]}, "arms cannot be read"),
+        ({"arms": [3]}, "arms"),
+    ],
+)
+def test_broken_meta_is_one_line(meta, says):
+    with pytest.raises(BadInput, match=says):
+        pool_of(rows(**SMALL), meta)
+
+
 def test_meta_names_the_run_and_its_arms():
     frame = rows(**SMALL, split=["dev", "dev", "test", "test"], cluster=[None, None, "c", "c"])
     arm = Arm("a", {"model": "m"}, sampling={"temperature": 0.7})

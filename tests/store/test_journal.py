@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
-from testtime.store.journal import KINDS, Journal, read_journal, seal
+from testtime.store.journal import KINDS, Journal, read_journal, scan, seal
 
 GOLDEN = Path(__file__).parent / "golden" / "journal.jsonl"
 values = st.recursive(
@@ -152,6 +152,37 @@ def test_a_disk_that_takes_part_of_a_line_costs_that_line_only(tmp_path, monkeyp
         monkeypatch.undo()
         journal.append("call", "3")
     assert [r["id"] for r in read_journal(tmp_path).records] == ["1", "3"]
+
+
+def test_a_disk_that_cannot_sync_is_not_passed_over(tmp_path, monkeypatch):
+    journal = Journal.open(tmp_path)
+    told = threading.Event()
+
+    def failing(handle):
+        told.set()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    journal.append("call", "1")
+    assert told.wait(10)
+    with pytest.raises(OSError, match="Input/output"):
+        journal.close()
+    assert [r["id"] for r in read_journal(tmp_path).records] == ["1"], "what was written is still read"
+
+
+def test_nothing_is_appended_after_the_end(tmp_path):
+    with Journal.open(tmp_path) as journal:
+        journal.append("call", "1")
+    journal.close()
+    with (tmp_path / "other").open("wb") as other, pytest.raises(OSError, match="descriptor"):
+        journal.append("call", other.name)
+    assert (tmp_path / "other").read_bytes() == b""
+
+
+def test_a_record_can_be_read_again_from_its_place(tmp_path):
+    write(tmp_path, [{"kind": "call", "id": str(i), "text": "é" * i} for i in range(5)])
+    scanned = list(scan(tmp_path))
+    assert [place.read() for place, _ in reversed(scanned)] == [record for _, record in reversed(scanned)]
 
 
 def test_a_record_of_another_version_is_refused_in_one_line(tmp_path):

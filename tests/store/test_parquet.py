@@ -1,7 +1,9 @@
 """The Parquet files: one declared schema, metadata that pyarrow shows, written whole or not at all."""
 
 import json
+from contextlib import suppress
 from itertools import repeat
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -17,8 +19,9 @@ from testtime.store.codec import decode
 from testtime.store.frame import open_pool
 from testtime.store.parquet import GROUP, read_meta, write_calls, write_candidates, write_frame
 from testtime.store.rows import call_row, candidate_row
-from testtime.store.schema import CALLS, CANDIDATES, METADATA, arrow
+from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
 
+GOLDEN = Path(__file__).parent / "golden" / "schema.txt"
 ARM = Arm("plain", {"model": "m/7b"}, sampling={"temperature": 0.7, "max_tokens": 64})
 META = {
     "run": "r", "model": "m/7b", "provider": "echo", "dataset": "gsm8k", "splits": ["train", "test"], "seed": 7,
@@ -142,6 +145,18 @@ def test_a_cut_file_is_refused_in_one_line(tmp_path, cut):
         open_pool(path)
 
 
+@given(st.data())
+def test_any_damaged_byte_gives_a_pool_or_bad_input(tmp_path_factory, data):
+    """Never an end of the process: each page has a checksum, and readers that trust pages crash on some."""
+    path = tmp_path_factory.mktemp("pool") / "c.parquet"
+    whole = bytearray(written(path, [row(query=f"q{i // 4}", idx=i % 4) for i in range(40)]).read_bytes())
+    for at in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=3)):
+        whole[at] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(whole)
+    with suppress(BadInput):
+        assert open_pool(path).problems
+
+
 def test_a_lone_surrogate_does_not_stop_the_file(tmp_path):
     candidate = Candidate("plain", "q", 0, [Part("answer", "a\ud800\u2028")], "stop")
     one = candidate_row(candidate, Problem("q", "test", "?"), ARM, ("a\ud800", None))
@@ -215,6 +230,14 @@ def test_a_run_folder_opens_as_its_pool(tmp_path):
     assert (pool.run, pool.problems, pool.arms["plain"].arm) == ("r", ["q1"], ARM)
     assert pool.arms["plain"].right.tolist() == [[1, 0, 0]]
     assert pool.arms["plain"].sampled == 2, "the floor of the metadata"
+
+
+def test_the_schema_is_the_golden_one():
+    """Whoever changes a column or a key changes this file with it, and thinks of `VERSION`."""
+    files = {"candidates": CANDIDATES, "calls": CALLS}
+    told = [f"{file} {name} {column.type}" for file, columns in files.items() for name, column in columns.items()]
+    told += [f"metadata {name} {key.form}" for name, key in METADATA.items()]
+    assert [f"version {VERSION}", *told] == GOLDEN.read_text().split("\n")[:-1]
 
 
 def test_every_column_says_what_it_holds():

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from testtime.core.errors import BadInput
@@ -64,7 +66,7 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
     rows, problems = _rows(frame, list(arms), run)
     codes, keys = _codes(rows, problems.height, run)
     values = {"codes": codes, "right": _right(rows), **_columns(rows)}
-    floors, grouped = dict(meta.get("floor") or {}), dict(meta.get("grouped") or {})
+    floors, grouped = _by_arm(meta, "floor", run), _by_arm(meta, "grouped", run)
     sizes = _sizes(rows, len(arms), problems.height)
     kept, notes = _common(sizes, [floors.get(label) for label in arms], run)
     draws = {
@@ -100,6 +102,13 @@ def _arms(frame: pl.DataFrame, meta: Mapping[str, Any], run: str) -> dict[str, A
     present = frame["arm"].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
     others = {label: Arm(label, {"model": model or label}) for label in present if label not in arms}
     return {label: arm for label, arm in (arms | others).items() if label in present}
+
+
+def _by_arm(meta: Mapping[str, Any], name: str, run: str) -> Mapping[str, Any]:
+    value = meta.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise BadInput(f"its {name} is no mapping of arms", where=run)
+    return value
 
 
 def _rows(frame: pl.DataFrame, labels: Sequence[str], run: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -251,11 +260,21 @@ def open_pool(path: Path | str) -> Pool:
 
 
 def read_columns(file: Path) -> pl.DataFrame:
-    """The columns of a candidates.parquet that a pool is made of: all but the texts. Raises BadInput."""
+    """The columns of a candidates.parquet that a pool is made of: all but the texts. Raises BadInput.
+
+    Read with pyarrow, which checks each page's checksum: polars would end the process on some damaged files.
+    """
     try:
-        lazy = pl.scan_parquet(file)
-        schema = lazy.collect_schema()
-        wanted = [name for name, kind in schema.items() if kind.is_numeric() or name in _TYPES]
-        return lazy.select(wanted).collect()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadInput("cannot be read as Parquet", where=str(file), mend="is it whole?") from error
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            schema = parquet.schema_arrow
+            wanted = [field.name for field in schema if field.name in _TYPES or _is_number(field.type)]
+            table = parquet.read(wanted).replace_schema_metadata(None)
+        table.validate(full=True)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    frame = pl.from_arrow(table)
+    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)

@@ -113,8 +113,10 @@ class Journal:
         self._closing.set()
         self._dirty.set()
         self._syncer.join()
-        self._sync()
-        os.close(self._handle)
+        with self._lock:
+            self._sync()
+            os.close(self._handle)
+            self._handle = -1  # the system deals the number out again: a late append must not reach another file
         if self._failed is not None:
             raise self._failed
 

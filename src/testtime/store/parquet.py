@@ -1,7 +1,7 @@
 """candidates.parquet and calls.parquet: written whole, in row groups, with what the run was in the metadata.
 
-Written with pyarrow, so that `pq.read_table(f).schema.metadata[b"model"]` holds the model; read lazily
-with polars. Candidates are sorted by (arm, problem, candidate_idx), the problems in dataset order.
+Written with pyarrow, so that `pq.read_table(f).schema.metadata[b"model"]` holds the model, each page with
+a checksum. Candidates are sorted by (arm, problem, candidate_idx), the problems in dataset order.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def write_frame(path: Path, frame: pl.DataFrame, meta: Mapping[str, Any]) -> Non
 def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str, Any], count: int) -> None:
     stamped = schema.with_metadata(stamp({**meta, "total_records": count}))
     rows, written = iter(rows), 0
-    with whole(Path(path)) as part, pq.ParquetWriter(part, stamped, compression="zstd") as writer:
+    with (
+        whole(Path(path)) as part,
+        pq.ParquetWriter(part, stamped, compression="zstd", write_page_checksum=True) as writer,
+    ):
         while group := list(islice(rows, GROUP)):
             writer.write_table(_table(group, stamped, path))
             written += len(group)
@@ -146,7 +149,7 @@ def read_meta(path: Path, format: str = "testtime.candidates") -> dict[str, Any]
         raw = pq.read_schema(path).metadata or {}
     except FileNotFoundError as error:
         raise BadInput("no such file", where=str(path)) from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise BadInput("is no Parquet file that can be read", where=str(path), mend="is it whole?") from error
     known = {name: raw[name.encode()].decode("utf-8", "replace") for name in METADATA if name.encode() in raw}
     if known.get("format") != format:
