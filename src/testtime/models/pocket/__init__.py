@@ -1,0 +1,1 @@
+"""The embedded models: tiny Llama-architecture language models and a runtime for them, without torch."""

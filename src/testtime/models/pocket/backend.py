@@ -1,0 +1,208 @@
+"""The pocket models as a backend: real language models in this very process, on the CPU, without torch.
+
+`generate`, `score` and `states` of concurrent requests run together on a few threads (lanes), one token at a
+time; a candidate's text depends on its request and seed alone (see runtime.py, sampling.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from testtime.core.errors import BadInput, ModelError, unknown_name
+from testtime.core.history import Floats
+from testtime.core.protocols import Cap
+from testtime.core.records import Completion, Generation, Request
+from testtime.core.spend import Spend
+from testtime.models.pocket import numpy_ops, scoring, weights
+from testtime.models.pocket.kept import Kept
+from testtime.models.pocket.lane import Draft, Job, Lane
+from testtime.models.pocket.numpy_ops import Ops
+from testtime.models.pocket.params import Params, why_not
+from testtime.models.pocket.runtime import TILE, Packed
+from testtime.models.pocket.tokenizer import Tokenizer
+
+Tokens = tuple[int, ...]
+
+SHIPPED = Path(__file__).parent.parent / "pocket_weights"
+ROWS = 32
+"""Candidates that a lane writes at once: tiles are at full speed, and keys and values still fit a usual cache."""
+KEPT_BYTES = 64 * 2**20
+
+
+class PocketModel:
+    """A pocket model by name, or any model of its kind in a folder.
+
+    Raises BadInput for an unknown name or unusable files.
+    """
+
+    can: frozenset[Cap] = frozenset(
+        {"n", "seed", "temperature", "logprobs", "continuation", "token_ids", "score", "states", "deterministic"}
+    )
+
+    def __init__(
+        self,
+        model: str = "pocket-m",
+        *,
+        folder: Path | None = None,
+        threads: int | None = None,
+        leave_core_free: bool = False,
+        ops: Ops | None = None,
+    ) -> None:
+        """`threads` None: one a core, less one where a core is to be left free; one without numba."""
+        folder = folder or shipped(model)
+        loaded = weights.load(folder)
+        self.name = f"pocket:{model}"
+        self.config, self.digest = loaded.config, loaded.digest
+        self.tokenizer = Tokenizer.load(folder)
+        if len(self.tokenizer.tokens) > self.config.vocab_size:
+            raise BadInput("the tokenizer has more tokens than the model", where=str(folder))
+        self.ops = ops or fastest()
+        self._kept = Kept(KEPT_BYTES)
+        packed = Packed(loaded)
+        count = threads or lanes_here(self.ops, leave_core_free)
+        self._lanes = [Lane(packed, self.ops, self.tokenizer, self._kept, ROWS) for _ in range(count)]
+
+    def refuses(self, request: Request) -> str | None:
+        """Why this request cannot be honoured exactly, or None."""
+        try:
+            self._read(request)
+        except ModelError as error:
+            return str(error)
+        return None
+
+    async def generate(self, request: Request) -> Generation:
+        """`request.n` completions; child i is drawn with seed + i (without a seed, a fresh one).
+
+        `tokens` counts what was drawn, the end token and stop strings included; `token_ids` are those that lie
+        wholly in `text`: to go on from. `logprobs`, one mapping for each of `token_ids`, are the model's own
+        (temperature 1, nothing cut): the drawn token first, then the most probable ones. `max_tokens` ends at
+        the context's end. Seconds are this request's share of the work of the threads, not its latency.
+        Raises ModelError for what `refuses` names.
+        """
+        prompt, prefix, params = self._read(request)
+        start = (*prompt, *prefix)
+        seed = secrets.randbits(31) if request.seed is None else request.seed
+        limit = min(params.max_tokens or self.config.context, self.config.context - len(start))
+        jobs = [
+            (lane, Job(start, seeds, limit, params.temperature, params.top_k, params.top_p, params.stops, params.logprobs))
+            for lane, seeds in self._shares([seed + child for child in range(request.n)])
+        ]
+        for lane, job in jobs:
+            lane.submit(job)
+        done = await asyncio.gather(*(asyncio.wrap_future(job.future) for _, job in jobs))
+        drafts = [draft for job in done for draft in job.drafts]
+        spend = Spend(
+            prompt=len(start),
+            cached=min(job.cached for job in done),
+            completion=sum(len(draft.ids) for draft in drafts),
+            reasoning=sum(self._thinking(prefix, draft.ids) for draft in drafts),
+            seconds=sum(job.seconds for job in done),
+        )
+        return Generation([self._completion(draft) for draft in drafts], spend, self.name)
+
+    async def score(
+        self, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
+    ) -> Sequence[Floats]:
+        """Natural log-probabilities of each text's tokens after the prompt and prefix [token], at temperature 1.
+
+        With `full`, the log-law each token would be drawn from [token, vocabulary]. Texts that begin alike are
+        computed once as far as they do. Raises ModelError for an unknown token or a text beyond the context.
+        """
+        prompt, prefix, _ = self._read(request)
+        start, tokens = (*prompt, *prefix), [self._ids(text) for text in texts]
+        self._fits(len(start) + max(map(len, tokens), default=0))
+        work = scoring.laws_after if full else scoring.scores_after
+        lane = self._calmest()
+        return await asyncio.wrap_future(lane.call(lambda runtime: work(runtime, self._kept, start, tokens)))
+
+    async def states(self, request: Request, positions: Sequence[int]) -> Mapping[str, Floats]:
+        """Statistics where `position` tokens of `request.prefix` have been read: see `scoring.states_at`.
+
+        Raises ModelError for a position outside the prefix.
+        """
+        prompt, prefix, _ = self._read(request)
+        for position in positions:
+            if not 0 <= position <= len(prefix):
+                raise ModelError(f"position {position} is outside the prefix of {len(prefix)} tokens")
+        lane = self._calmest()
+        return await asyncio.wrap_future(
+            lane.call(lambda runtime: scoring.states_at(runtime, prompt, prefix, positions)),
+        )
+
+    def _read(self, request: Request) -> tuple[Tokens, Tokens, Params]:
+        """(Prompt, prefix, how to sample). Raises ModelError for what cannot be honoured."""
+        if why := why_not(request):
+            raise ModelError(why)
+        prompt = tuple(self.tokenizer.prompt(request.messages))
+        prefix = self._ids(request.prefix)
+        self._fits(len(prompt) + len(prefix) + 1)
+        return prompt, prefix, Params.of(request)
+
+    def _ids(self, text: str | tuple[int, ...]) -> Tokens:
+        if isinstance(text, str):
+            return tuple(self.tokenizer.encode_exactly(text))
+        known = len(self.tokenizer.tokens)
+        for token in text:
+            if not 0 <= token < known:
+                raise ModelError(f"unknown token id {token}; the vocabulary has {known}")
+        return tuple(text)
+
+    def _fits(self, tokens: int) -> None:
+        if tokens > self.config.context:
+            raise ModelError(f"{tokens} tokens are more than the context of {self.config.context}")
+
+    def _shares(self, seeds: Sequence[int]) -> list[tuple[Lane, Sequence[int]]]:
+        """Children over the lanes, the calmest first; no share is smaller than two tiles but the last."""
+        lanes = sorted(self._lanes, key=lambda lane: lane.load)
+        size = max(2 * TILE, -(-len(seeds) // len(lanes)))
+        parts = [seeds[low : low + size] for low in range(0, len(seeds), size)]
+        return list(zip(lanes, parts, strict=False))
+
+    def _calmest(self) -> Lane:
+        return min(self._lanes, key=lambda lane: lane.load)
+
+    def _thinking(self, prefix: Tokens, ids: Sequence[int]) -> int:
+        """Drawn tokens up to the end of thinking, where the text is or begins in thought."""
+        begin, end = self.tokenizer.ids.get("<think>"), self.tokenizer.ids.get("</think>")
+        if end in prefix or (begin not in prefix and begin not in ids):
+            return 0
+        return ids.index(end) + 1 if end in ids else len(ids)
+
+    def _completion(self, draft: Draft) -> Completion:
+        text, kept, length = draft.text or "", 0, 0
+        for token in draft.ids:
+            length += len(self.tokenizer.tokens[token])
+            if length > len(text) or token in self.config.eos:
+                break
+            kept += 1
+        logprobs = None if draft.job.logprobs is None else draft.logprobs[:kept]
+        return Completion(text, draft.finish, len(draft.ids), tuple(draft.ids[:kept]), logprobs)
+
+
+def shipped(model: str) -> Path:
+    """The folder of a shipped model. Raises BadInput with the names there are."""
+    names = [path.name for path in sorted(SHIPPED.glob("*")) if (path / "config.json").exists()]
+    if model not in names:
+        raise unknown_name("pocket model", model, names)
+    return SHIPPED / model
+
+
+def fastest() -> Ops:
+    """Compiled operations where numba is installed (the extra `fast`), else numpy's."""
+    try:
+        from testtime.models.pocket import numba_ops
+    except ImportError:
+        return numpy_ops.OPS
+    return numba_ops.OPS
+
+
+def lanes_here(ops: Ops, leave_core_free: bool) -> int:
+    """Threads that pay: without numba the interpreter's lock would be all they share."""
+    if ops is numpy_ops.OPS:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - leave_core_free)

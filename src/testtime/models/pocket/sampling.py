@@ -1,0 +1,103 @@
+"""The law of the next token after temperature, top-k and top-p, and a draw from it by a counter.
+
+The random number of a candidate's token depends on its seed and the token's position alone, so a draw does
+not depend on what else is drawn, and going on from a text draws what an uninterrupted run would have drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.models.pocket.weights import Array
+
+Ids = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+@dataclass
+class Settings:
+    """[row] how each row samples."""
+
+    seed: NDArray[np.uint64]
+    temperature: Array
+    """0: the most probable token."""
+    top_k: Ids
+    """0: all tokens."""
+    top_p: Array
+    """1: all tokens."""
+
+    def at(self, rows: NDArray[np.bool_] | slice) -> Settings:
+        """The settings of some rows."""
+        return Settings(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+def uniforms(seeds: NDArray[np.uint64], positions: Ids) -> Reals:
+    """[row] numbers in [0, 1), multiples of 2^-32: a hash of (seed, position).
+
+    Two rounds of the finaliser of SplitMix64 (Steele, Lea, Flood 2014), one for the seed and one for
+    the position, so that neighbouring seeds and positions share nothing.
+    """
+    mixed = _mix(_mix(seeds * _GOLDEN + _GOLDEN) + positions.astype(np.uint64) * _GOLDEN)
+    return (mixed >> np.uint64(32)).astype(np.float64) * 2.0**-32
+
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def choose(logits: Array, settings: Settings, positions: Ids) -> Ids:
+    """[row] one token each. Ties at temperature 0 go to the smaller id."""
+    chosen = np.argmax(logits, axis=1)
+    warm = settings.temperature > 0
+    if not warm.all():
+        if warm.any():
+            chosen[warm] = choose(np.ascontiguousarray(logits[warm]), settings.at(warm), positions[warm])
+        return chosen
+    weights = law(logits, settings)
+    heights = np.cumsum(weights, axis=1, dtype=np.float64)
+    targets = uniforms(settings.seed, positions) * heights[:, -1]
+    picked: Ids = (heights <= targets[:, None]).sum(axis=1)
+    return picked
+
+
+def law(logits: Array, settings: Settings) -> Array:
+    """[row, token] weights proportional to the probabilities, 0 for tokens that are cut.
+
+    As elsewhere, temperature first, then top-k (tokens level with the k-th stay), then top-p of what is left:
+    the fewest most probable tokens that reach p, at least one (tokens level with the last of them stay).
+    """
+    weights = logits / settings.temperature[:, None]
+    weights -= weights.max(axis=1, keepdims=True)
+    np.exp(weights, out=weights)
+    cut_k, cut_p = settings.top_k > 0, settings.top_p < 1
+    if not (cut_k.any() or cut_p.any()):
+        return weights
+    falling = -np.sort(-weights, axis=1)
+    size = weights.shape[1]
+    ranks = np.where(cut_k, np.minimum(settings.top_k, size), size) - 1
+    floor = np.take_along_axis(falling, ranks[:, None], axis=1)
+    np.copyto(falling, 0, where=falling < floor)
+    reached = np.cumsum(falling, axis=1, dtype=np.float64)
+    before = reached - falling  # what more probable tokens hold together
+    kept = (before < settings.top_p[:, None].astype(np.float64) * reached[:, -1:]) & (falling > 0)
+    kept[:, 0] = True
+    last = kept.sum(axis=1) - 1
+    floor = np.where(cut_p, np.take_along_axis(falling, last[:, None], axis=1)[:, 0], floor[:, 0])
+    np.copyto(weights, 0, where=weights < floor[:, None])
+    return weights
+
+
+def log_law(logits: Array) -> Reals:
+    """[row, token] the model's own log-probabilities: natural, at temperature 1, nothing cut."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted

@@ -1,0 +1,172 @@
+"""Teacher forcing: the log-probabilities of given texts, and what the model's states say at positions of a text.
+
+Texts that begin alike are computed once as far as they do: the set 000 … 999 costs 1 + 10 + 100 steps, not 3,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from testtime.models.pocket.kept import Kept
+from testtime.models.pocket.numpy_ops import BLOCK
+from testtime.models.pocket.runtime import ROWS, Runtime
+from testtime.models.pocket.sampling import Reals, log_law
+from testtime.models.pocket.weights import Array
+
+Tokens = tuple[int, ...]
+
+
+def laws_after(runtime: Runtime, kept: Kept, start: Tokens, texts: Sequence[Tokens]) -> list[Reals]:
+    """For each text [token, vocabulary]: the log-law from which each of its tokens would be drawn after `start`."""
+    parts: list[list[Reals]] = [[] for _ in texts]
+    for rows, texts_here in _walk(runtime, kept, start, texts):
+        for index in texts_here:
+            parts[index].append(rows)
+    return [
+        np.concatenate([*rows, np.zeros((0, runtime.config.vocab_size))])[: len(text)]
+        for rows, text in zip(parts, texts, strict=True)
+    ]
+
+
+def scores_after(runtime: Runtime, kept: Kept, start: Tokens, texts: Sequence[Tokens]) -> list[Reals]:
+    """For each text [token]: the log-probabilities of its tokens after `start`."""
+    scores = [np.zeros(len(text)) for text in texts]
+    done = [0] * len(texts)
+    for rows, texts_here in _walk(runtime, kept, start, texts):
+        for index in texts_here:
+            low, tokens = done[index], texts[index][done[index] :][: len(rows)]
+            scores[index][low : low + len(tokens)] = rows[np.arange(len(tokens)), tokens]
+            done[index] += len(tokens)
+    return scores
+
+
+SLOTS = 32
+"""Room for branches to begin with: a branch of ten digits at each of three depths takes 28."""
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Texts that agree on their first `depth` tokens, which lie in `slot` after the start."""
+
+    slot: int
+    depth: int
+    texts: Sequence[int]
+    """Sorted by their tokens."""
+
+
+def _walk(
+    runtime: Runtime, kept: Kept, start: Tokens, texts: Sequence[Tokens]
+) -> Iterator[tuple[Reals, Sequence[int]]]:
+    """Yields log-laws [step, vocabulary] in the order of the text, and the texts which they belong to."""
+    cache, longest = runtime.cache, len(start) + max(map(len, texts), default=0)
+    slots = SLOTS
+    cache.reserve(slots, longest)
+    yield log_law(kept.fill(runtime, 0, start)[0]), range(len(texts))
+    free = list(range(1, slots))
+    branches = [_Branch(0, 0, sorted(range(len(texts)), key=texts.__getitem__))]
+    while branches:
+        branch = branches.pop()
+        children = list(_children(branch, texts))
+        while len(free) < len(children) - 1:
+            cache.reserve(2 * slots, longest, np.full(slots, longest))
+            free.extend(range(slots, 2 * slots))
+            slots *= 2
+        room = [branch.slot, *(free.pop() for _ in children[1:])]
+        if len(room) > 1:
+            cache.copy(branch.slot, room[1:], len(start) + branch.depth)
+        moves = [(slot, len(start) + branch.depth, run) for slot, (run, _) in zip(room, children, strict=False)]
+        for slot, (run, members), laws in zip(room, children, _advance(runtime, moves), strict=False):
+            yield laws, members
+            branches.append(_Branch(slot, branch.depth + len(run), members))
+        if not children:
+            free.append(branch.slot)
+
+
+def _children(branch: _Branch, texts: Sequence[Tokens]) -> Iterator[tuple[Tokens, Sequence[int]]]:
+    """(Tokens they go on with alike, texts) of the branches below; a text's last token needs no step."""
+    longer = [index for index in branch.texts if len(texts[index]) > branch.depth + 1]
+    for _, group in groupby(longer, key=lambda index: texts[index][branch.depth]):
+        members = list(group)
+        first, last = texts[members[0]], texts[members[-1]]  # sorted: what these two share, all share
+        end = branch.depth + 1
+        most = min(len(texts[index]) for index in members) - 1
+        while end < most and first[end] == last[end]:
+            end += 1
+        yield first[branch.depth : end], members
+
+
+def _advance(runtime: Runtime, moves: Sequence[tuple[int, int, Tokens]]) -> list[Reals]:
+    """Computes (slot, first position, tokens) of each move in one pass; log-laws after each of their tokens."""
+    if not moves:
+        return []
+    tokens = np.concatenate([np.array(run, dtype=np.int64) for _, _, run in moves])
+    slots = np.concatenate([np.full(len(run), slot) for slot, _, run in moves])
+    places = np.concatenate([np.arange(first, first + len(run)) for _, first, run in moves])
+    laws = log_law(runtime.logits(runtime.forward(tokens, slots, places)))
+    return np.split(laws, np.cumsum([len(run) for _, _, run in moves])[:-1])
+
+
+def states_at(runtime: Runtime, start: Tokens, text: Tokens, positions: Sequence[int]) -> Mapping[str, Reals]:
+    """Statistic → [position]; position p is where p tokens of the text after `start` have been read.
+
+    Of the law of the next token (base 2): entropy in bits, varentropy = Var[−log2 p] in bits², top_prob,
+    prob_top2_diff. Of the last layer's attention from the last token: see `attention_stats`.
+    """
+    tokens = np.array((*start, *text), dtype=np.int64)
+    wanted = {len(start) + position - 1 for position in positions}
+    runtime.cache.reserve(1, len(tokens))
+    found: dict[int, dict[str, float]] = {}
+    for low in range(0, max(wanted, default=-1) + 1, ROWS):
+        places = np.arange(low, min(low + ROWS, len(tokens)))
+        states = runtime.forward(tokens[places], np.zeros_like(places), places)
+        queries = runtime.last_queries(len(places))
+        for place in sorted(wanted.intersection(places.tolist())):
+            law = log_law(runtime.logits(states[place - low, None]))[0]
+            found[place] = law_stats(law) | attention_stats(_raw_scores(runtime, queries[place - low], place))
+    rows = [found[len(start) + position - 1] for position in positions]
+    names = ("entropy", "varentropy", "top_prob", "prob_top2_diff", *ATTENTION)
+    return {name: np.array([row[name] for row in rows]) for name in names}
+
+
+ATTENTION = ("attn_entropy", "attn_varentropy", "agreement", "interaction_strength")
+
+
+def law_stats(law: Reals) -> dict[str, float]:
+    """Of natural log-probabilities [token]: entropy (bits), varentropy (bits²), the largest, its lead."""
+    bits, p = -law / np.log(2), np.exp(law)
+    entropy = float(p @ bits)
+    second, first = np.sort(p)[-2:]
+    return {
+        "entropy": entropy,
+        "varentropy": float(p @ (bits - entropy) ** 2),
+        "top_prob": float(first),
+        "prob_top2_diff": float(first - second),
+    }
+
+
+def attention_stats(scores: Reals) -> dict[str, float]:
+    """Of raw scores s = q·k / √dim [head, key] over valid keys, with α = softmax over keys (after entropix).
+
+    attn_entropy = mean over heads of e_h = −Σ α log2 clip(α, 1e-10, 1); attn_varentropy = population variance of
+    e_h over heads; agreement = mean |α − mean over heads of α| (0: all heads look alike);
+    interaction_strength = mean |s|.
+    """
+    alpha = np.exp(scores - scores.max(axis=1, keepdims=True))
+    alpha /= alpha.sum(axis=1, keepdims=True)
+    entropies = -(alpha * np.log2(np.clip(alpha, 1e-10, 1))).sum(axis=1)
+    values = (entropies.mean(), entropies.var(), np.abs(alpha - alpha.mean(axis=0)).mean(), np.abs(scores).mean())
+    return {name: float(value) for name, value in zip(ATTENTION, values, strict=True)}
+
+
+def _raw_scores(runtime: Runtime, query: Array, place: int) -> Reals:
+    """[head, key] of the last layer, from the token at `place` in slot 0 to itself and all before."""
+    c, blocks = runtime.config, place // BLOCK + 1
+    keys = runtime.cache.keys[-1, 0, :blocks].transpose(1, 2, 0, 3).reshape(c.kv_heads, c.head_dim, -1)
+    keys = keys[:, :, : place + 1].repeat(c.heads // c.kv_heads, axis=0)
+    scores = np.einsum("hd,hdk->hk", query, keys, dtype=np.float64)
+    scores /= np.sqrt(c.head_dim)
+    return scores
