@@ -33,7 +33,7 @@ MAY = {
     "importers": MIDDLE | {"tasks", "store"},
     "engine": {"core", "store"},
     "analysis": MIDDLE | {"policies", "store", "meters.price"},
-    "figures": {"core", "analysis"},
+    "figures": {"core", "analysis", "store"},
     "report": {"core", "analysis", "figures"},
     "serve": {"core", "models"},
     "cluster": {"core", "spec", "engine", "store"},

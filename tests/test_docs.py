@@ -1,0 +1,104 @@
+"""The documents are true: the tree is the disk's, the reference is what the code says, code blocks run, every
+command line that is shown can be parsed, and the README's table is what its command prints.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testtime.cli import COMMANDS, app
+from testtime.cli.reference import page
+from testtime.spec import canonical_flags
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")} | {"README.md": README}
+CONSOL = ROOT.parent / "shared/data/consol/gsm_samples40_first_half.jsonl.gz"
+
+
+def blocks(page: str, language: str) -> list[tuple[str, str]]:
+    """(what follows the language, the text) of each code block."""
+    return re.findall(rf"^```{language}([^\n]*)\n(.*?)^```", PAGES[page], re.S | re.M)
+
+
+def test_the_readme_tree_is_the_disk() -> None:
+    (_, tree) = next(block for block in blocks("README.md", "text") if "src/testtime/" in block[1])
+    listed = {line.split()[0] for line in tree.split("\n")[1:] if line.strip()}
+    source = ROOT / "src/testtime"
+    rooms = {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
+    assert listed == rooms | {path.name for path in source.glob("*.py") if not path.name.startswith("__")}
+    assert all(len(line.split()) > 2 for line in tree.split("\n")[1:] if line.strip()), "a line without a duty"
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    assert PAGES["reference.md"] == page(), "run: python -m testtime.cli.reference > docs/reference.md"
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_links_between_documents_lead_somewhere(name: str) -> None:
+    base = ROOT if name == "README.md" else ROOT / "docs"
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", PAGES[name]):
+        assert (base / target).exists(), f"{name} links to {target}"
+
+
+def commands() -> list[tuple[str, str]]:
+    """(document, command line) of every `testtime …` that a document shows."""
+    found = []
+    for name, text in PAGES.items():
+        joined = text.replace("\\\n", " ")
+        shown = re.findall(r"^\$ (testtime .*)$", joined, re.M) + re.findall(r"`(testtime [a-z]+ [^`…]*)`", joined)
+        found += [(name, line) for line in shown if "|" not in line and "FILE" not in line]
+    return found
+
+
+@pytest.mark.parametrize(("name", "line"), commands())
+def test_every_command_shown_can_be_parsed(name: str, line: str) -> None:
+    argv = canonical_flags(shlex.split(line)[1:])
+    assert argv[0] in COMMANDS
+    if len(argv) > 1:
+        app().parse_args(argv, exit_on_error=False, print_error=False)
+
+
+def test_readme_and_howto_name_every_command() -> None:
+    for command in COMMANDS:
+        assert f"testtime {command}" in README
+        assert f"testtime {command}" in PAGES["reference.md"]
+
+
+@pytest.mark.parametrize("name", ["write-a-policy.md", "howto-replay.md", "README.md"])
+def test_the_code_of_a_document_runs(name: str, tmp_path: Path) -> None:
+    """Its Python blocks in order, as one script, beside the answers file that the how-to shows."""
+    (_, answers) = blocks("howto-replay.md", "json")[0]
+    (tmp_path / "answers.jsonl").write_text(answers)
+    script = []
+    for info, text in blocks(name, "python"):
+        if "file=" in info:
+            (tmp_path / info.partition("file=")[2].strip()).write_text(text)
+        else:
+            script.append(text)
+    assert script
+    run = [sys.executable, "-W", "error", "-c", "\n".join(script)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_table_is_what_its_command_prints() -> None:
+    if not CONSOL.exists():
+        pytest.skip("the recorded answers are not on this machine")
+    run = [sys.executable, "-m", "testtime", "replay", str(CONSOL)]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, env={"COLUMNS": "80"})
+    printed = [line.rstrip() for line in done.stdout.split("\n")]
+    (_, shown) = blocks("README.md", "text")[0]
+    for line in shown.rstrip("\n").split("\n"):
+        assert line in printed
+
+
+def test_the_changelog_opens_with_what_is_unreleased() -> None:
+    heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert heads[0] == "Unreleased"
