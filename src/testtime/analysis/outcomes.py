@@ -68,7 +68,7 @@ class Books:
     """The worlds of a pool with what is kept between policies."""
 
     worlds: Worlds
-    _kept: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
 
     def draws(self, label: str) -> Draws:
         """An arm's draws."""
@@ -82,6 +82,13 @@ class Books:
     def column(self, label: str, name: str) -> Floats:
         """[problem, draw] a column as far as draws are met."""
         return self.draws(label).column(name)[:, : self.depth(label)]
+
+    def known(self, label: str, name: str) -> bool:
+        """Whether the column has any value."""
+        if ("known", label, name) not in self._kept:
+            self._kept["known", label, name] = not np.isnan(self.column(label, name)).all()
+        known: bool = self._kept["known", label, name]
+        return known
 
     def codes(self, label: str) -> Ints:
         """[problem, draw] the votes as far as draws are met."""
@@ -106,8 +113,7 @@ class Books:
     def pays_rounds(self, labels: Sequence[str]) -> bool:
         """Whether anything that is known depends on rounds: a prompt paid once in each, or the wait for the slowest."""
         return any(
-            not np.isnan(self.column(label, "seconds")).all()
-            or (self.draws(label).grouped and not np.isnan(self.column(label, "prompt")).all())
+            self.known(label, "seconds") or (self.draws(label).grouped and self.known(label, "prompt"))
             for label in labels
         )
 
@@ -172,7 +178,7 @@ class Books:
     def _critical(self, played: Played, labels: Sequence[str]) -> Floats:
         """[problem] the mean sum over rounds of the slowest draw of the round, in seconds."""
         problems = self.worlds.shape[1]
-        if any(np.isnan(self.column(label, "seconds")).all() for label in labels):
+        if not all(self.known(label, "seconds") for label in labels):
             return np.full(problems, np.nan)
         waited = np.zeros(played.rounds.size)
         for step in played.steps:
@@ -206,7 +212,7 @@ class Books:
     def spends(self, result: Result) -> dict[str, Floats]:
         """What was spent on each problem; nan where any draw that may be used leaves it unknown."""
         total = {
-            name: _sum([_total(used, self.column(label, name)) for label, used in result.used.items()])
+            name: _sum([self._total(label, name, used) for label, used in result.used.items()])
             for name in ("completion", "seconds", "usd", "joules", "truncated")
         }
         drawn = _sum([used.sum(axis=1) for used in result.used.values()])
@@ -222,20 +228,21 @@ class Books:
             "joules": total["joules"],
         }
 
+    def _total(self, label: str, name: str, used: Floats) -> Floats:
+        """[problem] Σ used · column over the draws that are used at all."""
+        if not self.known(label, name):
+            return np.full(used.shape[0], np.nan)
+        sums: Floats = np.where(used > 0, used * self.column(label, name), 0.0).sum(axis=1)
+        return sums
+
     def _prompt(self, label: str, used: Floats, rounds: Floats) -> Floats:
         """Prompt tokens as the policy would have sent them: with every draw, or once a round where draws share."""
-        tokens = _total(used, self.column(label, "prompt"))
+        tokens = self._total(label, "prompt", used)
         if not self.draws(label).grouped:
             return tokens
         drawn = used.sum(axis=1)
         each: Floats = np.divide(tokens, drawn, out=np.zeros(drawn.shape), where=drawn > 0)
         return each * rounds
-
-
-def _total(used: Floats, column: Floats) -> Floats:
-    """[problem] Σ used · column over the draws that are used at all."""
-    sums: Floats = np.where(used > 0, used * column, 0.0).sum(axis=1)
-    return sums
 
 
 def _sum(parts: Sequence[Floats]) -> Floats:

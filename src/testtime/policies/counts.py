@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from testtime.core.history import Bools, Ints, Tally
+from testtime.core.history import QUANTITIES, TOP, Bools, Ints, Tally
 
 COUNTS = frozenset({"n", "v1", "v2"})
 """A rule that reads nothing else is a rule of counts."""
@@ -70,6 +70,8 @@ def least_batch(rule: Stops, tally: Tally, max_n: int) -> Ints:
 
     The rule must be hashable and stop at n = max_n at the latest, as a policy's whole predicate does.
     """
+    if np.size(tally.n) > 1 and not np.any(tally.n):  # before the first draw all rows are alike
+        return np.full(np.shape(tally.n), least_batch(rule, _nothing(), max_n)[0])
     if rule.reads <= COUNTS:
         v2 = np.minimum(tally.v2, max_n)
         others = np.minimum(tally.n - tally.v1, max_n)
@@ -81,6 +83,11 @@ def least_batch(rule: Stops, tally: Tally, max_n: int) -> Ints:
 @lru_cache(maxsize=64)
 def _needed(rule: Hashable, max_n: int) -> Ints:
     return needed(cast(Stops, rule), max_n)
+
+
+def _nothing() -> Tally:
+    none = np.zeros(1, dtype=np.int64)
+    return Tally.of(**dict.fromkeys(QUANTITIES, none) | {"top": np.zeros((1, TOP), dtype=np.int64)})
 
 
 def _search(rule: Stops, tally: Tally, max_n: int) -> Ints:

@@ -55,26 +55,36 @@ def leads(top: Ints) -> Floats:
 
     A zero is an answer nobody gave and takes no part, but that there are always two.
     """
-    code, base = np.zeros(top.shape[0], dtype=np.int64), int(top.max(initial=0)) + 1
-    for column in top.T:
-        code = np.unique(code * base + column, return_inverse=True)[1]
-    first = np.unique(code, return_index=True)[1]
-    vectors = [tuple(int(c) for j, c in enumerate(row) if c or j < 2) for row in top[first]]
+    first, which = _distinct(top)
+    vectors = [tuple(row) for row in top[first].tolist()]
     fresh = defaultdict(list)
     for vector in vectors:
         if vector not in _known:
             fresh[vector[0]].append(vector)
     for leader, group in fresh.items():
         _known.update(zip(group, _integrate(leader, group), strict=True))
-    return np.array([_known[vector] for vector in vectors])[code]
+    return np.array([_known[vector] for vector in vectors])[which]
+
+
+def _distinct(rows: Ints) -> tuple[Ints, Ints]:
+    """Where each distinct row is first, and [row] which of them it is."""
+    code, span, base = np.zeros(rows.shape[0], dtype=np.int64), 1, int(rows.max(initial=0)) + 1
+    for column in rows.T:
+        if span * base > 2**62:
+            values, code = np.unique(code, return_inverse=True)
+            span = values.size
+        code, span = code * base + column, span * base
+    _, first, which = np.unique(code, return_index=True, return_inverse=True)
+    return first, which
 
 
 def _integrate(leader: int, group: list[tuple[int, ...]]) -> list[float]:
     weights, below = _nodes(leader, reach(np.array(leader)))
     products = np.ones((len(group), weights.size))
     for at, vector in enumerate(group):
-        for count in vector[1:]:
-            products[at] *= below[count]
+        for place, count in enumerate(vector):
+            if place == 1 or (place > 1 and count):
+                products[at] *= below[count]
     return [float(p) for p in products @ weights]
 
 
