@@ -24,7 +24,6 @@ from testtime.core.seeds import digest, seed_of
 from testtime.core.spend import Spend, add
 from testtime.engine.wire import Errand, Reply, Want, Wire, priced, text_of
 
-
 FREE = Spend(prompt=0, cached=0, completion=0, reasoning=0, usd=0.0)
 """What a tool costs; the models it asks are calls of their own."""
 

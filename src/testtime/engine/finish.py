@@ -18,6 +18,7 @@ from testtime.engine.agenda import chunk_of
 from testtime.engine.ledger import Ledger
 from testtime.engine.live import facts_of, scores_of
 from testtime.engine.plan import Lane, Plan
+from testtime.engine.state import verdict_id
 from testtime.store.codec import decode
 from testtime.store.journal import Dropped, Place, scan
 from testtime.store.parquet import Row, write_calls, write_candidates
@@ -123,15 +124,11 @@ def _row(plan: Plan, index: Index, lane: Lane, arm: Arm, record: Mapping[str, An
     """One candidate with the verdicts of the plan's verifiers, and what it and they cost."""
     candidates = [decode(Candidate, one) for one in record["candidates"]]
     candidate, problem = candidates[at], plan.problems[plan.at[record["query"]]]
-    said, shares = {}, [index.ledger.shares(record["id"], candidates)[at]]
-    for place in index.verdicts.get((arm.id, problem.query_id, candidate.candidate_idx), ()):
-        line = place.read()
-        verdict = decode(Verdict, line["verdict"])
-        said[verdict.stage, verdict.digest] = verdict
-        shares.append(index.ledger.verdict(line["id"]))
-    verdicts = [said[key] for stage in plan.verifiers if (key := (stage.stage, stage.digest)) in said]
+    key = (arm.id, problem.query_id, candidate.candidate_idx)
+    said = {line["id"]: decode(Verdict, line["verdict"]) for line in (p.read() for p in index.verdicts.get(key, ()))}
+    verdicts = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage)) in said]
+    share = index.ledger.share(record["id"], candidates, at, list(said))
     noted = {name: value for name, value in candidate.facts.items() if name not in ("answer", "answer_key")}
-    usd, joules = (_sum([share[which] for share in shares]) for which in (0, 1))
     return candidate_row(
         replace(candidate, facts=noted),
         problem,
@@ -143,8 +140,8 @@ def _row(plan: Plan, index: Index, lane: Lane, arm: Arm, record: Mapping[str, An
             "input_messages": canonical(list(lane.messages(problem))),
             "provider": _provider(arm),
             "timestamp": datetime.fromtimestamp(record["at"], UTC).isoformat(timespec="milliseconds"),
-            "paid_usd": usd,
-            "joules": joules,
+            "paid_usd": share.usd,
+            "joules": share.joules,
         },
     )
 
@@ -164,11 +161,6 @@ def _provider(arm: Arm) -> str | None:
     """Who serves an arm's models; several are joined by +."""
     served = [name.partition(":")[0] for name in arm.models.values() if ":" in name]
     return "+".join(dict.fromkeys(served)) or None
-
-
-def _sum(parts: list[float | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
 
 
 def _calls(index: Index, folder: Path) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from testtime.core.records import Candidate, Completion
 from testtime.core.spend import Spend, total
@@ -34,6 +34,13 @@ class Paid:
     weight: float
     """Its part of the call's joules."""
     answered: bool
+
+
+class Share(NamedTuple):
+    """What a row bears of what was really paid. Unknown is None."""
+
+    usd: float | None
+    joules: float | None
 
 
 @dataclass
@@ -67,25 +74,19 @@ class Ledger:
         """All calls and windows are in."""
         self.joules = attribute(self.windows, self.spans) if self.windows else {}
 
-    def shares(self, draw: str, rows: Sequence[Candidate]) -> list[tuple[float | None, float | None]]:
-        """(Dollars, joules) that each row of a draw is to bear: of the calls it lists, or that none of them lists."""
-        parts: list[list[tuple[Paid, int]]] = [[] for _ in rows]
+    def share(self, draw: str, rows: Sequence[Candidate], at: int, verdicts: Sequence[str]) -> Share:
+        """What row `at` of a draw is to bear: the calls it lists, its part of those that no row lists, its verdicts."""
+        parts: list[tuple[Paid, int]] = []
         for paid in self.by_served.get(draw, ()):
-            bearers = [at for at, row in enumerate(rows) if paid.key in row.calls] or range(len(rows))
-            for at in bearers:
-                parts[at].append((paid, len(bearers)))
-        return [self._sum(part) for part in parts]
-
-    def verdict(self, id: str) -> tuple[float | None, float | None]:
-        """(Dollars, joules) of a verdict."""
-        return self._sum([(paid, 1) for paid in self.by_served.get(id, ())])
-
-    def _sum(self, parts: Sequence[tuple[Paid, int]]) -> tuple[float | None, float | None]:
+            bearers = [place for place, row in enumerate(rows) if paid.key in row.calls] or range(len(rows))
+            if at in bearers:
+                parts.append((paid, len(bearers)))
+        parts += [(paid, 1) for id in verdicts for paid in self.by_served.get(id, ())]
         answered = [(paid.usd, among) for paid, among in parts if paid.answered]
         usd = total(None if usd is None else usd / among for usd, among in answered).value
         shares = [(self.joules.get(paid.call), paid.weight / among) for paid, among in parts]
         joules = total(None if joules is None else joules * part for joules, part in shares).value
-        return (None if parts and not answered else usd), (joules if self.windows else None)
+        return Share(None if parts and not answered else usd, joules if self.windows else None)
 
     def _dollars(self, model: str, spend: Spend, said: Sequence[Completion]) -> list[float | None]:
         if spend.usd is None:

@@ -1,0 +1,60 @@
+"""Killed again and again, wherever it is, a run ends as if nothing had happened: the product's own policies, live."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from harness import Outcome, finish, guess, killed_at, lane, live_is_replay, plan, same, server
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testtime.core.errors import ModelError
+from testtime.core.records import Request
+from testtime.decoding.plain import Plain
+from testtime.engine.plan import Plan
+from testtime.meters.price import Price, Prices
+from testtime.policies.strings import parse
+
+LIVE = (
+    "sc_fixed:n=3",
+    "adaptive_margin:stop_rule=beta,threshold=.9,max_n=9",
+    "adaptive_margin:stop_rule=margin,max_n=6",
+)
+
+
+def sometimes(request: Request, seed: int) -> str | ModelError:
+    """Fails for good on one seed in eight."""
+    return ModelError("filtered") if seed % 8 == 3 else guess(request, seed)
+
+
+def shape(folder: Path) -> Plan:
+    model = server(folder, sometimes, failures=[ModelError("overloaded", retry=True)])
+    price = Prices({model.name: Price(1, 1)})
+    return plan(model, [lane(Plain(), 2, "plain")], 6, price=price, policies=[parse(text) for text in LIVE])
+
+
+def whole() -> Outcome:
+    if not _KEPT:
+        _KEPT.append(finish(shape, Path(tempfile.mkdtemp())))
+    return _KEPT[0]
+
+
+_KEPT: list[Outcome] = []
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 45), st.booleans()), min_size=1, max_size=6))
+def test_any_kills_in_sequence_change_nothing(kills: list[tuple[int, bool]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for line, after in kills:
+            killed_at(shape, Path(name), line, after)
+        resumed = finish(shape, Path(name))
+        same(resumed, whole())
+        assert resumed.finished.made + resumed.finished.kept == whole().finished.made
+
+
+def test_live_is_replay_draw_for_draw_for_every_policy_of_the_run() -> None:
+    live_is_replay(whole())
+    assert whole().pool.arms["plain"].floor >= 3
+    assert whole().rows["error"].null_count() < whole().rows.height
