@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -92,26 +92,7 @@ def law(codes: Ints, right: Floats, policy: Policy | CountRule, most_states: int
     >>> round(found.correct, 3), round(found.draws, 3)
     (1.0, 2.667)
     """
-    if not isinstance(policy, CountRule) or policy.reads & OF_ORDER:
-        return None
-    groups, group, worth, abstain = _groups(codes, right)
-    ends = _ends(groups, abstain, policy, most_states)
-    if ends is None:
-        return None
-    keys = np.array([size for _, size in groups], dtype=np.int64)
-    inside = group >= 0
-    wins = np.where(inside, (ends.wins / keys)[group], 0.0) if groups else np.zeros(len(group))
-    drawn = np.where(inside, (ends.drawn[:-1] / keys)[group], 0.0) if groups else np.zeros(len(group))
-    return Law(
-        correct=float(np.clip(np.where(wins > 0, wins * worth, 0.0).sum(), 0.0, 1.0)),
-        answered=min(1.0, float(ends.wins.sum())),
-        draws=float(ends.lengths @ np.arange(len(ends.lengths))),
-        drawn=np.append(drawn, ends.drawn[-1]),
-        wins=wins,
-        lengths=ends.lengths,
-        exhausted=ends.exhausted,
-        states=ends.states,
-    )
+    return _law(_Pattern.of(codes, right), policy, most_states) if _reads_counts(policy) else None
 
 
 def laws(
@@ -123,25 +104,64 @@ def laws(
 ) -> list[list[Law | None]]:
     """[policy][problem] the laws of several policies on arrays [problem, draw]; draws past `sizes` are not there."""
     there = [codes.shape[1]] * len(codes) if sizes is None else [int(size) for size in sizes]
-    by_problem = [
-        [law(votes[:n], verdicts[:n], policy, most_states) for policy in policies]
-        for votes, verdicts, n in zip(codes, right, there, strict=True)
-    ]
-    return [[row[at] for row in by_problem] for at in range(len(policies))]
+    lawful = [policy if _reads_counts(policy) else None for policy in policies]
+    found: list[list[Law | None]] = [[] for _ in policies]
+    for votes, verdicts, n in zip(codes, right, there, strict=True):
+        pattern = _Pattern.of(votes[:n], verdicts[:n])
+        for place, policy in enumerate(lawful):
+            found[place].append(None if policy is None else _law(pattern, policy, most_states))
+    return found
 
 
-def _groups(codes: Ints, right: Floats) -> tuple[tuple[Group, ...], Ints, Floats, int]:
-    """(groups, [code] its group or −1 where nobody votes for it, [code] its rightness, abstentions)."""
-    votes = codes[codes >= 0]
-    counts = np.bincount(votes) if votes.size else np.zeros(0, dtype=np.int64)
-    worth = np.zeros(len(counts))
-    worth[votes] = key_rightness(codes[None], right[None])[0][codes >= 0]
-    kinds = [(int(c), -1.0 if np.isnan(w) else float(w)) for c, w in zip(counts, worth, strict=True)]
-    order = sorted({kind for kind in kinds if kind[0]}, reverse=True)
-    at = {kind: place for place, kind in enumerate(order)}
-    groups = tuple((kind[0], kinds.count(kind)) for kind in order)
-    group = np.array([at.get(kind, -1) for kind in kinds], dtype=np.int64)
-    return groups, group, worth, len(codes) - len(votes)
+def _reads_counts(policy: Policy | CountRule) -> TypeGuard[CountRule]:
+    """Whether the counts alone say when it stops."""
+    return isinstance(policy, CountRule) and not policy.reads & OF_ORDER
+
+
+@dataclass(frozen=True, eq=False)
+class _Pattern:
+    """A problem's votes as counts."""
+
+    groups: tuple[Group, ...]
+    """Keys of equal count and equal rightness."""
+    abstain: int
+    group: Ints
+    """[code] its group, −1 where nobody votes for it."""
+    worth: Floats
+    """[code] its rightness, nan where unknown."""
+
+    @classmethod
+    def of(cls, codes: Ints, right: Floats) -> _Pattern:
+        votes = codes[codes >= 0]
+        counts = np.bincount(votes) if votes.size else np.zeros(0, dtype=np.int64)
+        worth = np.zeros(len(counts))
+        worth[votes] = key_rightness(codes[None], right[None])[0][codes >= 0]
+        kinds = [(int(c), -1.0 if np.isnan(w) else float(w)) for c, w in zip(counts, worth, strict=True)]
+        order = sorted({kind for kind in kinds if kind[0]}, reverse=True)
+        at = {kind: place for place, kind in enumerate(order)}
+        group = np.array([at.get(kind, -1) for kind in kinds], dtype=np.int64)
+        return cls(tuple((kind[0], kinds.count(kind)) for kind in order), len(codes) - len(votes), group, worth)
+
+
+def _law(pattern: _Pattern, policy: CountRule, most_states: int) -> Law | None:
+    """The law by code: every key of a group has an equal share of it."""
+    ends = _ends(pattern.groups, pattern.abstain, policy, most_states)
+    if ends is None:
+        return None
+    keys = np.array([*(size for _, size in pattern.groups), 1])
+    wins = np.append(ends.wins, 0.0) / keys  # the last place is for codes that nobody votes for: group −1
+    drawn = np.append(ends.drawn[:-1], 0.0) / keys
+    chances = wins[pattern.group]
+    return Law(
+        correct=float(np.clip(np.where(chances > 0, chances * pattern.worth, 0.0).sum(), 0.0, 1.0)),
+        answered=min(1.0, float(ends.wins.sum())),
+        draws=float(ends.lengths @ np.arange(len(ends.lengths))),
+        drawn=np.append(drawn[pattern.group], ends.drawn[-1]),
+        wins=chances,
+        lengths=ends.lengths,
+        exhausted=ends.exhausted,
+        states=ends.states,
+    )
 
 
 @dataclass(frozen=True, eq=False)
