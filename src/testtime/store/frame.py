@@ -167,16 +167,15 @@ def _right(rows: pl.DataFrame) -> Floats:
 
 
 def _columns(rows: pl.DataFrame) -> dict[str, Floats]:
-    """Name → [row]: spends by their short names, `truncated`, and every other number column."""
+    """Name → [row]: spends by their short names, `truncated`, and every other number column of which any is known."""
     length = rows.select(hit=(pl.col("finish_reason") == "length").cast(pl.Float64))["hit"]
     saw = rows.filter(pl.col("is_verified").is_not_null())["verification_saw_reference"]
     fenced = () if saw.len() and saw.eq_missing(False).all() else GOLD
-    columns = {"truncated": _numbers(length), "oracle(is_verified)": _right(rows)}
+    known = {"truncated": length, "oracle(is_verified)": pl.Series(_right(rows)).fill_nan(None)}
     for name, kind in rows.schema.items():
         if kind.is_numeric() and name not in _NOT_SCORES and not name.startswith("_"):
-            shown = f"oracle({name})" if name in fenced else SPENDS.get(name, name)
-            columns[shown] = _numbers(rows[name])
-    return columns
+            known[f"oracle({name})" if name in fenced else SPENDS.get(name, name)] = rows[name]
+    return {name: _numbers(values) for name, values in known.items() if values.null_count() < values.len()}
 
 
 def _numbers(series: pl.Series) -> Floats:

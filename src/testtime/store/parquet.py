@@ -77,23 +77,34 @@ def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str
 
 
 def _table(group: Sequence[Row], schema: pa.Schema, path: Path) -> pa.Table:
-    names = set(schema.names)
-    if extra := next((name for row in group for name in row if name not in names), None):
-        raise BadInput(f"no column {extra!r} is declared", where=str(path), mend="name it among the scores")
+    present = {name for row in group for name in row}
+    if extra := sorted(present.difference(schema.names)):
+        raise BadInput(f"no column {extra[0]!r} is declared", where=str(path), mend="name it among the scores")
     arrays = []
     for field in schema:
-        values = [row.get(field.name) for row in group]
+        if field.name not in present:
+            arrays.append(pa.nulls(len(group), field.type))
+            continue
         try:
-            arrays.append(pa.array(_clean(values) if field.type == pa.string() else values, field.type))
+            arrays.append(_array([row.get(field.name) for row in group], field.type))
         except (pa.ArrowException, ValueError, TypeError) as error:
             why = f"column {field.name} does not hold {field.type}: {error}"
             raise BadInput(why, where=str(path)) from error
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _clean(values: Sequence[Any]) -> list[Any]:
-    """Texts as valid Unicode: a lone surrogate, which a model's bytes can leave, becomes U+FFFD."""
-    return [_SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value for value in values]
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
+    """The values as Arrow; a lone surrogate in a text, which a model's bytes can leave, becomes U+FFFD."""
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([_clean(value) for value in values], kind)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _sorted(rows: Iterable[Row], path: Path) -> Iterator[Row]:
@@ -136,7 +147,7 @@ def _bytes(name: str, value: Any) -> bytes:
         )
     else:
         text = ",".join(value) if form == "commas" and not isinstance(value, str) else str(value)
-    return _SURROGATE.sub("\ufffd", text).encode()
+    return str(_clean(text)).encode()
 
 
 def read_meta(path: Path, format: str = "testtime.candidates") -> dict[str, Any]:
