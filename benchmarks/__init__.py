@@ -1,0 +1,1 @@
+"""Timings, kept out of the tests: `python -m benchmarks [FILE]`."""
