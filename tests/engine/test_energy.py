@@ -1,0 +1,46 @@
+"""Joules of a window are shared out whole over the calls in it; what no window covers is unknown."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testtime.engine.energy import Window, attribute
+
+times = st.floats(0, 100, allow_nan=False)
+
+
+def contiguous(edges: list[float], joules: list[float]) -> list[Window]:
+    cuts = sorted(edges)
+    return [Window(a, b, j) for a, b, j in zip(cuts[:-1], cuts[1:], joules, strict=False)]
+
+
+@given(
+    st.lists(st.integers(0, 100), min_size=2, max_size=8, unique=True),
+    st.lists(st.floats(0, 1000), min_size=7, max_size=7),
+    st.lists(st.tuples(times, times).map(sorted), max_size=12),
+)
+def test_the_sum_over_calls_is_the_sum_over_windows_with_a_call(
+    edges: list[int], joules: list[float], spans: list[list[float]]
+) -> None:
+    windows = contiguous([float(edge) for edge in edges], joules)
+    low, high = windows[0].started, windows[-1].ended
+    calls = {str(at): (a, b) for at, (a, b) in enumerate(spans) if low <= a and b <= high and b - a > 1e-6}
+    shares = attribute(windows, calls)
+    busy = [w for w in windows if any(min(b, w.ended) > max(a, w.started) for a, b in calls.values())]
+    assert None not in shares.values()
+    assert sum(shares.values()) == pytest.approx(sum(w.joules for w in busy))  # type: ignore[arg-type, misc]
+
+
+def test_two_calls_share_by_their_seconds_of_overlap() -> None:
+    shares = attribute([Window(0, 10, 100.0), Window(10, 20, 60.0)], {"a": (0, 12), "b": (5, 10), "c": (14, 15)})
+    assert shares == pytest.approx({"a": 100 * 10 / 15 + 60 * 2 / 3, "b": 100 * 5 / 15, "c": 60 / 3})
+
+
+def test_what_no_closed_window_covers_or_measured_is_unknown() -> None:
+    windows = [Window(0, 10, 100.0), Window(10, 20, None)]
+    calls = {"outside": (30.0, 31.0), "half": (15.0, 25.0), "unmeasured": (9.0, 11.0), "known": (1.0, 2.0)}
+    shares = attribute(windows, calls)
+    assert [shares[name] for name in ("outside", "half", "unmeasured")] == [None] * 3
+    assert shares["known"] == pytest.approx(50.0)
