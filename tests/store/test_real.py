@@ -1,22 +1,17 @@
 """A recorded pool of 659 × 40 draws through Parquet and back: votes, tokens and verdicts are those of the file."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pytest
 
 from testtime.store.frame import open_pool
 from testtime.store.lines import read_jsonl
 from testtime.store.parquet import write_frame
 
-FILE = Path(__file__).parents[3] / "shared" / "data" / "consol" / "gsm_samples40_first_half.jsonl.gz"
 
-
-@pytest.mark.skipif(not FILE.exists(), reason="the recorded answers are not on this machine")
-def test_a_recorded_pool_keeps_every_vote_token_and_verdict(tmp_path):
-    lines = [line for _, line in read_jsonl(FILE)]
+def test_a_recorded_pool_keeps_every_vote_token_and_verdict(data, tmp_path):
+    lines = [line for _, line in read_jsonl(data / "consol" / "gsm_samples40_first_half.jsonl.gz")]
     cells = [
         ("plain", str(line["id"]), i, None if answer is None else repr(answer), answer == line["gold"], tokens)
         for line in lines
