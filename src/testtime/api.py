@@ -74,7 +74,7 @@ def paths_of(source: Sources) -> list[Path]:
             raise BadInput("no such file or folder", where=str(one), mend=mend)
         found |= dict.fromkeys(hits)
     if not found:
-        raise BadInput("no pool given", mend="name an answers file, a run folder or a candidates.parquet")
+        raise BadInput("no pool given", mend="name an answers file or a run folder, ahead of the flags")
     return list(found)
 
 
@@ -83,6 +83,8 @@ def _open(path: Path) -> list[Pool]:
         return [open_pool(run.path) for run in inside]
     if path.is_dir() or path.suffix == ".parquet":
         return [open_pool(path)]
+    if _is_outcomes(path):
+        raise BadInput("these are outcomes, not a pool", where=str(path), mend="use: testtime analyze --glob")
     imported = find("importer", sniff(path) or "answers")(path)  # answers says what is wrong with the file
     return [pool_of(imported.frame, imported.meta)]
 

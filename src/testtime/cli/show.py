@@ -15,10 +15,18 @@ PIPED = 120
 """Columns where there is no terminal to ask."""
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to `main`: rich itself would end with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while BrokenPipeError is handled."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output: plain where it is no terminal."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, width=PIPED if piped else None, markup=False, soft_wrap=False)
+    return _Console(highlight=False, width=PIPED if piped else None, markup=False, soft_wrap=False)
 
 
 def tables(several: Sequence[Rows]) -> None:

@@ -188,7 +188,9 @@ def _place(row: Mapping[str, Any]) -> str:
     """`model on dataset split`, as far as known."""
     dataset = " ".join(part for part in (row["dataset"], row["split"]) if part)
     model = row["model"] or row.get("run") or ""
-    return f"{model} on {dataset}" if dataset else str(model)
+    title = f"{model} on {dataset}" if dataset else str(model)
+    title += f", {row['decoding']}" if row.get("decoding") not in (None, "plain") else ""
+    return title + (f", T = {row['temperature']:g}" if row.get("temperature") is not None else "")
 
 
 def _bounded(row: Mapping[str, Any], name: str) -> str:
