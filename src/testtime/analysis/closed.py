@@ -22,7 +22,8 @@ _LARGEST = 1023
 def fixed(books: Books, label: str, policies: Sequence[Policy]) -> Mapping[int, Result]:
     """Place among the policies → outcome, of those that draw a fixed n and then vote or pick the best.
 
-    Left out are those whose binomials are beyond floats.
+    Ties that go to the first seen have the law of ties that share: in a random order, each of the tied is as
+    likely to be first. Left out are policies whose binomials are beyond floats.
     """
     draws = books.depth(label)
     found: dict[int, Result] = {}

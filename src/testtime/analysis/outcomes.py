@@ -327,7 +327,9 @@ def _values(books: Books, result: Result) -> dict[str, NDArray[Any]]:
     numbers = {"correct": result.correct, "answered": result.answered, **books.spends(result)}
     whole = result.exhausted == 0
     known = {name: np.where(whole, value, np.nan) for name, value in numbers.items()}
-    answers = {} if result.answers is None else {"answer": np.array(result.answers, dtype=object)}
+    answers: dict[str, NDArray[Any]] = {}
+    if result.answers is not None:
+        answers["answer"] = np.where(whole, np.array(result.answers, dtype=object), None)
     return {
         "method": result.method,
         **answers,
