@@ -5,6 +5,8 @@ exactly the policy strings it stands for. Whatever cannot be meant is refused in
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
+from testtime.policies.sc_fixed import ScFixed
 from testtime.policies.strings import parse, setting
 from testtime.spec import (
     DEFAULT_GRID,
@@ -21,6 +24,7 @@ from testtime.spec import (
     canonical,
     canonical_flags,
     grid,
+    policy_fields,
     read_yaml,
     replay_spec,
     setting_texts,
@@ -202,3 +206,31 @@ def test_every_string_of_a_grid_is_a_policy_and_pastes_back(ns: list[int], rules
     policies = [parse(text) for text in texts]
     pasted = [parse(f"{policy.name}:{setting(policy)}") for policy in policies]
     assert pasted == policies
+
+
+# ---- plug-ins ----
+@dataclass(frozen=True)
+class Patient(ScFixed):
+    """A policy of someone else's package, with a setting that no built-in has."""
+
+    patience: int = field(default=2, metadata={"sentence": "rounds to wait"})
+
+
+@pytest.fixture
+def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(group: str) -> list[EntryPoint]:
+        mine = EntryPoint("patient", f"{__name__}:Patient", group)
+        return [mine] if group == "testtime.policies" else []
+
+    monkeypatch.setattr("testtime.core.registry.entry_points", points)
+
+
+@pytest.mark.usefixtures("plugged")
+def test_a_plugged_in_policy_has_flags_and_a_grid_like_a_built_in() -> None:
+    assert policy_fields()["patience"] == "patient: rounds to wait"
+    assert replay_spec({"patience": ["1", "3"]}).settings == {"patience": ("1", "3")}
+    assert grid(["sc_fixed:n=1", "patient"], {"patience": ("1", "3"), "n": ("4",)}) == [
+        "sc_fixed:n=1", "patient:n=4,patience=1", "patient:n=4,patience=3",
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match="it belongs to patient"):
+        grid(["sc_fixed"], {"patience": ("1",)})
