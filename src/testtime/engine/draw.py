@@ -73,19 +73,17 @@ def _rows(handle: Handle, lane: Lane, problem: Problem, idx: int, made: Sequence
         )
 
 
-async def verify(wire: Wire, lane: Lane, problem: Problem, pending: Pending, draw: str) -> None:
+async def verify(wire: Wire, problem: Problem, pending: Pending, draw: str) -> None:
     """Gets the verdicts that a draw's candidates still lack, and writes each down."""
     for candidate in pending.judged:
         for stage in wire.plan.verifiers:
             if (id := verdict_id(candidate, stage)) not in pending.verdicts:
-                pending.verdicts[id] = await _verdict(wire, lane, problem, candidate, stage, draw)
+                pending.verdicts[id] = await _verdict(wire, problem, candidate, stage, draw)
 
 
-async def _verdict(
-    wire: Wire, lane: Lane, problem: Problem, candidate: Candidate, stage: Verifier, draw: str
-) -> Verdict:
+async def _verdict(wire: Wire, problem: Problem, candidate: Candidate, stage: Verifier, draw: str) -> Verdict:
     id = verdict_id(candidate, stage)
-    (arm,) = (arm for arm in lane.arms if arm.id == candidate.arm)
+    arm = wire.plan.arms[candidate.arm]
     handle = Handle(wire, [arm], id, seed_of(wire.plan.seed, id), rng_of(wire.plan.seed, id))
     said = await verdict_of(stage, problem, replace(candidate, arm=arm.label), handle)
     verdict = replace(said, gold=stage.gold, calls=tuple(said.calls or handle.calls))

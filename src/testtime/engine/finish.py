@@ -16,14 +16,13 @@ from typing import Any
 from testtime.core.records import Arm, Call, Candidate, Map, Verdict, canonical
 from testtime.engine.agenda import chunk_of
 from testtime.engine.ledger import Ledger
-from testtime.engine.live import facts_of, scores_of
 from testtime.engine.plan import Lane, Plan
+from testtime.engine.rows import row_of, scores_of_facts, scores_of_verdict
 from testtime.engine.state import verdict_id
 from testtime.store.codec import decode
 from testtime.store.journal import Dropped, Place, scan
 from testtime.store.parquet import Row, write_calls, write_candidates
-from testtime.store.rows import call_row, candidate_row, model_of
-from testtime.store.schema import CANDIDATES
+from testtime.store.rows import call_row, model_of
 
 
 @dataclass
@@ -69,28 +68,26 @@ class Index:
                 self.ledger.window(record)
             case "draw":
                 for at, one in enumerate(record["candidates"]):
-                    candidate = decode(Candidate, one)
-                    rows = self.draws.setdefault((candidate.arm, candidate.query_id), {})
-                    rows[candidate.candidate_idx] = (place, at)
-                    self.scores |= _scores(facts_of(candidate)).keys()
+                    rows = self.draws.setdefault((one["arm"], one["query_id"]), {})
+                    rows[one["candidate_idx"]] = (place, at)
+                    self.scores |= scores_of_facts(one["facts"]).keys()
             case "verdict":
                 self.verdicts.setdefault((record["arm"], record["query"], record["idx"]), []).append(place)
-                self.scores |= _scores(scores_of([decode(Verdict, record["verdict"])])).keys()
+                self.scores |= scores_of_verdict(decode(Verdict, record["verdict"])).keys()
 
 
 def write_pool(plan: Plan, folder: Path) -> None:
     """Writes both files; each is whole or not there."""
     index, meta = Index.of(plan, folder), dict(plan.about)
     meta |= _meta(plan, index)
-    arms = [arm for lane in plan.lanes for arm in lane.arms]
-    count = sum(len(index.draws.get((arm.id, problem.query_id), ())) for arm in arms for problem in plan.problems)
+    count = sum(len(index.draws.get((arm, problem.query_id), ())) for arm in plan.arms for problem in plan.problems)
     rows = _rows(plan, index)
     write_candidates(folder / "candidates.parquet", rows, meta, count=count, scores=sorted(index.scores))
     write_calls(folder / "calls.parquet", _calls(index, folder), meta, count=index.attempts)
 
 
 def _meta(plan: Plan, index: Index) -> Map:
-    arms = [arm for lane in plan.lanes for arm in lane.arms]
+    arms = list(plan.arms.values())
     temperatures = {arm.sampling.get("temperature") for arm in arms}
     floor = {arm.label: index.floors[arm.id] for arm in arms}
     return {
@@ -128,33 +125,13 @@ def _row(plan: Plan, index: Index, lane: Lane, arm: Arm, record: Mapping[str, An
     said = {line["id"]: decode(Verdict, line["verdict"]) for line in (p.read() for p in index.verdicts.get(key, ()))}
     verdicts = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage)) in said]
     share = index.ledger.share(record["id"], candidates, at, list(said))
-    noted = {name: value for name, value in candidate.facts.items() if name not in ("answer", "answer_key")}
-    return candidate_row(
-        replace(candidate, facts=noted),
-        problem,
-        arm,
-        (candidate.facts.get("answer"), candidate.facts.get("answer_key")),
-        [_columned(verdict) for verdict in verdicts],
-        {
-            **_scores(facts_of(candidate)),
-            "input_messages": canonical(list(lane.messages(problem))),
-            "provider": _provider(arm),
-            "timestamp": datetime.fromtimestamp(record["at"], UTC).isoformat(timespec="milliseconds"),
-            "paid_usd": share.usd,
-            "joules": share.joules,
-        },
-    )
-
-
-def _columned(verdict: Verdict) -> Verdict:
-    """With its columns under the names that a pool shows them by: those declared, and scores."""
-    declared = {name: value for name, value in verdict.columns.items() if name in CANDIDATES}
-    return replace(verdict, columns=declared | _scores(scores_of([verdict])))
-
-
-def _scores(columns: Mapping[str, float]) -> dict[str, float]:
-    """Those that are not declared otherwise."""
-    return {name: value for name, value in columns.items() if name not in CANDIDATES}
+    return row_of(problem, arm, candidate, verdicts) | {
+        "input_messages": canonical(list(lane.messages(problem))),
+        "provider": _provider(arm),
+        "timestamp": datetime.fromtimestamp(record["at"], UTC).isoformat(timespec="milliseconds"),
+        "paid_usd": share.usd,
+        "joules": share.joules,
+    }
 
 
 def _provider(arm: Arm) -> str | None:

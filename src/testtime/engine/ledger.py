@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from testtime.core.records import Candidate, Completion
+from testtime.core.records import Candidate
 from testtime.core.spend import Spend, total
 from testtime.engine.energy import Window, attribute
 from testtime.engine.plan import Plan
@@ -58,10 +58,9 @@ class Ledger:
         """An attempt that ended."""
         self.spans[record["id"]] = (record["started"], record["ended"])
         answered, serves = record["status"] == "ok", record["serves"]
-        said = [decode(Completion, one) for one in record.get("completions", ())]
+        tokens = [one.get("tokens") for one in record.get("completions", ())]
         spend = decode(Spend, record["spend"])
-        usds = self._dollars(record["model"], spend, said) if said else [spend.usd] * len(serves)
-        tokens = [one.tokens for one in said]
+        usds = self._dollars(record["model"], spend, tokens) if tokens else [spend.usd] * len(serves)
         weights = _parts([float(count) for count in tokens if count is not None], len(serves))
         for served, usd, weight in zip(serves, usds, weights, strict=True):
             self.by_served.setdefault(served, []).append(Paid(record["id"], record["key"], usd, weight, answered))
@@ -88,15 +87,15 @@ class Ledger:
         joules = total(None if joules is None else joules * part for joules, part in shares).value
         return Share(None if parts and not answered else usd, joules if self.windows else None)
 
-    def _dollars(self, model: str, spend: Spend, said: Sequence[Completion]) -> list[float | None]:
+    def _dollars(self, model: str, spend: Spend, tokens: Sequence[int | None]) -> list[float | None]:
         if spend.usd is None:
-            return [None] * len(said)
-        by_itself = [alone(self.plan, model, spend, one, len(said)).usd for one in said]
+            return [None] * len(tokens)
+        by_itself = [alone(self.plan, model, spend, one, len(tokens)).usd for one in tokens]
         known = [usd for usd in by_itself if usd is not None]
-        if len(known) < len(said):
-            return [spend.usd / len(said)] * len(said)
+        if len(known) < len(tokens):
+            return [spend.usd / len(tokens)] * len(tokens)
         mean = sum(known) / len(known)
-        return [spend.usd / len(said) + usd - mean for usd in known]
+        return [spend.usd / len(tokens) + usd - mean for usd in known]
 
 
 def _parts(tokens: Sequence[float], count: int) -> list[float]:

@@ -6,8 +6,8 @@ runs across. Several sittings may ask for the same draw; it is made once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,35 +15,8 @@ from testtime.core.errors import Refused
 from testtime.core.history import UNSEEN, Cells, Floats, History, Ints, Track
 from testtime.core.protocols import Policy
 from testtime.core.records import Candidate, Verdict
-from testtime.core.spend import Spend, add
 from testtime.engine.plan import Plan
-
-
-def scores_of(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """The score columns that verdicts give; those of a stage that saw the reference are named `oracle(…)`."""
-    scores: dict[str, float] = {}
-    for verdict in verdicts:
-        given = {**verdict.columns, f"{verdict.stage}_score": verdict.score}
-        for name, value in given.items():
-            if isinstance(value, (int, float)):
-                scores[f"oracle({name})" if verdict.gold else name] = float(value)
-    return scores
-
-
-def alone_of(candidate: Candidate) -> Spend:
-    """What a candidate would have cost by itself, all roles together; all unknown where it says nothing."""
-    return add(candidate.alone.values()) if candidate.alone else Spend()
-
-
-def facts_of(candidate: Candidate) -> dict[str, float]:
-    """The numbers among what the decoding noted."""
-    return {name: float(value) for name, value in candidate.facts.items() if isinstance(value, (int, float))}
-
-
-def columns_of(candidate: Candidate, verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """The columns of a draw that a policy may ask for, by the names that a pool gives them."""
-    spend = {name: value for name, value in asdict(alone_of(candidate)).items() if value is not None}
-    return {**spend, **facts_of(candidate), **scores_of(verdicts), "truncated": float(candidate.finish == "length")}
+from testtime.engine.rows import columns_of, row_of
 
 
 @dataclass
@@ -65,8 +38,17 @@ class Board:
             self._columns[label] = {name: np.full((problems, 8), np.nan) for name in self._needs}
             self._ready[label] = np.zeros(problems, dtype=np.int64)
 
-    def land(self, label: str, at: int, idx: int, key: str | None, columns: Mapping[str, float]) -> None:
-        """A draw of a problem, judged and ready to be seen."""
+    def show(self, candidates: Sequence[Candidate], verdicts: Callable[[Candidate], Sequence[Verdict]]) -> None:
+        """A draw, judged and ready to be seen; its candidates name their arms by id. Marked retries are not draws."""
+        for one in candidates:
+            if one.retry_of is None and one.query_id in self.plan.at and one.arm in self.plan.arms:
+                arm, at = self.plan.arms[one.arm], self.plan.at[one.query_id]
+                columns: Mapping[str, float] = {}
+                if self._needs:
+                    columns = columns_of(row_of(self.plan.problems[at], arm, one, verdicts(one)))
+                self._land(arm.label, at, one.candidate_idx, one.facts.get("answer_key"), columns)
+
+    def _land(self, label: str, at: int, idx: int, key: str | None, columns: Mapping[str, float]) -> None:
         self._grow(label, idx + 1)
         codes = self._codes[label][at]
         codes[idx] = -1 if key is None else self._code(at, key)

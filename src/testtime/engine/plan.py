@@ -96,6 +96,11 @@ class Plan:
         return {arm.label: lane for lane in self.lanes for arm in lane.arms}
 
     @cached_property
+    def arms(self) -> Mapping[str, Arm]:
+        """Arm id → arm."""
+        return {arm.id: arm for lane in self.lanes for arm in lane.arms}
+
+    @cached_property
     def at(self) -> Mapping[str, int]:
         """query_id → place in `problems`."""
         return {problem.query_id: at for at, problem in enumerate(self.problems)}

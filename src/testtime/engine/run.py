@@ -8,7 +8,7 @@ only what is missing, over the replies it received.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from testtime.engine.ask import Group
 from testtime.engine.draw import draw, verify
 from testtime.engine.energy import measured
 from testtime.engine.finish import write_pool
-from testtime.engine.live import Board, Sitting, columns_of, floors_of, sittings
+from testtime.engine.live import Board, Sitting, floors_of, sittings
 from testtime.engine.plan import Plan
 from testtime.engine.state import Pending, State, draw_id
 from testtime.engine.wire import Wire
@@ -65,20 +65,20 @@ async def execute(plan: Plan, folder: Path) -> Finished:
 
 async def fill(plan: Plan, folder: Path) -> Finished:
     """Makes what the journal lacks. The pool is in the journal then, and in no other file."""
-    state = State.of(plan, folder)
+    board = Board(plan)
+    state = State.of(plan, folder, lambda pending: _show(plan, board, pending))
     floors = floors_of(plan)
     with Journal.open(folder, "main") as journal:
-        ids = {arm.label: arm for lane in plan.lanes for arm in lane.arms}
         journal.append(
             "run",
             str(state.session),
             run=plan.run,
             dataset=plan.dataset,
             seed=plan.seed,
-            arms=[encode(arm) for arm in ids.values()],
-            floors={ids[label].id: floor for label, floor in floors.items()},
+            arms=[encode(arm) for arm in plan.arms.values()],
+            floors={id: floors[arm.label] for id, arm in plan.arms.items()},
         )
-        session = _Session(plan, folder, state, floors, journal)
+        session = _Session(plan, folder, state, board, floors, journal)
         async with measured(plan.meter, journal, state.session, session.wire.clock, plan.window):
             await session.work()
         journal.append("end", str(state.session))
@@ -88,17 +88,18 @@ async def fill(plan: Plan, folder: Path) -> Finished:
 class _Session:
     """The workers' common state."""
 
-    def __init__(self, plan: Plan, folder: Path, state: State, floors: dict[str, int], journal: Journal) -> None:
-        self.plan, self.folder, self.state = plan, folder, state
+    def __init__(
+        self, plan: Plan, folder: Path, state: State, board: Board, floors: Mapping[str, int], journal: Journal
+    ) -> None:
+        self.plan, self.folder, self.state, self.board = plan, folder, state, board
         self.wire = Wire(plan, journal, state.replies, state.tries)
-        self.board, self.sittings = Board(plan), list(sittings(plan))
+        self.sittings = list(sittings(plan))
         self.at_problem: dict[int, list[Sitting]] = {}
         for sitting in self.sittings:
             for at in sitting.rows:
                 self.at_problem.setdefault(int(at), []).append(sitting)
         self.due = {lane.scope: max(floors[arm.label] for arm in lane.arms) for lane in plan.lanes}
         self.issued: dict[tuple[str, int], int] = {}
-        self.labels = {arm.id: arm.label for lane in plan.lanes for arm in lane.arms}
         self.lanes = {lane.scope: lane for lane in plan.lanes}
         self.agenda = Agenda(self._due())
         self.kept = sum(len(indices) for indices in state.drawn.values())
@@ -106,9 +107,6 @@ class _Session:
 
     async def work(self) -> None:
         """Until nothing is left to do."""
-        for pending in self.state.whole:
-            self._show(pending)
-        self.state.whole.clear()
         self._consult(self.sittings)
         async with asyncio.TaskGroup() as workers:
             for _ in range(self.plan.concurrency):
@@ -159,19 +157,9 @@ class _Session:
 
     async def _judge(self, job: Job, idx: int, pending: Pending) -> None:
         problem = self.plan.problems[job.at]
-        await verify(self.wire, job.lane, problem, pending, draw_id(job.lane, problem, idx))
-        self._show(pending)
+        await verify(self.wire, problem, pending, draw_id(job.lane, problem, idx))
+        _show(self.plan, self.board, pending)
         self._consult(self.at_problem.get(job.at, ()))
-
-    def _show(self, pending: Pending) -> None:
-        """Puts a draw on the board, where policies see it. Marked retries are not draws."""
-        if not self.plan.policies:
-            return
-        for one in pending.candidates:
-            at, label = self.plan.at.get(one.query_id), self.labels.get(one.arm)
-            if one.retry_of is None and at is not None and label is not None:
-                columns = columns_of(one, pending.of(one, self.plan))
-                self.board.land(label, at, one.candidate_idx, one.facts.get("answer_key"), columns)
 
     def _consult(self, consulted: Sequence[Sitting]) -> None:
         """Lets policies ask for more; what nobody asked for before is put on the agenda."""
@@ -187,3 +175,8 @@ class _Session:
         if want > issued:
             self.issued[lane.scope, at] = want
             self.agenda.urgent.extend(split(self.plan, lane, at, range(issued, want), self.state.drawn))
+
+
+def _show(plan: Plan, board: Board, pending: Pending) -> None:
+    if plan.policies:
+        board.show(pending.candidates, lambda candidate: pending.of(candidate, plan))

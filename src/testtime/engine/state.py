@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,6 @@ class State:
     """By key: requests sent without a reply."""
     pending: dict[str, Pending] = field(default_factory=dict)
     """By draw id: draws without all their verdicts; their texts are left out."""
-    whole: list[Pending] = field(default_factory=list)
-    """Draws with all their verdicts, texts left out, for the policies executed live."""
     dropped: int = 0
     """Damaged lines."""
     _waiting: dict[str, list[str]] = field(default_factory=dict)
@@ -73,8 +71,11 @@ class State:
     _settled: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, plan: Plan, folder: Path) -> State:
-        """Reads the journal. Raises BadInput where it is another run's: another seed, another dataset."""
+    def of(cls, plan: Plan, folder: Path, show: Callable[[Pending], None]) -> State:
+        """Reads the journal; draws with all their verdicts are shown as they come.
+
+        Raises BadInput where it is another run's: another seed, another dataset.
+        """
         state, dropped = cls(), list[Dropped]()
         for _, record in scan(folder, dropped):
             match record["kind"]:
@@ -85,10 +86,12 @@ class State:
                 case "call" if record["status"] == "ok":
                     state._call(plan, record)
                 case "draw":
-                    state._draw(plan, record)
+                    state._draw(plan, record, show)
                 case "verdict":
-                    state._verdict(plan, record)
+                    state._verdict(plan, record, show)
         state.dropped = len(dropped)
+        for pending in state.pending.values():
+            pending.candidates = [replace(one, parts=()) for one in pending.candidates]
         return state
 
     def _run(self, plan: Plan, folder: Path, record: Mapping[str, Any]) -> None:
@@ -108,25 +111,25 @@ class State:
                 self.replies[key] = reply
                 self._waiting.setdefault(serves, []).append(key)
 
-    def _draw(self, plan: Plan, record: Mapping[str, Any]) -> None:
+    def _draw(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
         self.drawn.setdefault((record["scope"], record["query"]), set()).add(record["idx"])
         self._settle(record["id"])
-        candidates = [replace(decode(Candidate, one), parts=()) for one in record["candidates"]]
-        self._file(plan, record["id"], Pending(candidates))
+        if plan.verifiers or plan.policies:
+            candidates = [decode(Candidate, one) for one in record["candidates"]]
+            self._file(plan, record["id"], Pending(candidates), show)
 
-    def _verdict(self, plan: Plan, record: Mapping[str, Any]) -> None:
+    def _verdict(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
         self._settle(record["id"])
         if pending := self.pending.get(record["draw"]):
             pending.verdicts[record["id"]] = decode(Verdict, record["verdict"])
-            self._file(plan, record["draw"], pending)
+            self._file(plan, record["draw"], pending, show)
 
-    def _file(self, plan: Plan, id: str, pending: Pending) -> None:
+    def _file(self, plan: Plan, id: str, pending: Pending, show: Callable[[Pending], None]) -> None:
         if pending.lacks(plan):
             self.pending[id] = pending
-            return
-        self.pending.pop(id, None)
-        if plan.policies:
-            self.whole.append(pending)
+        else:
+            self.pending.pop(id, None)
+            show(pending)
 
     def _settle(self, id: str) -> None:
         """What a draw or verdict needed from the journal is in its own line now."""
@@ -142,5 +145,6 @@ def replies_of(plan: Plan, record: Mapping[str, Any]) -> list[Reply]:
         return [Reply(record["key"], spend, model, model, value=record["value"])]
     said = [decode(Completion, one) for one in record["completions"]]
     return [
-        Reply(record["key"], alone(plan, model, spend, one, len(said)), model, record["answered"], one) for one in said
+        Reply(record["key"], alone(plan, model, spend, one.tokens, len(said)), model, record["answered"], one)
+        for one in said
     ]

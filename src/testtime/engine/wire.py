@@ -186,7 +186,7 @@ class Wire:
         got, spend = await self._attempt(errand)
         for want, one in zip(group, got.completions, strict=True):
             self.replies[want.key] = Reply(
-                errand.key, alone(self.plan, first.model, spend, one, count), first.model, got.model, one
+                errand.key, alone(self.plan, first.model, spend, one.tokens, count), first.model, got.model, one
             )
 
     async def value(self, errand: Errand[Any]) -> Reply:
@@ -244,9 +244,9 @@ def priced(plan: Plan, model: str, spend: Spend) -> Spend:
     return replace(spend, usd=plan.price(model, spend))
 
 
-def alone(plan: Plan, model: str, paid: Spend, one: Completion, children: int) -> Spend:
+def alone(plan: Plan, model: str, paid: Spend, tokens: int | None, children: int) -> Spend:
     """What one of a call's completions would have cost by itself: all of the prompt, and its own tokens."""
     if children == 1:
         return paid
     reasoning = 0 if paid.reasoning == 0 else None
-    return priced(plan, model, Spend(paid.prompt, paid.cached, one.tokens, reasoning, paid.seconds))
+    return priced(plan, model, Spend(paid.prompt, paid.cached, tokens, reasoning, paid.seconds))
