@@ -104,6 +104,14 @@ def test_a_failed_draw_abstains_and_is_wrong_where_there_is_gold(truth, verdicts
     np.testing.assert_array_equal(draws.right[0], right)
 
 
+def test_a_failed_draw_of_a_problem_without_gold_is_unknown():
+    frame = rows(
+        arm="a", query_id=["q1", "q2", "q2"], candidate_idx=[0, 0, 1], answer_key=["5", "6", None],
+        is_verified=[True, None, None], error=[None, None, "timeout"], ground_truth_answer=["5", None, None],
+    )  # fmt: skip
+    assert np.isnan(pool_of(frame, {}).arms["a"].right[1]).all()
+
+
 def test_a_problem_whose_draws_all_failed_is_wrong_not_unknown():
     frame = rows(
         arm="a", query_id=["q1", "q2", "q2"], candidate_idx=[0, 0, 1], answer_key=["5", None, None],
