@@ -171,6 +171,9 @@ def test_impossible_plans_are_refused_before_a_call() -> None:
         plan_of(model, decoding=Many())
     with pytest.raises(Refused, match="no model for the role"):
         replace(plan_of(model), models={})
+    twin = Lane((Arm("twin", {"model": model.name}),), Plain(), messages, 1)
+    with pytest.raises(BadInput, match="alike"):
+        replace(plan_of(model), lanes=[*plan_of(model).lanes, twin])
     with pytest.raises(BadInput, match="query_id"):
         replace(plan_of(model), problems=[Problem("q", "test", "a"), Problem("q", "test", "b")])
 

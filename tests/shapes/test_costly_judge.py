@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness import finish, guess, lane, plan, server, survives
+from harness import finish, guess, lane, live_is_replay, plan, server, survives
 
 from testtime.core.errors import ModelError
 from testtime.core.protocols import Ask
@@ -13,6 +13,7 @@ from testtime.core.records import Candidate, Problem, Request, Verdict
 from testtime.decoding.plain import Plain
 from testtime.engine.plan import Plan
 from testtime.meters.price import Price, Prices
+from testtime.policies.best_of_n import BestOfN
 
 
 class Judge:
@@ -25,7 +26,13 @@ class Judge:
         got = await ask.generate("judge", Request([{"role": "user", "content": question}]))
         said = got.completions[0].text
         return Verdict(
-            self.stage, self.digest, said == "yes", score=float(len(said)), explanation=said, calls=got.calls
+            self.stage,
+            self.digest,
+            said == "yes",
+            float(len(said)),
+            0.5 + len(said) / 10,
+            explanation=said,
+            calls=got.calls,
         )
 
 
@@ -45,6 +52,17 @@ def test_the_judges_dollars_are_in_the_ledger_and_borne_by_rows(tmp_path: Path) 
     generated = whole.calls.filter(role="model")["usd"].sum()
     assert judged > generated > 0
     assert abs(whole.rows["paid_usd"].sum() - judged - generated) < 1e-12
+
+
+def test_policies_executed_live_read_the_columns_that_their_replay_reads(tmp_path: Path) -> None:
+    by = ("judge_score", "completion", "usd", "oracle(is_verified)")
+
+    def judged(folder: Path) -> Plan:
+        return replace(shape(folder), policies=[BestOfN(4, column) for column in by])
+
+    whole = survives(judged, tmp_path, points=4)
+    assert whole.rows.height == 12
+    live_is_replay(whole)
 
 
 def test_a_judge_that_fails_gives_null_and_harms_no_neighbour(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ class Plan:
     def __post_init__(self) -> None:
         if len(self.by_label) < sum(len(lane.arms) for lane in self.lanes):
             raise BadInput("two arms have one label", mend="give each arm its own label")
+        if len(self.arms) < len(self.by_label):
+            raise BadInput("two arms differ in their label alone, so they would draw alike", mend="drop one")
         if len({problem.query_id for problem in self.problems}) < len(self.problems):
             raise BadInput("two problems have one query_id", mend="make the ids of the dataset unique")
         for lane in self.lanes:
