@@ -180,7 +180,7 @@ def test_what_a_string_says_no_flag_changes() -> None:
 @pytest.mark.parametrize(
     ("policies", "settings", "says"),
     [
-        (["sc_fixed"], {"threshold": ("1",)}, "--threshold is a setting of no selected policy; it belongs to adaptive"),
+        (["sc_fixed"], {"threshold": ("1",)}, "threshold is a setting of no selected policy; it belongs to adaptive"),
         (["adaptive_margin"], {"width": ("5",)}, "with --stop_rule window"),
         (["sc_fixed:n=3"], {"n": ("5",)}, "already said"),
         (["sc_fixd"], {}, "did you mean sc_fixed"),

@@ -47,6 +47,8 @@ from testtime.store.pool import Pool
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
+X_AXES = ("candidates", "tokens", "total_tokens", "seconds", "dollars", "joules")
+"""What accuracy is set against."""
 Sources: TypeAlias = "str | Path | Iterable[str | Path]"
 
 
@@ -182,9 +184,14 @@ class Table:
         """Writes the outcomes, one JSON line each: what `testtime analyze` reads."""
         write_outcomes(path, self.outcomes)
 
+    @property
+    def axes(self) -> list[str]:
+        """What accuracy can be set against here: the spends that are known of some outcome."""
+        return [x for x in X_AXES if self.outcomes[column_of(x)].count()]
+
     def frontier(self, x: str = "tokens") -> pl.DataFrame:
-        """Area under each accuracy curve (FA) and the marginal value of compute (MVC)."""
-        return frontiers.frontier(self.outcomes, column_of(x), seed=self.seed)
+        """Area under each accuracy curve (FA) and the marginal value of compute (MVC). Columns: analysis.frontier."""
+        return frontiers.frontier(self.outcomes, self._column(x), seed=self.seed)
 
     def only(self, policy: str | None = None, **columns: str) -> Table:
         """The outcomes of one policy (`name` or `name:setting`), run, model, …: a side of a comparison.
@@ -200,7 +207,13 @@ class Table:
 
     def against(self, baseline: str = "sc_fixed", x: str = "tokens") -> pl.DataFrame:
         """What each setting saves against the baseline's curve at equal accuracy, paired over problems."""
-        return comparing.against(self.outcomes, baseline, column_of(x), seed=self.seed)
+        return comparing.against(self.outcomes, baseline, self._column(x), seed=self.seed)
+
+    def _column(self, x: str) -> str:
+        column = column_of(x)
+        if x in X_AXES and x not in self.axes:
+            raise BadInput(f"no outcome says its {x}", mend=f"known here: {', '.join(self.axes)}")
+        return column
 
     def plot(self, x: str = "tokens") -> ChartType:
         """The chart of accuracy against `x`, one colour a model, one mark a policy family."""

@@ -298,14 +298,14 @@ def _said(policy: str) -> tuple[str, dict[str, str]]:
 def _applies_nowhere(key: str, policies: Sequence[str]) -> BadInput:
     """Why a setting cannot be used, and where it could be."""
     if any(key in _said(policy)[1] for policy in policies):
-        return BadInput(f"--{key} is already said by the policies given", mend="say it in one place")
+        return BadInput(f"{key} is already said by the policies given", mend="say it in one place")
     owners = [name for name in names("policy") if key in _fields_of(name)]
     rules = [rule for rule, keys in _rules().items() if key in keys]
     if not owners:
         near = {known for name in names("policy") for known in _fields_of(name)}
         return unknown_name("setting", key, near)
     by = f" with --stop_rule {' or '.join(rules)}" if rules else ""
-    return BadInput(f"--{key} is a setting of no selected policy", mend=f"it belongs to {' or '.join(owners)}{by}")
+    return BadInput(f"{key} is a setting of no selected policy", mend=f"it belongs to {' or '.join(owners)}{by}")
 
 
 def _fields_of(name: str) -> Mapping[str, tuple[type, Any, str]]:

@@ -56,6 +56,12 @@ def test_analyze_takes_answers_too_and_keeps_runs_apart(testtime: Run, folder: P
     assert {row["run"] for row in rows(folder / "s.csv")} == {"answers", "other"}
 
 
+def test_without_tokens_the_frontier_is_over_candidates(testtime: Run, folder: Path) -> None:
+    (folder / "bare.jsonl").write_text('{"id": 1, "gold": 1, "answers": [1, 2, 1, 1]}\n')
+    assert testtime("analyze --glob bare.jsonl --out_csv s.csv").code == 0
+    assert {row["x"] for row in rows(folder / "s_frontier.csv")} == {"candidates"}
+
+
 def test_plot_draws_each_format(testtime: Run, folder: Path) -> None:
     testtime("replay answers.jsonl --sc_n 1 2 4 --out_csv s.csv")
     ran = testtime("plot --csv s.csv --out_png f/a.png --out_svg a.svg --out_html a.html --out_json a.json")
@@ -136,6 +142,11 @@ def test_realised_plays_the_recorded_order(testtime: Run, folder: Path) -> None:
         ("replay answers.jsonl --out_csv answers.jsonl/s.csv", "answers.jsonl/s.csv: "),
         ("analyze --glob none/*.jsonl --out_csv new", "check the pattern"),
         ("analyze --glob answers.jsonl --out_csv new --x hours", "unknown x axis 'hours'"),
+        (
+            "analyze --glob answers.jsonl --out_csv new --x dollars",
+            "no outcome says its dollars; known here: candidates",
+        ),
+        ("replay o.jsonl", "these are outcomes, not a pool; use: testtime analyze --glob"),
         ("analyze --glob answers.jsonl --out_csv new --against best_of_n", "no outcomes of best_of_n"),
         ("plot --csv none.csv --out_png new", "none.csv: "),
         ("plot --csv answers.jsonl --out_png new", "answers.jsonl: "),
@@ -150,6 +161,7 @@ def test_realised_plays_the_recorded_order(testtime: Run, folder: Path) -> None:
 def test_a_mistake_is_one_line_exit_2_and_nothing_written(testtime: Run, folder: Path, line: str, says: str) -> None:
     (folder / "broken.jsonl").write_text('{"id": 1, "gold": 1, "answers": [1]}\n{"id": 2,\n')
     (folder / "empty.jsonl").write_text("\n")
+    (folder / "o.jsonl").write_text('{"policy": "p", "setting": "", "query_id": "1"}\n')
     (folder / "nogold.jsonl").write_text('{"id": 1, "gold": null, "answers": [1, 2]}\n')
     before = sorted(folder.rglob("*"))
     ran = testtime(line)

@@ -22,8 +22,11 @@ def analyze(
         Parameter(help="A policy whose curve every setting is compared with; written with `_against` in the name."),
     ] = None,
     x: Annotated[
-        str, Parameter(help="What the frontier is over: candidates, tokens, total_tokens, seconds, dollars or joules.")
-    ] = "tokens",
+        str | None,
+        Parameter(
+            help="What the frontier is over: candidates, tokens (the default), total_tokens, seconds, dollars, joules."
+        ),
+    ] = None,
 ) -> None:
     """Outcome files to one table, its frontier, and what each setting saves."""
     from testtime import api
@@ -31,6 +34,7 @@ def analyze(
     from testtime.figures import tables
 
     table = api.analyze(glob)
+    x = x or ("tokens" if "tokens" in table.axes else "candidates")
     summary, frontier = table.to_polars(), table.frontier(x)
     frames = {out_csv: summary, beside(out_csv, "frontier"): frontier}
     shown = [*tables.summary(summary), *tables.frontier(frontier)]
