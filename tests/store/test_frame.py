@@ -188,6 +188,14 @@ def test_problems_that_a_due_arm_lacks_are_left_out_and_told():
     assert cascade.arms["b"].size.tolist() == [0, 1]
 
 
+def test_an_arm_that_no_policy_asked_is_there_without_draws():
+    meta = {"arms": [Arm("a", {}), Arm("later", {}), Arm("never", {})], "floor": {"a": 2, "later": 0, "never": 2}}
+    pool = pool_of(rows(**SMALL), meta)
+    assert list(pool.arms) == ["a", "later"]
+    assert pool.arms["later"].codes.shape == (2, 0)
+    assert pool.worlds(3).history(["a", "later"])["later"].seen.shape == (3, 2)
+
+
 def test_missing_candidates_are_told():
     frame = rows(arm="a", query_id="q", candidate_idx=[0, 2], answer_key=["x", "y"])
     assert "missing in 1 problems" in pool_of(frame, {}).notes[0]

@@ -90,7 +90,10 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
 
 
 def _arms(frame: pl.DataFrame, meta: Mapping[str, Any], run: str) -> dict[str, Arm]:
-    """The arms by label: as `meta` declares them, then any others in order of appearance."""
+    """The arms by label: as `meta` declares them, then any others in order of appearance.
+
+    A declared arm without a draw is kept only where none was due (a cascade that never went on to it).
+    """
     if missing := [name for name in NEEDED if name not in frame.columns]:
         raise BadInput(f"no column {missing[0]!r}", where=run, mend=f"candidates need {', '.join(NEEDED)}")
     try:
@@ -101,7 +104,8 @@ def _arms(frame: pl.DataFrame, meta: Mapping[str, Any], run: str) -> dict[str, A
     model = str(meta.get("model") or "")
     present = frame["arm"].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
     others = {label: Arm(label, {"model": model or label}) for label in present if label not in arms}
-    return {label: arm for label, arm in (arms | others).items() if label in present}
+    floors = _by_arm(meta, "floor", run)
+    return {label: arm for label, arm in (arms | others).items() if label in present or floors.get(label) == 0}
 
 
 def _by_arm(meta: Mapping[str, Any], name: str, run: str) -> Mapping[str, Any]:
