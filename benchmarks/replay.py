@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
@@ -185,10 +186,10 @@ def package(pool: Pool) -> Timing:
     """The rule `beta` as the package AdaptiveConsistency decides it, and whether it stops where ours does."""
     what = "beta by the package AdaptiveConsistency, scaled"
     try:
-        from adaptive_consistency import BetaStoppingCriteria
+        rule = import_module("adaptive_consistency").BetaStoppingCriteria(0.95)
     except ImportError as error:
         return Timing(what, math.nan, f"skipped: {error}")
-    rule, ours = BetaStoppingCriteria(0.95), AdaptiveMargin(Beta(), DRAWS, curtail=False)
+    ours = AdaptiveMargin(Beta(), DRAWS, curtail=False)
     orders = shuffled(pool)
     start = time.process_time()
     theirs = [next((n for n in range(1, DRAWS) if rule.should_stop(votes[:n])["stop"]), DRAWS) for votes in orders]

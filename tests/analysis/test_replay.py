@@ -315,6 +315,7 @@ def test_ragged_sizes_are_met_in_issue_order() -> None:
     ragged = replace(source, arms={"arm": replace(source.arms["arm"], sizes=sizes)})
     table = outcomes(ragged, [ScFixed(4)], realised=True)
     assert table["exhausted"].to_list() == [1, 0, 0, 0, 0, 0]
+    assert table["answer"].is_null().to_list() == [True] + [False] * 5
     assert ragged.arms["arm"].sampled == 2
     assert outcomes(ragged, [ScFixed(2)])["exhausted"].sum() == 0
 
@@ -357,6 +358,21 @@ def test_seconds_are_work_and_critical_seconds_wait_for_the_slowest_of_each_roun
     source = pool([["a", "b", "a", "a", "a", "a"]], seconds=[[1, 5, 2, 1, 3, 4]])
     row = outcomes(source, [adaptive("sprt", 6, curtail=False)], realised=True).row(0, named=True)
     assert (row["seconds"], row["critical_seconds"]) == (16, 5 + 4)
+
+
+def test_waiting_is_played_and_leaves_the_exact_law_as_it_is() -> None:
+    source = random_pool(20, 10, seed=59)
+    draws = source.arms["arm"]
+    without = {name: column for name, column in draws.columns.items() if name != "seconds"}
+    timed, plain = (
+        outcomes(replace(source, arms={"arm": replace(draws, columns=columns)}), [adaptive("sprt", 10)], orders=300)
+        for columns in (draws.columns, without)
+    )
+    same = ["correct", "candidates", "gen_tokens", "total_tokens", "method", "correct_var"]
+    assert timed.select(same).equals(plain.select(same))
+    assert plain["critical_seconds"].null_count() == 20
+    assert (timed["critical_seconds"] > 0).all()
+    assert (timed["critical_seconds"] < timed["seconds"] * 1.05).all()
 
 
 def test_what_is_unknown_stays_null() -> None:

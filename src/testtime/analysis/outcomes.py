@@ -107,7 +107,9 @@ class Books:
 
     def gold(self, labels: Sequence[str]) -> Bools:
         """[problem] whether any verdict is known: without one, no answer is unknown and not wrong."""
-        known: Bools = np.any([~np.isnan(self.draws(label).right).all(axis=1) for label in labels], axis=0)
+        known: Bools = np.any(
+            [~np.isnan(self.draws(label).right[:, : self.depth(label)]).all(axis=1) for label in labels], axis=0
+        )
         return known
 
     def pays_rounds(self, labels: Sequence[str]) -> bool:
@@ -265,7 +267,10 @@ def frame_of(books: Books, results: Sequence[tuple[Sequence[str], Policy, Result
         for name, value in _values(books, result).items():
             values.setdefault(name, []).append(value)
     filled = {name: np.concatenate(parts) for name, parts in values.items()}
-    columns = [pl.Series(name, value, dtype=COLUMNS[name], nan_to_null=True) for name, value in filled.items()]
+    columns = [
+        pl.Series(name, value.tolist() if value.dtype == object else value, dtype=COLUMNS[name], nan_to_null=True)
+        for name, value in filled.items()
+    ]
     return table.with_columns(columns).select(
         pl.lit(None, dtype=kind).alias(name) if name not in table.columns and name not in filled else name
         for name, kind in COLUMNS.items()
@@ -329,7 +334,8 @@ def _values(books: Books, result: Result) -> dict[str, NDArray[Any]]:
     known = {name: np.where(whole, value, np.nan) for name, value in numbers.items()}
     answers: dict[str, NDArray[Any]] = {}
     if result.answers is not None:
-        answers["answer"] = np.where(whole, np.array(result.answers, dtype=object), None)
+        told = [answer if known else None for answer, known in zip(result.answers, whole, strict=True)]
+        answers["answer"] = np.array(told, dtype=object)
     return {
         "method": result.method,
         **answers,
