@@ -206,3 +206,35 @@ def test_a_damaged_line_is_reported_and_what_it_held_is_made_again(tmp_path: Pat
     done, rows, _ = run(plan_of(model := echo_seed()), tmp_path)
     assert (done.dropped, done.made, model.calls) == (1, 1, 0)
     assert rows["candidate_text"].equals(whole["candidate_text"])
+
+
+def test_of_a_group_that_came_back_in_part_only_the_rest_is_asked_for_again(tmp_path: Path) -> None:
+    class Stingy(Scripted):
+        async def generate(self, request: Request) -> Any:
+            return await super().generate(replace(request, n=min(request.n, 3)))
+
+    model = Stingy(lambda request, seed: f"s{seed}")
+    _, rows, calls = run(plan_of(model, due=8, count=1), tmp_path)
+    assert rows["candidate_text"].to_list() == [f"s{seed}" for seed in rows["generation_seed"]]
+    assert (model.given, calls["completion_tokens"].to_list()) == (8, [3, 3, 2])
+    assert calls["serves"].list.len().to_list() == [3, 3, 2]
+
+
+def test_a_refused_request_never_leaves(tmp_path: Path) -> None:
+    class Picky(Scripted):
+        def refuses(self, request: Request) -> str | None:
+            return "too hot" if request.params.get("temperature") else None
+
+    model = Picky(["x"])
+    _, rows, calls = run(plan_of(model, decoding=Plain({"temperature": 9})), tmp_path)
+    assert set(rows["error"]) == {"too hot"}
+    assert model.calls == calls.height == 0
+
+
+def test_a_decoding_that_breaks_its_promise_stops_the_run_with_one_line(tmp_path: Path) -> None:
+    class Double(Plain):
+        async def draw(self, problem: Problem, messages: Any, idx: int, ask: Ask) -> Sequence[Candidate]:
+            return [*await super().draw(problem, messages, idx, ask)] * 2
+
+    with pytest.raises(BadInput, match="did not give one candidate for each arm"):
+        run(plan_of(echo_seed(), decoding=Double()), tmp_path)

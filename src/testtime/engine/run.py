@@ -106,11 +106,14 @@ class _Session:
         self.made = self.failed = 0
 
     async def work(self) -> None:
-        """Until nothing is left to do."""
+        """Until nothing is left to do. Raises what stops a run: BadInput, a full disk, a fault of foreign code."""
         self._consult(self.sittings)
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.plan.concurrency):
-                workers.create_task(self._worker())
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self.plan.concurrency):
+                    workers.create_task(self._worker())
+        except ExceptionGroup as failed:
+            raise _first(failed) from failed
 
     def finished(self) -> Finished:
         """What came of it, with the answers of the policies."""
@@ -175,6 +178,13 @@ class _Session:
         if want > issued:
             self.issued[lane.scope, at] = want
             self.agenda.urgent.extend(split(self.plan, lane, at, range(issued, want), self.state.drawn))
+
+
+def _first(failed: Exception) -> Exception:
+    """What went wrong first: a run stops at one error, and says that one."""
+    while isinstance(failed, ExceptionGroup):
+        failed = failed.exceptions[0]
+    return failed
 
 
 def _show(plan: Plan, board: Board, pending: Pending) -> None:

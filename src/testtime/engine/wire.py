@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from testtime.core.errors import ModelError
-from testtime.core.records import Call, Completion, Generation, Request, canonical
+from testtime.core.records import Call, Completion, Generation, Map, Request, canonical
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
 from testtime.engine.plan import Plan
@@ -146,9 +146,10 @@ class Wire:
         return groups
 
     async def _shared(self, group: Sequence[Want]) -> Mapping[str, ModelError]:
-        """Asks once for the whole group; gives the failures by key."""
+        """Asks for the whole group, again for what was left out of a reply; gives the failures by key."""
         try:
-            await self._ask(group)
+            while group:
+                group = group[await self._ask(group) :]
         except ModelError as error:
             if len(group) == 1 or error.retry:
                 return {want.key: error for want in group}
@@ -156,38 +157,37 @@ class Wire:
             return {key: failure for each in alone for key, failure in each.items()}
         return {}
 
-    async def _ask(self, group: Sequence[Want]) -> None:
-        """One request for one completion each."""
-        first, model, count = group[0], self.plan.models[group[0].model], len(group)
-        keys = [want.key for want in group]
-        request = replace(first.request, n=count, seed=first.seed if "seed" in model.can else None)
+    async def _ask(self, group: Sequence[Want]) -> int:
+        """One request for one completion each; gives how many came, from the first on. Raises ModelError."""
+        first, model = group[0], self.plan.models[group[0].model]
+        request = replace(first.request, n=len(group), seed=first.seed if "seed" in model.can else None)
+        if why := model.refuses(request):
+            raise ModelError(why)
 
         async def generate() -> tuple[Generation, Spend]:
-            if why := model.refuses(request):
-                raise ModelError(why)
             got = await model.generate(request)
-            if len(got.completions) != count:
-                raise ModelError(f"{model.name} gave {len(got.completions)} completions for n = {count}", retry=True)
+            if not 0 < len(got.completions) <= len(group):
+                why = f"{model.name} gave {len(got.completions)} completions for n = {len(group)}"
+                raise ModelError(why, retry=not got.completions)
             return got, got.spend
 
-        errand = Errand(
-            key=keys[0] if count == 1 else digest(*keys),
-            role=first.role,
-            model=first.model,
-            serves=[want.serves for want in group],
-            work=generate,
-            note=lambda got: {
-                "children": keys,
+        def note(got: Generation) -> Map:
+            came = group[: len(got.completions)]
+            return {
+                "serves": [want.serves for want in came],
+                "children": [want.key for want in came],
                 "completions": [encode(one) for one in got.completions],
                 "answered": got.model,
-            },
-            asked={"n": count, "most": request.params.get("max_tokens")},
-        )
-        got, spend = await self._attempt(errand)
-        for want, one in zip(group, got.completions, strict=True):
-            self.replies[want.key] = Reply(
-                errand.key, alone(self.plan, first.model, spend, one.tokens, count), first.model, got.model, one
-            )
+            }
+
+        keys, serves = [want.key for want in group], [want.serves for want in group]
+        key, asked = keys[0] if len(keys) == 1 else digest(*keys), {"n": len(keys), "most": _most(request)}
+        got, spend = await self._attempt(Errand(key, first.role, first.model, serves, generate, note, asked))
+        came = len(got.completions)
+        for want, one in zip(group, got.completions, strict=False):
+            by_itself = alone(self.plan, first.model, spend, one.tokens, came)
+            self.replies[want.key] = Reply(key, by_itself, first.model, got.model, one)
+        return came
 
     async def value(self, errand: Errand[Any]) -> Reply:
         """The value of a score or a tool, from the journal where it is there. Raises ModelError."""
@@ -234,7 +234,13 @@ class Wire:
         return got, spend
 
     def _end(self, id: str, call: Call, note: Mapping[str, Any] = MappingProxyType({}), **how: Any) -> None:
-        self.journal.append("call", id, **encode(replace(call, ended=self.clock(), **how)), **note)
+        self.journal.append("call", id, **{**encode(replace(call, ended=self.clock(), **how)), **note})
+
+
+def _most(request: Request) -> int | None:
+    """The most tokens that one completion can have."""
+    most: int | None = request.params.get("max_tokens")
+    return most
 
 
 def priced(plan: Plan, model: str, spend: Spend) -> Spend:
