@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import glob as globbing
 import importlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from testtime.analysis.frontier import column_of
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
 from testtime.analysis.table import GROUP, notes, read_csv, summarise
+from testtime.core import rows
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Policy
 from testtime.core.registry import find
@@ -40,7 +40,6 @@ from testtime.spec import DEFAULT_POLICIES, grid, setting_texts
 from testtime.store.atomic import whole
 from testtime.store.folder import is_run, runs
 from testtime.store.frame import open_pool, pool_of
-from testtime.store.lines import open_bytes
 from testtime.store.outcomes import read_outcomes, write_outcomes
 from testtime.store.pool import Pool
 
@@ -261,12 +260,7 @@ def _is_outcomes(path: Path) -> bool:
     """Whether a file's first line is an outcome."""
     if path.is_dir() or path.suffix == ".parquet":
         return False
-    with open_bytes(path) as file:
-        try:
-            row = json.loads(file.readline(1_000_000))
-        except (ValueError, RecursionError, EOFError, OSError):
-            return False
-    return isinstance(row, dict) and {"policy", "setting", "query_id"} <= row.keys()
+    return {"policy", "setting", "query_id"} <= rows.first(path).keys()
 
 
 def import_file(kind: str, file: Path, out: Path, known: Mapping[str, str] | None = None) -> Path:

@@ -5,13 +5,13 @@ from collections import Counter
 import numpy as np
 import polars as pl
 
+from testtime.core.rows import read
 from testtime.store.frame import open_pool
-from testtime.store.lines import read_jsonl
 from testtime.store.parquet import write_frame
 
 
 def test_a_recorded_pool_keeps_every_vote_token_and_verdict(data, tmp_path):
-    lines = [line for _, line in read_jsonl(data / "consol" / "gsm_samples40_first_half.jsonl.gz")]
+    lines = list(read(data / "consol" / "gsm_samples40_first_half.jsonl.gz"))
     cells = [
         ("plain", str(line["id"]), i, None if answer is None else repr(answer), answer == line["gold"], tokens)
         for line in lines

@@ -12,8 +12,8 @@ import pytest
 from testtime.core import registry
 from testtime.core.errors import BadInput
 from testtime.core.records import Problem
+from testtime.core.rows import read
 from testtime.tasks.gsm8k import PROMPT, Gsm8k
-from testtime.tasks.rows import read
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 SOLUTIONS = DATA / "gsm8k_example_model_solutions" / "example_model_solutions.jsonl.gz"

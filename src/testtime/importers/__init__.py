@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from testtime.core import rows
 from testtime.core.registry import names
-from testtime.tasks import rows
 
 BUILTIN: dict[str, str] = {
     "answers": "testtime.importers.answers:read",
@@ -25,7 +25,7 @@ def sniff(path: Path | str) -> str | None:
     A plug-in takes part where its module declares `KEYS`. Raises BadInput, naming file and line, for a file
     that is missing, empty, or whose first row is not JSON.
     """
-    first = next(rows.read(path))
+    first = rows.first(path)
     for name, place in names("importer").items():
         keys = getattr(importlib.import_module(place.partition(":")[0]), "KEYS", None)
         if keys and keys <= first.keys():

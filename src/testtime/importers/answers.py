@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from testtime.answers import numbers
+from testtime.core.rows import Row
+from testtime.core.rows import read as read_rows
 from testtime.importers.imported import Ids, Imported, imported, items, real, text
 from testtime.store.frame import SPENDS
 from testtime.store.schema import CANDIDATES
-from testtime.tasks.rows import Row
-from testtime.tasks.rows import read as read_rows
 
 KEYS = frozenset({"id", "answers"})
 VOTE = "the number where the answer is one, else the text as written"

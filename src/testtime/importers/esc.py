@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from testtime.core.rows import Row
+from testtime.core.rows import read as read_rows
 from testtime.importers.imported import Imported, imported, text, texts
-from testtime.tasks.rows import Row
-from testtime.tasks.rows import read as read_rows
 
 KEYS = frozenset({"question", "answer", "generated_answer"})
 VOTE = 'the letters after the last "answer is", in lower case'

@@ -15,9 +15,9 @@ from typing import Any
 import polars as pl
 
 from testtime.core.records import Arm
+from testtime.core.rows import Row
 from testtime.store.codec import encode
 from testtime.store.schema import CANDIDATES, arrow
-from testtime.tasks.rows import Row
 
 ARM = "plain"
 """Label of the one arm."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from testtime.core.rows import Row
+from testtime.core.rows import read as read_rows
 from testtime.importers.imported import Ids, Imported, imported, items, real, text, texts
-from testtime.tasks.rows import Row
-from testtime.tasks.rows import read as read_rows
 
 KEYS = frozenset({"idx", "pred", "score", "pred_score"})
 VOTE = "the prediction as the file gives it, without surrounding space"

@@ -6,17 +6,17 @@ They lie beside the run's folder, `D/R.jsonl`, and are all that `--glob "D/*.jso
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
 
+from testtime.core import rows
 from testtime.core.errors import BadInput
 from testtime.store.atomic import whole
-from testtime.store.lines import open_bytes, read_jsonl
 
 VERSION = 1
 
@@ -86,11 +86,7 @@ def read_outcomes(path: Path | str) -> pl.DataFrame:
 
     Raises BadInput, in one line that names the file and the line, for what is no outcome of this version.
     """
-    with open_bytes(path) as file:
-        try:
-            data = file.read()
-        except (EOFError, zlib.error, OSError) as error:
-            raise BadInput(f"damaged: {error}", where=str(path), mend="is it whole?") from error
+    data = rows.read_bytes(path)
     schema = {"version": pl.Int64(), **outcome_schema()}
     try:
         table = pl.read_ndjson(io.BytesIO(data), schema=schema) if data else pl.DataFrame(schema=schema)
@@ -104,8 +100,8 @@ def read_outcomes(path: Path | str) -> pl.DataFrame:
 
 def _find_fault(path: Path | str) -> None:
     """Raises BadInput for the first line that is no outcome of this version."""
-    for number, line in read_jsonl(path):
-        where = f"{path}:{number}"
+    for line in rows.read(path):
+        where = line.where
         if line.get("version") is None or line.get("policy") is None:
             raise BadInput("is no outcome", where=where, mend="outcome files are what run and replay write as .jsonl")
         if line["version"] != VERSION:
@@ -119,5 +115,5 @@ def _fits(value: object, kind: pl.DataType) -> bool:
     if value is None:
         return True
     if kind == pl.Float64():
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
     return isinstance(value, bool if kind == pl.Boolean() else str)

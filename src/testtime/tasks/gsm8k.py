@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from testtime.answers import extract, numbers
+from testtime.core import rows
 from testtime.core.errors import BadInput
 from testtime.core.records import Problem
-from testtime.tasks import rows
 
 PROMPT = """\
 Solve this problem. Work through it step by step, checking each calculation as you go.

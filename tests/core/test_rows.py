@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
-from testtime.tasks.rows import read
+from testtime.core.rows import read
 
 BAD = {
     "empty": (b"", "", "no rows"),
