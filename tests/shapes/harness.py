@@ -32,7 +32,7 @@ from testtime.store.frame import open_pool
 from testtime.store.journal import Journal, read_journal
 from testtime.store.pool import Pool
 
-TIMED = ("latency_s", "joules", "timestamp", "alone")
+TIMED = ("latency_s", "joules", "timestamp")
 """Columns that two runs may differ in."""
 Shape = Callable[[Path], Plan]
 
