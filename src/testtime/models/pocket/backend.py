@@ -87,10 +87,8 @@ class PocketModel:
         start = (*prompt, *prefix)
         seed = secrets.randbits(31) if request.seed is None else request.seed
         limit = min(params.max_tokens or self.config.context, self.config.context - len(start))
-        jobs = [
-            (lane, Job(start, seeds, limit, params.temperature, params.top_k, params.top_p, params.stops, params.logprobs))
-            for lane, seeds in self._shares([seed + child for child in range(request.n)])
-        ]
+        shares = self._shares([seed + child for child in range(request.n)])
+        jobs = [(lane, Job(start, seeds, limit, params)) for lane, seeds in shares]
         for lane, job in jobs:
             lane.submit(job)
         done = await asyncio.gather(*(asyncio.wrap_future(job.future) for _, job in jobs))
@@ -179,7 +177,7 @@ class PocketModel:
             if length > len(text) or token in self.config.eos:
                 break
             kept += 1
-        logprobs = None if draft.job.logprobs is None else draft.logprobs[:kept]
+        logprobs = None if draft.job.params.logprobs is None else draft.logprobs[:kept]
         return Completion(text, draft.finish, len(draft.ids), tuple(draft.ids[:kept]), logprobs)
 
 

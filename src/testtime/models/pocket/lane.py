@@ -22,6 +22,7 @@ from testtime.core.records import Finish
 from testtime.models.pocket import sampling
 from testtime.models.pocket.kept import Kept, Saved, Tokens
 from testtime.models.pocket.numpy_ops import Ops
+from testtime.models.pocket.params import Params
 from testtime.models.pocket.runtime import Packed, Runtime
 from testtime.models.pocket.sampling import Settings
 from testtime.models.pocket.tokenizer import Tokenizer
@@ -56,12 +57,7 @@ class Job:
     """One a child."""
     limit: int
     """Tokens to draw at most, ≥ 1."""
-    temperature: float
-    top_k: int
-    top_p: float
-    stops: Sequence[str]
-    logprobs: int | None
-    """How many alternatives to each token; None: no log-probabilities."""
+    params: Params
     future: Future[Job] = field(default_factory=Future)
     """Set when all children ended; cancelling it frees their rows at the next token."""
     drafts: list[Draft] = field(default_factory=list)
@@ -96,9 +92,7 @@ class Lane:
         self._token, self._position, self._left = (np.zeros(rows, dtype=np.int64) for _ in range(3))
         self._stoppers = np.zeros((rows, size), dtype=bool)
         """[row, token] whether a stop string may be complete with this token."""
-        self._settings = Settings(
-            np.zeros(rows, np.uint64), np.zeros(rows, np.float32), np.zeros(rows, np.int64), np.ones(rows, np.float32)
-        )
+        self._settings = Settings.room(rows)
 
     def submit(self, job: Job) -> None:
         """Puts a job in line."""
@@ -202,10 +196,8 @@ class Lane:
         self._drafts.append(draft)
         job.drafts.append(draft)
         self._position[row], self._left[row] = len(job.prompt) - 1, job.limit
-        settings = self._settings
-        settings.seed[row] = job.seeds[job.begun] % 2**64
-        settings.temperature[row], settings.top_k[row], settings.top_p[row] = job.temperature, job.top_k, job.top_p
-        lasts = {stop[-1] for stop in job.stops}
+        self._settings.set(row, job.seeds[job.begun], job.params)
+        lasts = {stop[-1] for stop in job.params.stops}
         self._stoppers[row] = [bool(lasts.intersection(token)) for token in self.tokenizer.tokens] if lasts else False
         job.begun += 1
 
@@ -234,13 +226,13 @@ class Lane:
                 self._leave(low + index)
 
     def _note_logprobs(self, logits: Array, drafts: Sequence[Draft]) -> None:
-        wanted = [index for index, draft in enumerate(drafts) if draft.job.logprobs is not None]
+        wanted = [index for index, draft in enumerate(drafts) if draft.job.params.logprobs is not None]
         if not wanted:
             return
         laws = sampling.log_law(np.ascontiguousarray(logits[wanted]))
         for index, law in zip(wanted, laws, strict=True):
             draft = drafts[index]
-            best = np.argsort(-law, kind="stable")[: draft.job.logprobs]
+            best = np.argsort(-law, kind="stable")[: draft.job.params.logprobs]
             named = [draft.ids[-1], *best.tolist()]
             draft.logprobs.append({self.tokenizer.tokens[token]: float(law[token]) for token in named})
 
@@ -259,7 +251,7 @@ class Lane:
 
     def _stopped(self, draft: Draft) -> str | None:
         """The text before the first stop string, where the last token completed one."""
-        stops = draft.job.stops
+        stops = draft.job.params.stops
         if not stops:
             return None
         far = max(map(len, stops))  # a token has at least one character
@@ -287,7 +279,7 @@ class Lane:
         last = len(self._drafts) - 1
         if row != last:
             self.runtime.cache.copy(last, [row], int(self._position[last]))
-            for values in (self._token, self._position, self._left, self._stoppers, *vars(self._settings).values()):
+            for values in (self._token, self._position, self._left, self._stoppers, *self._settings.columns):
                 values[row] = values[last]
             self._drafts[row] = self._drafts[last]
         self._drafts.pop()

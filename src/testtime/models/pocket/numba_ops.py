@@ -23,7 +23,7 @@ LANES = 16
 
 @_inlined
 def _exp_into(x: Array, bits: Array, count: int) -> None:
-    """x = exp(x) for x ≤ 0, in place, to 2 units in the last place: 2^n · e^r, n = round(x / ln 2).
+    """X = exp(x) for x ≤ 0, in place, to 2 units in the last place: 2^n · e^r, n = round(x / ln 2).
 
     Coefficients are the Taylor series of e^r to r^7 for |r| ≤ ln 2 / 2, with ln 2 in two parts (Cody and Waite).
     `bits` is an int32 buffer; x below −87 gives about 1e-38.
@@ -136,7 +136,7 @@ def _scores(query: Array, keys: Array, width: int, p: Array) -> None:
 
 @_inlined
 def _mix(p: Array, values: Array, width: int, out: Array) -> None:
-    """out += p · values, four keys at a time; width is a multiple of four, and p is zero beyond the text."""
+    """Out += p · values, four keys at a time; width is a multiple of four, and p is zero beyond the text."""
     for j in range(0, width, 4):
         p0, p1, p2, p3 = p[j], p[j + 1], p[j + 2], p[j + 3]
         v0, v1, v2, v3 = values[j], values[j + 1], values[j + 2], values[j + 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -94,7 +95,7 @@ def _runs(slots: Ids) -> list[tuple[int, int, slice]]:
     if (steps == 1).all():
         return [(0, len(slots), slice(int(slots[0]), int(slots[-1]) + 1))]
     cuts = [0, *(np.flatnonzero(steps != 0) + 1).tolist(), len(slots)]
-    return [(a, b, slice(int(slots[a]), int(slots[a]) + 1)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(a, b, slice(int(slots[a]), int(slots[a]) + 1)) for a, b in pairwise(cuts)]
 
 
 def _attention(queries: Array, keys: Array, values: Array, positions: Ids) -> Array:
@@ -107,7 +108,8 @@ def _attention(queries: Array, keys: Array, values: Array, positions: Ids) -> Ar
     scores -= scores.max(axis=(1, 4), keepdims=True)
     np.exp(scores, out=scores)
     sums, mixed = scores.sum(axis=4, keepdims=True), scores @ values
-    total, mix = sums[:, 0], mixed[:, 0]
+    total: Array = sums[:, 0]
+    mix: Array = mixed[:, 0]
     for index in range(1, blocks):  # one after the other: blocks beyond a text add exact zeros
         total = total + sums[:, index]
         mix = mix + mixed[:, index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ def _strings(value: Any) -> bool:
     return isinstance(listed, (list, tuple)) and all(isinstance(stop, str) and stop for stop in listed)
 
 
-_RULES = {
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "max_tokens": ("a whole number of 1 or more", lambda value: _whole(value, 1)),
     "temperature": ("between 0 and 100", lambda value: _real(value, 100)),
     "top_p": ("above 0, at most 1", lambda value: _real(value, 1) and value > 0),

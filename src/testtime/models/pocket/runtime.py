@@ -157,7 +157,6 @@ class Runtime:
         _product(padded, self.packed.head, out)
         return out[: len(states)]
 
-
     def last_queries(self, rows: int) -> Array:
         """[row, head, dim] rotated queries of the last layer, of the last `rows` ≤ ROWS rows computed."""
         c = self.config
@@ -165,7 +164,7 @@ class Runtime:
 
 
 def _product(left: Array, panels: Panels, out: Array) -> None:
-    """out = left @ matrix in tiles of fixed shape; rows are a multiple of TILE."""
+    """Out = left @ matrix in tiles of fixed shape; rows are a multiple of TILE."""
     tiles, result = left.reshape(-1, TILE, left.shape[1]), out.reshape(-1, TILE, out.shape[1])
     for cut, panel in panels:
         np.matmul(tiles, panel, out=result[:, :, cut])

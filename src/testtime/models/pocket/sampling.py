@@ -6,11 +6,13 @@ not depend on what else is drawn, and going on from a text draws what an uninter
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from testtime.models.pocket.params import Params
 from testtime.models.pocket.weights import Array
 
 Ids = NDArray[np.int64]
@@ -29,9 +31,26 @@ class Settings:
     top_p: Array
     """1: all tokens."""
 
+    @classmethod
+    def room(cls, rows: int) -> Settings:
+        """For that many rows, to be `set`."""
+        types: tuple[Any, ...] = (np.uint64, np.float32, np.int64, np.float32)
+        return cls(*(np.zeros(rows, dtype) for dtype in types))
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """The four arrays."""
+        return self.seed, self.temperature, self.top_k, self.top_p
+
+    def set(self, row: int, seed: int, params: Params) -> None:
+        """How one row samples from now on."""
+        values = (seed % 2**64, params.temperature, params.top_k, params.top_p)
+        for column, value in zip(self.columns, values, strict=True):
+            column[row] = value
+
     def at(self, rows: NDArray[np.bool_] | slice) -> Settings:
         """The settings of some rows."""
-        return Settings(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return Settings(*(column[rows] for column in self.columns))
 
 
 def uniforms(seeds: NDArray[np.uint64], positions: Ids) -> Reals:
@@ -55,7 +74,7 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def choose(logits: Array, settings: Settings, positions: Ids) -> Ids:
     """[row] one token each. Ties at temperature 0 go to the smaller id."""
-    chosen = np.argmax(logits, axis=1)
+    chosen: Ids = np.argmax(logits, axis=1)
     warm = settings.temperature > 0
     if not warm.all():
         if warm.any():
@@ -64,8 +83,7 @@ def choose(logits: Array, settings: Settings, positions: Ids) -> Ids:
     weights = law(logits, settings)
     heights = np.cumsum(weights, axis=1, dtype=np.float64)
     targets = uniforms(settings.seed, positions) * heights[:, -1]
-    picked: Ids = (heights <= targets[:, None]).sum(axis=1)
-    return picked
+    return np.asarray((heights <= targets[:, None]).sum(axis=1))
 
 
 def law(logits: Array, settings: Settings) -> Array:

@@ -167,6 +167,6 @@ def _raw_scores(runtime: Runtime, query: Array, place: int) -> Reals:
     c, blocks = runtime.config, place // BLOCK + 1
     keys = runtime.cache.keys[-1, 0, :blocks].transpose(1, 2, 0, 3).reshape(c.kv_heads, c.head_dim, -1)
     keys = keys[:, :, : place + 1].repeat(c.heads // c.kv_heads, axis=0)
-    scores = np.einsum("hd,hdk->hk", query, keys, dtype=np.float64)
+    scores: Reals = np.einsum("hd,hdk->hk", query, keys, dtype=np.float64)
     scores /= np.sqrt(c.head_dim)
     return scores

@@ -91,12 +91,13 @@ class Tokenizer:
 
     def _cut(self, piece: str) -> list[int]:
         cut: list[int] = []
-        while piece:
-            head = next((piece[:end] for end in range(len(piece), 0, -1) if piece[:end] in self.ids), None)
+        rest = piece
+        while rest:
+            head = next((rest[:end] for end in range(len(rest), 0, -1) if rest[:end] in self.ids), None)
             if head is None:
                 raise ModelError(f"unknown token {piece!r}: the model cannot write it")
             cut.append(self.ids[head])
-            piece = piece[len(head) :]
+            rest = rest[len(head) :]
         return cut
 
 
@@ -130,7 +131,9 @@ def _parts(raw: Mapping[str, Any], path: Path) -> tuple[list[str], list[str], st
     }
     for what, is_known in fits.items():
         if not is_known:
-            raise BadInput(f"a foreign tokenizer ({what})", where=str(path), mend="the pocket runtime reads word tables")
+            raise BadInput(
+                f"a foreign tokenizer ({what})", where=str(path), mend="the pocket runtime reads word tables"
+            )
     table = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
     tokens = sorted(table, key=table.__getitem__)
     if [table[token] for token in tokens] != list(range(len(tokens))):
@@ -142,10 +145,10 @@ def _parts(raw: Mapping[str, Any], path: Path) -> tuple[list[str], list[str], st
 def _same_template(folder: Path) -> None:
     separate = folder / "chat_template.jinja"
     if separate.exists():
-        path, template = separate, separate.read_text(encoding="utf-8")
+        path, template = separate, separate.read_text(encoding="utf-8").removesuffix("\n")
     else:
         path = folder / "tokenizer_config.json"
-        template = _object(path).get("chat_template")
+        template = str(_object(path).get("chat_template"))
     if template != CHAT_TEMPLATE:
         raise BadInput("a chat template that the pocket runtime does not know", where=str(path))
 

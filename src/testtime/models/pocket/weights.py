@@ -82,7 +82,10 @@ def load(folder: Path) -> Weights:
     layers = []
     for index in range(c.layers):
         name = f"model.layers.{index}."
-        q, k, v = (take(f"{name}self_attn.{x}_proj.weight", n, c.width) for x, n in zip("qkv", (heads, keys, keys)))
+        q, k, v = (
+            take(f"{name}self_attn.{x}_proj.weight", n, c.width)
+            for x, n in zip("qkv", (heads, keys, keys), strict=True)
+        )
         gate, up = (take(f"{name}mlp.{x}_proj.weight", c.hidden, c.width) for x in ("gate", "up"))
         layers.append(
             Layer(

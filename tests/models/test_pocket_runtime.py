@@ -1,0 +1,126 @@
+"""Proves that the forward pass is a Llama's, and that a row's result is the same to the bit in any company."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pocket_tiny as tiny
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testtime.models.pocket import numpy_ops
+from testtime.models.pocket.backend import fastest
+from testtime.models.pocket.numpy_ops import BLOCK, Ops
+from testtime.models.pocket.runtime import Packed, Runtime
+from testtime.models.pocket.weights import load
+
+LENGTH = 150
+KINDS = {ops.name: ops for ops in (numpy_ops.OPS, fastest())}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
+    return Packed(load(tiny.write(tmp_path_factory.mktemp("model"))))
+
+
+@pytest.fixture(params=KINDS)
+def ops(request: pytest.FixtureRequest) -> Ops:
+    return KINDS[request.param]
+
+
+def _logits(runtime: Runtime, texts: np.ndarray, slots: list[int]) -> np.ndarray:
+    """[text, position, vocabulary] of whole texts in one go."""
+    count, length = texts.shape
+    runtime.cache.reserve(max(slots) + 1, length)
+    states = runtime.forward(texts.ravel(), np.repeat(slots, length), np.tile(np.arange(length), count))
+    return runtime.logits(states).reshape(count, length, -1)
+
+
+def _texts(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, len(tiny.TOKENS), (count, LENGTH))
+
+
+def test_logits_are_those_of_the_textbook(packed: Packed, ops: Ops) -> None:
+    texts = _texts(3)
+    ours = _logits(Runtime(packed, ops), texts, [0, 1, 2])
+    for text, logits in zip(texts, ours, strict=True):
+        wanted = tiny.reference(tiny.tensors(), text.tolist())
+        np.testing.assert_allclose(logits, wanted, atol=2e-5 * np.abs(wanted).max())
+
+
+def test_token_by_token_gives_the_bits_of_all_at_once(packed: Packed, ops: Ops) -> None:
+    texts = _texts(5)
+    whole = _logits(Runtime(packed, ops), texts, list(range(5)))
+    runtime = Runtime(packed, ops)
+    runtime.cache.reserve(5, LENGTH)
+    for place in range(LENGTH):
+        step = runtime.logits(runtime.forward(texts[:, place].copy(), np.arange(5), np.full(5, place)))
+        np.testing.assert_array_equal(step, whole[:, place])
+
+
+@pytest.mark.parametrize("company", [2, 3, 16, 64])
+def test_a_text_has_the_same_bits_in_any_company_and_slot(packed: Packed, ops: Ops, company: int) -> None:
+    texts = _texts(company, seed=company)
+    together = _logits(Runtime(packed, ops), texts, list(range(company))[::-1])
+    for index in {0, company // 2, company - 1}:
+        alone = _logits(Runtime(packed, ops), texts[index : index + 1], [0])
+        np.testing.assert_array_equal(alone[0], together[index])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_ragged_company_and_a_used_cache_change_no_bit(packed: Packed, data: st.DataObject) -> None:
+    for ops in KINDS.values():
+        text = _texts(1)[0]
+        alone = Runtime(packed, ops)
+        alone.cache.reserve(1, LENGTH)
+        wanted = alone.logits(alone.forward(text, np.zeros(LENGTH, int), np.arange(LENGTH)))
+        crowded = Runtime(packed, ops)
+        _logits(crowded, _texts(4, seed=9), [0, 1, 2, 3])  # leaves keys and values of others behind
+        others = data.draw(st.lists(st.integers(0, LENGTH - 1), min_size=3, max_size=3))
+        got = []
+        for place in range(LENGTH):
+            tokens = np.array([7, text[place], 8, 9])
+            places = np.array([others[0], place, others[1], others[2]])
+            got.append(crowded.logits(crowded.forward(tokens, np.arange(4), places))[1])
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_copied_saved_and_regrown_caches_go_on_as_if_nothing_had_happened(packed: Packed, ops: Ops) -> None:
+    text, half = _texts(1)[0], BLOCK + 7
+    runtime = Runtime(packed, ops)
+    runtime.cache.reserve(1, half)
+    runtime.forward(text[:half], np.zeros(half, int), np.arange(half))
+    saved = runtime.cache.save(0, half)
+    runtime.cache.reserve(4, LENGTH, np.array([half]))
+    runtime.cache.copy(0, [1, 3], half)
+    runtime.cache.restore(2, saved, half)
+    rest = np.arange(half, LENGTH)
+    ends = [runtime.forward(text[half:], np.full_like(rest, slot), rest) for slot in range(4)]
+    fresh = Runtime(packed, ops)
+    fresh.cache.reserve(1, LENGTH)
+    whole = fresh.forward(text, np.zeros(LENGTH, int), np.arange(LENGTH))[half:]
+    for end in ends:
+        np.testing.assert_array_equal(end, whole)
+
+
+def test_more_rows_than_one_pass_holds_are_the_same_rows(packed: Packed, ops: Ops) -> None:
+    texts = _texts(6)
+    one_by_one = [_logits(Runtime(packed, ops), texts[i : i + 1], [0])[0] for i in range(6)]
+    np.testing.assert_array_equal(_logits(Runtime(packed, ops), texts, list(range(6))), one_by_one)
+
+
+def test_real_weights_too_where_they_are_shipped(ops: Ops) -> None:
+    from testtime.models.pocket.backend import SHIPPED
+
+    folders = [path.parent for path in Path(SHIPPED).glob("*/model.safetensors")]
+    if not folders:
+        pytest.skip("no shipped weights in this tree")
+    for folder in folders:
+        packed = Packed(load(folder))
+        texts = np.random.default_rng(1).integers(0, packed.config.vocab_size, (9, 90))
+        together = _logits(Runtime(packed, ops), texts, list(range(9)))
+        alone = _logits(Runtime(packed, ops), texts[4:5], [0])
+        np.testing.assert_array_equal(alone[0], together[4])
