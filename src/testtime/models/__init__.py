@@ -2,5 +2,6 @@
 
 BUILTIN: dict[str, str] = {
     "echo": "testtime.models.echo:Echo",
+    "pocket": "testtime.models.pocket.backend:PocketModel",
     "scripted": "testtime.models.scripted:Scripted",
 }

@@ -108,13 +108,12 @@ def _attention(queries: Array, keys: Array, values: Array, positions: Ids) -> Ar
     scores -= scores.max(axis=(1, 4), keepdims=True)
     np.exp(scores, out=scores)
     sums, mixed = scores.sum(axis=4, keepdims=True), scores @ values
-    total: Array = sums[:, 0]
-    mix: Array = mixed[:, 0]
+    total, mix = sums[:, 0].copy(), mixed[:, 0].copy()
     for index in range(1, blocks):  # one after the other: blocks beyond a text add exact zeros
-        total = total + sums[:, index]
-        mix = mix + mixed[:, index]
+        total += sums[:, index]
+        mix += mixed[:, index]
     mix /= total
-    return mix
+    return np.asarray(mix, np.float32)
 
 
 OPS = Ops("numpy", norm, add_norm, attend, gate)

@@ -1,0 +1,132 @@
+"""Tokens per second of the pocket runtime beside `transformers.generate`, same weights, same run, all cores.
+
+    python -m benchmarks.pocket [FOLDER]      a model's folder; pocket-m without
+
+Each draws NEW tokens after prompts of PROMPT tokens of different problems, at temperature 0.8, with no end token.
+Rounds alternate and the best of each is kept, so that other load on the machine harms both alike. Without
+torch it prints our own numbers; `numpy` is the runtime without the extra `fast`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from testtime.core.records import Request
+from testtime.models.pocket import numpy_ops
+from testtime.models.pocket.backend import PocketModel, shipped
+from testtime.tasks.pocket_math import PocketMath
+
+PROMPT, NEW, ROUNDS = 40, 40, 5
+BATCHES = (1, 16, 64, 256)
+Run = Callable[[list[list[int]]], None]
+
+
+def main(folder: Path) -> None:
+    """Prints one line a batch size, and the best of each."""
+    with tempfile.TemporaryDirectory() as room:
+        endless = without_end(folder, Path(room) / "model")
+        model = PocketModel(folder.name, folder=endless)
+        runs: dict[str, Run] = {
+            f"pocket ({model.ops.name})": ours(model),
+            "one thread": ours(PocketModel(folder.name, folder=endless, threads=1)),
+            "numpy": ours(PocketModel(folder.name, folder=endless, ops=numpy_ops.OPS)),
+        }
+        texts = prompts(model, max(BATCHES))
+        for run in runs.values():
+            run(texts)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        print(f"{folder.name}: {os.cpu_count()} cores; {memory:.0f} MiB at most before torch is imported")
+        runs |= theirs(endless)
+        report(runs, texts)
+
+
+def report(runs: dict[str, Run], texts: list[list[int]]) -> None:
+    """The table."""
+    print(f"{'batch':>6}" + "".join(f"{name:>18}" for name in runs) + f"{'ours / theirs':>18}")
+    best = dict.fromkeys(runs, 0.0)
+    for batch in BATCHES:
+        speed = dict.fromkeys(runs, 0.0)
+        for _ in range(ROUNDS):
+            for name, run in runs.items():
+                start = time.perf_counter()
+                run(texts[:batch])
+                speed[name] = max(speed[name], batch * NEW / (time.perf_counter() - start))
+        best = {name: max(best[name], value) for name, value in speed.items()}
+        print_line(str(batch), speed)
+    print_line("best", best)
+
+
+def print_line(label: str, speed: dict[str, float]) -> None:
+    """One row, with the ratio of the first column to the last where that is transformers."""
+    values = list(speed.values())
+    ratio = f"{values[0] / values[-1]:17.1f}×" if "transformers" in speed else f"{'–':>18}"
+    print(f"{label:>6}" + "".join(f"{value:18,.0f}" for value in values) + ratio)
+
+
+def prompts(model: PocketModel, count: int) -> list[list[int]]:
+    """The beginnings of that many problems, as ids."""
+    problems = islice(PocketMath().problems("hard"), count)
+    asked = (model.tokenizer.prompt([{"role": "user", "content": problem.question}]) for problem in problems)
+    return [ids[-PROMPT:] for ids in asked]
+
+
+def ours(model: PocketModel) -> Run:
+    """All texts as concurrent requests of one completion each."""
+
+    async def together(texts: list[list[int]]) -> None:
+        params = {"temperature": 0.8, "max_tokens": NEW}
+        requests = [Request([], prefix=tuple(ids[1:]), seed=seed, params=params) for seed, ids in enumerate(texts)]
+        await asyncio.gather(*(model.generate(request) for request in requests))
+
+    def run(texts: list[list[int]]) -> None:
+        for lane in model._lanes:
+            lane.kept._texts.clear()  # every round computes its prompts
+            lane.kept._bytes = 0
+        asyncio.run(together(texts))
+
+    return run
+
+
+def theirs(folder: Path) -> dict[str, Run]:
+    """`transformers.generate` on the same ids, where it is installed."""
+    try:
+        import torch
+        from transformers import LlamaForCausalLM
+    except ImportError:
+        return {}
+    torch.set_num_threads(os.cpu_count() or 1)
+    model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def run(texts: list[list[int]]) -> None:
+        ids = torch.tensor(texts)
+        with torch.inference_mode():
+            out = model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, do_sample=True, temperature=0.8, top_k=0
+            )
+        assert out.shape[1] == ids.shape[1] + NEW
+
+    return {"transformers": run}
+
+
+def without_end(folder: Path, room: Path) -> Path:
+    """A copy of the model in which no token ends a text: every run draws as many."""
+    shutil.copytree(folder, room)
+    for name in ("config.json", "generation_config.json"):
+        path = room / name
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"eos_token_id": None}))
+    return room
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else shipped("pocket-m"))
