@@ -41,7 +41,7 @@ class PocketMath:
     >>> problem = next(task.problems("easy"))
     >>> problem.query_id.startswith("easy-0-"), len(problem.fields["steps"]) in (2, 3)
     (True, True)
-    >>> task.answer(problem, "<think>\nbuys:036+047:13,08,00=083\n</think>\n\\boxed{083}")
+    >>> task.answer(problem, "<think>\nMarch:036+047:13,08,00=083\n</think>\n\\boxed{083}")
     ('083', '83')
     """
 

@@ -1,7 +1,8 @@
 """Word problems told by a seeded storyteller: a question in a closed vocabulary, and the steps that answer it.
 
 A story starts with an amount and goes on by moves: somebody gains or loses some, packs of several come
-in, the amount is doubled, somebody else has more, fewer or some times as many. Every value stays in
+in, the amount is doubled, somebody else has more, fewer or some times as many. It starts in January, and
+every sentence is a month. Every value stays in
 0–999. Dice are made of `random.Random.random()`, the one stream that Python promises never to change,
 so that a seed tells the same story on every machine.
 """
@@ -39,14 +40,14 @@ GAINS = ("buys", "finds", "wins", "picks", "makes", "gets", "earns", "collects",
 LOSSES = ("loses", "sells", "drops", "breaks", "lends", "donates", "trades", "uses", "gives", "hides")
 PACKS = ("boxes", "bags", "packs", "baskets", "jars", "crates")
 SCALES = {"doubles": 2, "triples": 3}
-LEADS = ("Then", "Later", "Next", "After that", "The next day", "In the evening", "On Monday", "On Sunday")
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October")
 
 
 class Step(NamedTuple):
     """One calculation of a story."""
 
     key: str
-    """The word of the question by which its place is found; no story uses a key twice."""
+    """The word of the question by which its place is found: a month, packs of it, or "together"."""
     op: Op
     left: int
     right: int
@@ -114,32 +115,31 @@ class _Teller:
         self.dice = dice
         self.people = dice.shuffled(HE + SHE)
         self.who = self.people.pop()
+        self.month = MONTHS[0]
         self.before: str | None = None
         """Whom the one now spoken of was just compared with."""
         self.things = dice.pick(THINGS)
-        self.gains, self.losses, self.packs = dice.shuffled(GAINS), dice.shuffled(LOSSES), dice.shuffled(PACKS)
-        self.scales = dice.shuffled(tuple(SCALES))
+        self.packs = dice.shuffled(PACKS)
         self.value = dice.between(3, 250)
         self.steps: list[Step] = []
         opening = dice.pick(("has", "starts with", "begins with"))
-        self.said = [f"{self.who} {opening} {self.value} {self.things}."]
+        self.said = [f"In {self.month} {self.who} {opening} {self.value} {self.things}."]
         self.asked = ""
 
     def move(self, most: int) -> None:
         """One more sentence, of at most `most` steps; tries moves until one fits the value."""
-        moves = [self._gain, self._lose, self._compare, self._times]
+        moves = [self._gain, self._lose, self._compare, self._times, self._scale]
         moves += [self._pack, self._pack] if most > 1 else []
-        moves += [self._scale] if self.scales else []
         if most == 1 and self.before:
             moves += [self._together] * 4
-        told = False
-        while not told:
-            told = self.dice.pick(moves)()
+        self.month = MONTHS[len(self.said)]
+        while not self.dice.pick(moves)():
+            continue
 
     def finish(self) -> Story:
         """The story with its question."""
-        ending = self.dice.pick(("have now", "have in the end", "have"))
-        asked = self.asked or f"How many {self.things} does {self.who} {ending}?"
+        last = MONTHS[len(self.said) - 1]
+        asked = self.asked or f"How many {self.things} does {self.who} have in {last}?"
         return Story(" ".join([*self.said, asked]), tuple(self.steps))
 
     def _step(self, key: str, op: Op, left: int, right: int) -> None:
@@ -153,48 +153,45 @@ class _Teller:
         return self.dice.between(2, most) if most >= 2 else 0
 
     def _does(self, what: str) -> None:
-        """Says what the one spoken of does, with a lead or without."""
-        he = "he" if self.who in HE else "she"
-        if self.dice.chance(0.5):
-            self.said.append(f"{self.dice.pick(LEADS)} {he} {what}.")
-        else:
-            self.said.append(f"{self.dice.pick((he.capitalize(), self.who))} {what}.")
+        """Says what the one spoken of does this month."""
+        who = self.dice.pick((self.who, "he" if self.who in HE else "she"))
+        self.said.append(f"In {self.month} {who} {what}.")
 
     def _gain(self) -> bool:
         amount = self._amount(LARGEST - self.value)
-        if not amount or not self.gains:
+        if not amount:
             return False
-        verb = self.gains.pop()
-        self._does(f"{verb} {amount} {self.dice.pick(('more', 'more ' + self.things, self.things))}")
-        self._step(verb, "+", self.value, amount)
+        more = self.dice.pick(("more", "more " + self.things, self.things))
+        self._does(f"{self.dice.pick(GAINS)} {amount} {more}")
+        self._step(self.month, "+", self.value, amount)
         return True
 
     def _lose(self) -> bool:
         amount = self._amount(self.value - 1)
-        if not amount or not self.losses:
+        if not amount:
             return False
-        verb = self.losses.pop()
+        verb = self.dice.pick(LOSSES)
         whom = f" to {self.people[0]}" if verb in ("gives", "lends", "sells") else ""
         self._does(f"{verb} {amount}{self.dice.pick(('', ' of them', ' ' + self.things))}{whom}")
-        self._step(verb, "-", self.value, amount)
+        self._step(self.month, "-", self.value, amount)
         return True
 
     def _pack(self) -> bool:
         packs, each = self.dice.between(2, 9), self.dice.between(2, 40)
-        if self.value + packs * each > LARGEST or not (self.packs and self.gains):
+        if self.value + packs * each > LARGEST or not self.packs:
             return False
-        verb, pack, held = self.gains.pop(), self.packs.pop(), self.value
-        self._does(f"{verb} {packs} {pack} {self.dice.pick(('with', 'of'))} {each} {self.things} each")
-        self._step(pack, "*", each, packs)
-        self._step(verb, "+", held, self.value)
+        pack, held, joined = self.packs.pop(), self.value, self.dice.pick(("with", "of"))
+        self._does(f"{self.dice.pick(GAINS)} {packs} {pack} {joined} {each} {self.things} each")
+        self._step(self.month, "*", each, packs)
+        self._step(pack, "+", held, self.value)
         return True
 
     def _scale(self) -> bool:
-        verb = self.scales[-1]
+        verb = self.dice.pick(tuple(SCALES))
         if self.value * SCALES[verb] > LARGEST:
             return False
-        self._does(f"{self.scales.pop()} {self.dice.pick(('them', 'the number of ' + self.things))}")
-        self._step(verb, "*", self.value, SCALES[verb])
+        self._does(f"{verb} {self.dice.pick(('them', 'the number of ' + self.things))}")
+        self._step(self.month, "*", self.value, SCALES[verb])
         return True
 
     def _compare(self) -> bool:
@@ -216,8 +213,8 @@ class _Teller:
     def _turn(self, compared: str, op: Op, right: int) -> None:
         """The story turns to somebody who is compared with the one spoken of."""
         before, self.who = self.who, self.people.pop()
-        self.said.append(f"{self.who} has {compared} {before}.")
-        self._step(self.who, op, self.value, right)
+        self.said.append(f"In {self.month} {self.who} has {compared} {before}.")
+        self._step(self.month, op, self.value, right)
         self.before = before
 
     def _together(self) -> bool:
@@ -225,16 +222,15 @@ class _Teller:
         theirs = self.steps[-1].left
         if self.value + theirs > LARGEST:
             return False
-        ending = self.dice.pick(("have together", "have together now"))
-        self.asked = f"How many {self.things} do {self.before} and {self.who} {ending}?"
+        last = MONTHS[len(self.said) - 1]
+        self.asked = f"How many {self.things} do {self.before} and {self.who} have together in {last}?"
         self._step("together", "+", theirs, self.value)
         return True
 
 
 WORDS: tuple[str, ...] = (
-    *HE, *SHE, *THINGS, *GAINS, *LOSSES, *PACKS, *SCALES,
-    *["Then", "Later", "Next", "After", "that", "The", "the", "next", "day", "In", "in", "evening", "On", "Monday", "Sunday"],
-    *["has", "have", "starts", "begins", "with", "of", "each", "more", "fewer", "than", "twice", "times", "as", "many", "them", "number", "to"],
-    *["he", "she", "He", "She", "How", "do", "does", "and", "now", "end", "together"],
+    *HE, *SHE, *THINGS, *GAINS, *LOSSES, *PACKS, *SCALES, *MONTHS,
+    "In", "in", "the", "has", "have", "starts", "begins", "with", "of", "each", "more", "fewer", "than", "twice",
+    "times", "as", "many", "them", "number", "to", "he", "she", "How", "do", "does", "and", "together",
 )  # fmt: skip
-"""Every word a story can hold."""
+"""Every word a story can hold, in the order of the tokens that the pocket models were trained with."""

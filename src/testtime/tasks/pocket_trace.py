@@ -1,6 +1,6 @@
 r"""How a pocket model writes a calculation: columns of single digits, so that each next token follows from few others.
 
-One step a line, with three digits each: `buys:036+047:13,08,00=083`. After the second colon come ones,
+One step a line, with three digits each: `March:036+047:13,08,00=083`. After the second colon come ones,
 tens and hundreds, each as carry and digit (6 + 7 = 13; 3 + 4 + 1 = 08; 0 + 0 = 00); in a subtraction the
 carry is what is borrowed. A whole trace is `<think>`, the lines, `</think>`, and the answer in `\boxed{083}`.
 """
@@ -40,8 +40,8 @@ def column(op: Op, left: int, right: int, carry: int) -> tuple[int, int]:
 def line(step: Step) -> str:
     r"""A step as the model writes it.
 
-    >>> line(Step("buys", "+", 36, 47))
-    'buys:036+047:13,08,00=083\n'
+    >>> line(Step("March", "+", 36, 47))
+    'March:036+047:13,08,00=083\n'
     """
     pairs = ",".join(f"{carry}{digit}" for carry, digit in columns(step.op, step.left, step.right))
     return f"{head(step)}{pairs}={step.value:03d}\n"
