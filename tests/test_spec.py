@@ -166,9 +166,9 @@ def test_the_default_grid_is_the_documented_one() -> None:
 def test_a_setting_of_one_rule_applies_to_that_rule_only() -> None:
     settings = setting_texts({"stop_rule": ["beta", "sprt"], "threshold": [0.9, 0.95], "max_n": 8})
     assert sorted(setting(parse(text)) for text in grid(["adaptive_margin"], settings)) == [
-        "error=0.05,max_n=8,p1=0.7,stop_rule=sprt",
-        "max_n=8,stop_rule=beta,threshold=0.9",
-        "max_n=8,stop_rule=beta,threshold=0.95",
+        "stop_rule=beta,threshold=0.9,max_n=8",
+        "stop_rule=beta,threshold=0.95,max_n=8",
+        "stop_rule=sprt,p1=0.7,error=0.05,max_n=8",
     ]
 
 

@@ -24,7 +24,7 @@ from testtime.analysis.compare import paired
 from testtime.analysis.frontier import column_of
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
-from testtime.analysis.table import GROUP, notes, read_csv, summarise
+from testtime.analysis.table import GROUP, notes, read_csv, summarise, to_csv
 from testtime.core import rows
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Policy
@@ -177,7 +177,7 @@ class Table:
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table, whole or not at all."""
-        write(Path(path), csv_of(self._summary))
+        to_csv(self._summary, path)
 
     def to_jsonl(self, path: str | Path) -> None:
         """Writes the outcomes, one JSON line each: what `testtime analyze` reads."""
@@ -284,7 +284,8 @@ def draw(csv: Path, paths: Mapping[str, Path], x: str = "tokens") -> None:
 
     chart = accuracy_against(read_csv(csv), column_of(x))
     for form, data in {form: save.render(chart, form) for form in paths}.items():
-        write(paths[form], data)
+        with whole(paths[form]) as part:
+            part.write_bytes(data)
 
 
 def boundary(text: str, max_n: int = 40) -> pl.DataFrame:
@@ -304,14 +305,3 @@ def boundary(text: str, max_n: int = 40) -> pl.DataFrame:
     table = pl.DataFrame({"v2": range(len(columns["rule"])), **columns})
     nowhere = pl.col("rule", "policy") > policy.max_n
     return table.with_columns(pl.when(~nowhere).then(pl.col("rule", "policy")))
-
-
-def csv_of(frame: pl.DataFrame) -> bytes:
-    """A frame as CSV: unknown is empty, true and false are words."""
-    return frame.write_csv().encode()
-
-
-def write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all. Raises BadInput where it cannot be written."""
-    with whole(path) as part:
-        part.write_bytes(data)

@@ -21,7 +21,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testtime.analysis.outcomes import COLUMNS
 from testtime.analysis.replay import has_gold, outcomes, play
 from testtime.core.errors import BadInput, Refused
 from testtime.core.history import Asks, Ballot, History
@@ -31,6 +30,7 @@ from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.sc_fixed import ScFixed
 from testtime.policies.stops.window import Window
 from testtime.policies.strings import parse
+from testtime.store.outcomes import outcome_schema
 from testtime.store.pool import Draws, Pool, codes_of
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -472,7 +472,7 @@ def test_a_budget_over_problems_is_spent_whole_and_where_votes_differ() -> None:
 def test_the_columns_are_the_contract() -> None:
     source = random_pool(3, 6, seed=53)
     for table in (outcomes(source, [ScFixed(2)]), outcomes(source, [ScFixed(2)], realised=True), outcomes(source, [])):
-        assert table.schema == pl.Schema(COLUMNS)
+        assert table.schema == pl.Schema(outcome_schema())
     assert outcomes(source, [])["run"].to_list() == []
 
 

@@ -30,7 +30,7 @@ def test_replay_prints_every_setting_with_its_interval_and_writes_what_it_prints
     assert (ran.code, ran.err) == (0, "")
     table = rows(folder / "t/s.csv")
     assert [(row["policy"], row["setting"].split(",")[0]) for row in table] == [
-        ("sc_fixed", "n=1"), ("sc_fixed", "n=3"), ("adaptive_margin", "error=0.05"),
+        ("sc_fixed", "n=1"), ("sc_fixed", "n=3"), ("adaptive_margin", "stop_rule=sprt"),
     ]  # fmt: skip
     for row in table:
         assert f"{100 * float(row['accuracy']):.1f} [{100 * float(row['accuracy_low']):.1f}, " in ran.out

@@ -106,7 +106,7 @@ def _by_name(side: Sequence[pl.DataFrame]) -> dict[tuple[Any, ...], pl.DataFrame
 
 
 def _pair(a: pl.DataFrame, b: pl.DataFrame, seed: int, resamples: int) -> dict[str, Any]:
-    both = a.join(b, on=[*_PLACE, "query_id"], how="inner", suffix="_b", maintain_order="left")
+    both = a.join(b, on=[*_PLACE, "query_id"], how="inner", suffix="_b", maintain_order="left", nulls_equal=True)
     if both.is_empty():
         named = " and ".join(f"{side['dataset'][0]}/{side['split'][0]} of {side['run'][0]}" for side in (a, b))
         raise BadInput(f"no problem in common: {named}", mend="compare runs over the same dataset and split")

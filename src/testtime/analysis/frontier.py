@@ -25,7 +25,7 @@ X = {
 }  # fmt: skip
 """Names of x axes → columns."""
 AXES = ("linear", "log2")
-CURVE = ("provider", "model", "dataset", "split", "decoding", "temperature", "family")
+CURVE = ("run", "provider", "model", "dataset", "split", "decoding", "temperature", "family")
 """What one curve stands for; family: `family_of` its policies and settings."""
 RESAMPLES = 1000
 AREAS = ("fa", "fa_norm", "fa_common", "fa_envelope", "fa_norm_envelope", "fa_common_envelope")
@@ -101,7 +101,7 @@ def column_of(x: str) -> str:
 def family_of(policy: str, setting: str) -> str:
     """A policy's name, with its stopping rule where it has one.
 
-    >>> family_of("adaptive_margin", "max_n=40,stop_rule=beta,threshold=0.95")
+    >>> family_of("adaptive_margin", "stop_rule=beta,threshold=0.95,max_n=40")
     'adaptive_margin:stop_rule=beta'
     """
     rule = next((part for part in setting.split(",") if part.startswith("stop_rule=")), "")

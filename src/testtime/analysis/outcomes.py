@@ -21,18 +21,10 @@ from testtime.core.history import Bools, Floats, Ints
 from testtime.core.protocols import Policy
 from testtime.core.records import Arm
 from testtime.policies.strings import setting
+from testtime.store.outcomes import outcome_schema
 from testtime.store.pool import Draws, Worlds
 
-F, S = pl.Float64, pl.String
-COLUMNS: Mapping[str, Any] = {
-    "run": S, "provider": S, "model": S, "dataset": S, "split": S, "arm": S, "decoding": S, "temperature": F,
-    "policy": S, "setting": S, "query_id": S, "cluster": S, "kind": S, "method": S, "answer": S,
-    "correct": F, "answered": F, "truncated": F, "candidates": F, "gen_tokens": F, "total_tokens": F,
-    "seconds": F, "critical_seconds": F, "usd": F, "joules": F, "correct_var": F, "exhausted": F,
-    "measured": pl.Boolean,
-}  # fmt: skip
-"""The columns of outcomes, in order. Means over worlds, null where unknown; `correct_var` is the Monte Carlo
-variance of `correct`; `seconds` is work, `critical_seconds` the slowest draw of each round, added up."""
+_PLACE = ("run", "provider", "model", "dataset", "arm", "decoding", "temperature")
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +250,7 @@ def frame_of(books: Books, results: Sequence[tuple[Sequence[str], Policy, Result
     clusters = list(pool.clusters) if pool.clusters is not None else [None] * len(pool.problems)
     problems = pl.DataFrame(
         {"split": list(pool.splits), "query_id": list(pool.problems), "cluster": clusters},
-        schema={"split": S, "query_id": S, "cluster": S},
+        schema=dict.fromkeys(("split", "query_id", "cluster"), pl.String),
     )
     policies = pl.DataFrame([_facts(books, labels, policy) for labels, policy, _ in results], schema=_FACTS)
     table = policies.join(problems, how="cross", maintain_order="left_right")
@@ -268,31 +260,18 @@ def frame_of(books: Books, results: Sequence[tuple[Sequence[str], Policy, Result
             values.setdefault(name, []).append(value)
     filled = {name: np.concatenate(parts) for name, parts in values.items()}
     columns = [
-        pl.Series(name, value.tolist() if value.dtype == object else value, dtype=COLUMNS[name], nan_to_null=True)
+        pl.Series(name, value.tolist() if value.dtype == object else value, dtype=_SCHEMA[name], nan_to_null=True)
         for name, value in filled.items()
     ]
-    return table.with_columns(columns).select(
+    unnamed = pl.col("dataset", "split").replace("", None)
+    return table.with_columns(unnamed, *columns).select(
         pl.lit(None, dtype=kind).alias(name) if name not in table.columns and name not in filled else name
-        for name, kind in COLUMNS.items()
+        for name, kind in _SCHEMA.items()
     )
 
 
-_FACTS = {
-    name: COLUMNS[name]
-    for name in (
-        "run",
-        "provider",
-        "model",
-        "dataset",
-        "arm",
-        "decoding",
-        "temperature",
-        "policy",
-        "setting",
-        "kind",
-        "measured",
-    )
-}
+_SCHEMA = outcome_schema()
+_FACTS = {name: _SCHEMA[name] for name in (*_PLACE, "policy", "setting", "kind", "measured")}
 
 
 def _facts(books: Books, labels: Sequence[str], policy: Policy) -> dict[str, Any]:

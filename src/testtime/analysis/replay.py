@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from testtime.analysis.closed import by_law, fixed
-from testtime.analysis.outcomes import COLUMNS, Books, Result, frame_of
+from testtime.analysis.outcomes import Books, Result, frame_of
 from testtime.analysis.play import Played, play
 from testtime.core.errors import Refused
 from testtime.core.protocols import Policy
@@ -29,7 +29,7 @@ def outcomes(
     realised: bool = False,
     exact: bool = True,
 ) -> pl.DataFrame:
-    """What each policy gives on each problem: one row a (arm, policy, problem), columns as `COLUMNS`.
+    """What each policy gives on each problem: one row a (arm, policy, problem), columns as `store.outcomes.OUTCOMES`.
 
     Expected outcomes are over all orders of each problem's sampled draws (those below the floor): exactly for
     policies of a fixed n and for rules of counts with at most 20,000 states on the problem, else over `orders`
@@ -85,4 +85,4 @@ def _refuse(pool: Pool, policy: Policy, label: str) -> None:
         raise Refused(f"no column {min(missing)!r}, which {policy.name} needs", where=pool.run, mend=f"it has: {have}")
 
 
-__all__ = ["COLUMNS", "Played", "has_gold", "outcomes", "play"]
+__all__ = ["Played", "has_gold", "outcomes", "play"]

@@ -30,6 +30,7 @@ def analyze(
 ) -> None:
     """Outcome files to one table, its frontier, and what each setting saves."""
     from testtime import api
+    from testtime.analysis.table import to_csv
     from testtime.cli import show
     from testtime.figures import tables
 
@@ -43,7 +44,7 @@ def analyze(
         shown += tables.against(savings, against)
     notes = table.notes
     for path, frame in frames.items():
-        api.write(path, api.csv_of(frame))
+        to_csv(frame, path)
     show.tables(shown)
     show.notes(notes)
     show.wrote(*frames)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 def boundary(
     policy: Annotated[
         str,
-        Parameter(help="A policy with a stopping rule, as in adaptive_margin:max_n=40,stop_rule=beta,threshold=0.95."),
+        Parameter(help="A policy with a stopping rule, as in adaptive_margin:stop_rule=beta,threshold=0.95,max_n=40."),
     ],
     /,
 ) -> None:

@@ -131,9 +131,10 @@ def _broken(setting: str) -> str:
 
 
 def frontier(table: pl.DataFrame) -> list[Rows]:
-    """FA and MVC: one readable table for each model, dataset and split. Needs both axes of analysis.frontier."""
+    """FA and MVC: one readable table for each run, dataset and split. Needs both axes of analysis.frontier."""
     return [
-        _curves(group) for group in table.partition_by("provider", "model", "dataset", "split", maintain_order=True)
+        _curves(group)
+        for group in table.partition_by("run", "provider", "model", "dataset", "split", maintain_order=True)
     ]
 
 

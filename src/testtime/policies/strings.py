@@ -1,6 +1,6 @@
 """Policies as text: `name:key=value,…`, what the user writes, what every table prints, and what can be pasted back.
 
-    adaptive_margin:max_n=40,stop_rule=beta,threshold=0.95
+    adaptive_margin:stop_rule=beta,threshold=0.95,max_n=40
 
 A policy with a stopping rule shows the rule's own settings as if they were its own.
 """
@@ -34,7 +34,7 @@ def parse(text: str) -> Policy:
 
 
 def setting(policy: Policy) -> str:
-    """The text after the name: keys sorted, a rule's own settings always, other defaults left out.
+    """The text after the name, in the order of the fields: a rule's own settings always, other defaults left out.
 
     >>> setting(parse("sc_fixed:n=8"))
     'n=8'
@@ -47,7 +47,7 @@ def setting(policy: Policy) -> str:
             shown |= {own.name: _text(getattr(value, own.name)) for own in fields(value)}
         elif value != f.default and value != _usual(policy, f.name):
             shown[f.name] = _text(value)
-    return ",".join(f"{key}={shown[key]}" for key in sorted(shown))
+    return ",".join(f"{key}={value}" for key, value in shown.items())
 
 
 def fields_of(name: str) -> Mapping[str, tuple[type, Any, str]]:
