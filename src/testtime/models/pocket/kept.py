@@ -38,10 +38,10 @@ class Kept:
         if found is not None:
             runtime.cache.restore(slot, found, shared)
         places = np.arange(shared, len(tokens))
-        states = runtime.forward(np.array(tokens[shared:]), np.full_like(places, slot), places)
+        states = runtime.forward(np.array(tokens[shared:]), np.full_like(places, slot), places, wanted=1)
         saved = runtime.cache.save(slot, len(tokens))
         self.put(tokens, saved)
-        return runtime.logits(states[-1:]), saved, shared
+        return runtime.logits(states), saved, shared
 
     def put(self, tokens: Tokens, saved: Saved) -> None:
         """Keeps a text."""

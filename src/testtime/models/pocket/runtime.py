@@ -118,36 +118,58 @@ class Runtime:
         widths |= {"gate_up": 2 * c.hidden, "gated": c.hidden}
         self.room = {name: np.zeros((ROWS, width), np.float32) for name, width in widths.items()}
 
-    def forward(self, tokens: Ids, slots: Ids, positions: Ids) -> Array:
-        """[row, width] the normed state after each row; keys and values of the rows are written to the cache.
+    def forward(self, tokens: Ids, slots: Ids, positions: Ids, wanted: int | None = None) -> Array:
+        """[row, width] the normed states after the last `wanted` rows (None: all).
 
-        Rows of one slot come in order of position, after all earlier positions of that slot are in the cache.
+        Keys and values of all rows are written to the cache. Rows of one slot come in order of position, after
+        all earlier positions of that slot are in the cache.
         """
-        out = np.empty((len(tokens), self.config.width), np.float32)
-        for low in range(0, len(tokens), ROWS):
-            part = slice(low, low + ROWS)
-            self._pass(tokens[part], slots[part], positions[part], out[part])
+        rows = len(tokens)
+        skipped = 0 if wanted is None else rows - wanted
+        out = np.empty((rows - skipped, self.config.width), np.float32)
+        for low in range(0, rows, ROWS):
+            high = min(low + ROWS, rows)
+            first = min(max(skipped, low), high)
+            part = slice(low, high)
+            self._pass(tokens[part], slots[part], positions[part], first - low, out[first - skipped : high - skipped])
         return out
 
-    def _pass(self, tokens: Ids, slots: Ids, positions: Ids, out: Array) -> None:
+    def _pass(self, tokens: Ids, slots: Ids, positions: Ids, first: int, out: Array) -> None:
+        """One pass; `out` gets the states from row `first` on."""
         rows = len(tokens)
-        padded = -(-rows // TILE) * TILE
-        x, normed, qkv, heads, delta, gate_up, gated = (buffer[:padded] for buffer in self.room.values())
-        ops, c, epsilon = self.ops, self.config, self.config.epsilon
-        x[rows:] = 0
+        x = self.room["x"]
+        x[rows : rows + TILE] = 0
         np.take(self.packed.embedding, tokens, axis=0, out=x[:rows])
         for index, (norm, w_qkv, w_out, norm_gated, w_gate_up, w_down) in enumerate(self.packed.layers):
-            ops.norm(x, norm, epsilon, normed)
-            _product(normed, w_qkv, qkv)
-            keys, values = self.cache.keys[index], self.cache.values[index]
-            ops.attend(qkv[:rows], keys, values, slots, positions, self.packed.turns, c.heads, heads)
-            _product(heads, w_out, delta)
-            ops.add_norm(x, delta, norm_gated, epsilon, normed)
-            _product(normed, w_gate_up, gate_up)
-            ops.gate(gate_up, gated)
-            _product(gated, w_down, delta)
-            x += delta
-        ops.norm(x[:rows], self.packed.norm, epsilon, out)
+            self._attend(index, rows, norm, w_qkv, slots, positions)
+            if index == len(self.packed.layers) - 1 and first:  # beyond, only wanted rows are of use
+                x[: rows - first], self.room["heads"][: rows - first] = x[first:rows], self.room["heads"][first:rows]
+                rows -= first
+            self._gate(rows, w_out, norm_gated, w_gate_up, w_down)
+        self.ops.norm(x[:rows], self.packed.norm, self.config.epsilon, out)
+
+    def _attend(self, index: int, rows: int, norm: Array, w_qkv: Panels, slots: Ids, positions: Ids) -> None:
+        x, normed, qkv, heads = self._padded(rows, "x", "normed", "qkv", "heads")
+        self.ops.norm(x, norm, self.config.epsilon, normed)
+        _product(normed, w_qkv, qkv)
+        keys, values = self.cache.keys[index], self.cache.values[index]
+        self.ops.attend(qkv[:rows], keys, values, slots, positions, self.packed.turns, self.config.heads, heads[:rows])
+
+    def _gate(self, rows: int, w_out: Panels, norm: Array, w_gate_up: Panels, w_down: Panels) -> None:
+        x, normed, heads, delta, gate_up, gated = self._padded(
+            rows, "x", "normed", "heads", "delta", "gate_up", "gated"
+        )
+        _product(heads, w_out, delta)
+        self.ops.add_norm(x, delta, norm, self.config.epsilon, normed)
+        _product(normed, w_gate_up, gate_up)
+        self.ops.gate(gate_up, gated)
+        _product(gated, w_down, delta)
+        x += delta
+
+    def _padded(self, rows: int, *names: str) -> list[Array]:
+        """The named buffers, as many rows as whole tiles; what stands beyond `rows` is finite and of no use."""
+        whole = -(-rows // TILE) * TILE
+        return [self.room[name][:whole] for name in names]
 
     def logits(self, states: Array) -> Array:
         """[row, vocabulary] of normed states."""
