@@ -22,15 +22,16 @@ from testtime.models.pocket.kept import Kept
 from testtime.models.pocket.lane import Draft, Job, Lane
 from testtime.models.pocket.numpy_ops import Ops
 from testtime.models.pocket.params import Params, why_not
-from testtime.models.pocket.runtime import TILE, Packed
+from testtime.models.pocket.runtime import TILE, Cache, Packed
 from testtime.models.pocket.tokenizer import Tokenizer
 
 Tokens = tuple[int, ...]
 
 SHIPPED = Path(__file__).parent.parent / "pocket_weights"
 ROWS = 32
-"""Candidates that a lane writes at once: tiles are at full speed, and keys and values still fit a usual cache."""
-KEPT_BYTES = 64 * 2**20
+"""Candidates that a lane writes at once at most: tiles are at full speed, and their keys fit a usual cache."""
+CACHE_BYTES, KEPT_BYTES = 192 * 2**20, 48 * 2**20
+"""Room for keys and values, were every text as long as the context: of all lanes together, and of kept texts."""
 
 
 class PocketModel:
@@ -61,10 +62,12 @@ class PocketModel:
         if len(self.tokenizer.tokens) > self.config.vocab_size:
             raise BadInput("the tokenizer has more tokens than the model", where=str(folder))
         self.ops = ops or fastest()
-        self._kept = Kept(KEPT_BYTES)
+        self.kept = Kept(KEPT_BYTES)
         packed = Packed(loaded)
         count = threads or lanes_here(self.ops, leave_core_free)
-        self._lanes = [Lane(packed, self.ops, self.tokenizer, self._kept, ROWS) for _ in range(count)]
+        rows = CACHE_BYTES // (count * Cache.bytes_of(self.config, self.config.context)) // TILE * TILE
+        rows = max(TILE, min(ROWS, rows))
+        self._lanes = [Lane(packed, self.ops, self.tokenizer, self.kept, rows) for _ in range(count)]
 
     def refuses(self, request: Request) -> str | None:
         """Why this request cannot be honoured exactly, or None."""
@@ -115,7 +118,7 @@ class PocketModel:
         self._fits(len(start) + max(map(len, tokens), default=0))
         work = scoring.laws_after if full else scoring.scores_after
         lane = self._calmest()
-        return await asyncio.wrap_future(lane.call(lambda runtime: work(runtime, self._kept, start, tokens)))
+        return await asyncio.wrap_future(lane.call(lambda runtime: work(runtime, self.kept, start, tokens)))
 
     async def states(self, request: Request, positions: Sequence[int]) -> Mapping[str, Floats]:
         """Statistics where `position` tokens of `request.prefix` have been read: see `scoring.states_at`.

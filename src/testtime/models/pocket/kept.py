@@ -53,6 +53,12 @@ class Kept:
             while self._bytes > self.room:
                 self._bytes -= _size(self._texts.popitem(last=False)[1])
 
+    def clear(self) -> None:
+        """Forgets all."""
+        with self._lock:
+            self._texts.clear()
+            self._bytes = 0
+
     def longest(self, tokens: Tokens) -> tuple[int, Saved | None]:
         """The kept text that shares the longest beginning, and how many tokens that is."""
         with self._lock:
