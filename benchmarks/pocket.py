@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
 import shutil
 import sys
@@ -24,10 +23,10 @@ from typing import Any
 
 from testtime.core.records import Request
 from testtime.models.pocket import numpy_ops
-from testtime.models.pocket.backend import PocketModel, shipped
+from testtime.models.pocket.backend import PocketModel, cores_here, shipped
 from testtime.tasks.pocket_math import PocketMath
 
-PROMPT, NEW, ROUNDS = 40, 40, 5
+PROMPT, NEW, ROUNDS = 40, 40, 4
 BATCHES = (1, 16, 64, 256)
 Run = Callable[[list[list[int]]], None]
 
@@ -38,12 +37,12 @@ def main(folder: Path) -> None:
         endless = without_end(folder, Path(room) / "model")
         model = PocketModel(folder.name, folder=endless)
         texts = prompts(model, max(BATCHES))
-        runs: dict[str, Run] = {f"pocket ({model.ops.name})": ours(model)}
-        for run in runs.values():
-            run(texts)
+        first = ours(model)
+        first(texts)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(f"{folder.name}: {os.cpu_count()} cores; {memory:.0f} MiB at most with one model and no torch")
-        runs |= {
+        print(f"{folder.name}: {cores_here()} cores; {memory:.0f} MiB at most with one model and no torch")
+        runs = {
+            f"pocket ({model.ops.name})": first,
             "one thread": ours(PocketModel(folder.name, folder=endless, threads=1)),
             "numpy": ours(PocketModel(folder.name, folder=endless, ops=numpy_ops.OPS)),
         }
@@ -105,7 +104,7 @@ def theirs(folder: Path) -> dict[str, Run]:
         from transformers import LlamaForCausalLM
     except ImportError:
         return {}
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores_here())
     model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
     def run(texts: list[list[int]]) -> None:

@@ -5,6 +5,7 @@ stopped, stops and limits cut where they say, scores are the model's, and what c
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Coroutine, Sequence
@@ -279,6 +280,15 @@ def test_the_good_is_not_refused_and_an_unknown_model_names_those_there(model: P
         run(model.states(ask(prefix="So"), [9]))
 
 
+def test_a_tokenizer_of_another_size_than_the_model_is_refused(tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path)
+    table = tiny.tokenizer()
+    table["model"]["vocab"]["zebra"] = len(tiny.TOKENS)
+    (folder / "tokenizer.json").write_text(json.dumps(table))
+    with pytest.raises(BadInput, match=f"has {len(tiny.TOKENS) + 1} tokens, the model {len(tiny.TOKENS)}"):
+        PocketModel("tiny", folder=folder)
+
+
 def test_a_cancelled_request_frees_its_rows_between_tokens_and_harms_no_neighbour(model: PocketModel) -> None:
     async def race() -> Generation:
         endless = [asyncio.create_task(model.generate(ask(n=200, seed=50 * i, max_tokens=200))) for i in range(4)]
@@ -311,3 +321,26 @@ def test_a_lane_that_dies_tells_everyone_and_the_next_request_finds_another(
 
 def _no_memory(_: Lane) -> None:
     raise MemoryError
+
+
+def test_spend_counts_every_token_and_shares_the_work_of_the_threads(model: PocketModel) -> None:
+    requests = [ask(seed=31 * i, n=3) for i in range(6)]
+    generations = run(*(model.generate(request) for request in requests))
+    for request, generation in zip(requests, generations, strict=True):
+        spend = generation.spend
+        assert spend.prompt == len(prompt_ids(model, request))
+        assert spend.cached is not None
+        assert 0 <= spend.cached < spend.prompt
+        assert spend.completion == sum(c.tokens or 0 for c in generation.completions)
+        assert spend.seconds is not None
+        assert spend.seconds > 0
+        assert (spend.usd, spend.joules) == (None, None)
+
+
+def test_thinking_is_counted_up_to_its_end(model: PocketModel) -> None:
+    think, end = model.tokenizer.ids["<think>"], model.tokenizer.ids["</think>"]
+    assert model._thinking((), [think, 20, end, 21]) == 3
+    assert model._thinking((think, 20), [21, end, 22]) == 2
+    assert model._thinking((think,), [21, 22]) == 2
+    assert model._thinking((think, 20, end), [21, 22]) == 0
+    assert model._thinking((), [21, 22]) == 0

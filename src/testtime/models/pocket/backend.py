@@ -59,8 +59,8 @@ class PocketModel:
         self.name = f"pocket:{model}"
         self.config, self.digest = loaded.config, loaded.digest
         self.tokenizer = Tokenizer.load(folder)
-        if len(self.tokenizer.tokens) > self.config.vocab_size:
-            raise BadInput("the tokenizer has more tokens than the model", where=str(folder))
+        if (there := len(self.tokenizer.tokens)) != self.config.vocab_size:
+            raise BadInput(f"the tokenizer has {there} tokens, the model {self.config.vocab_size}", where=str(folder))
         self.ops = ops or fastest()
         self.kept = Kept(KEPT_BYTES)
         packed = Packed(loaded)
@@ -205,5 +205,9 @@ def lanes_here(ops: Ops, leave_core_free: bool) -> int:
     """Threads that pay: without numba the interpreter's lock would be all they share."""
     if ops is numpy_ops.OPS:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - leave_core_free)
+    return max(1, cores_here() - leave_core_free)
+
+
+def cores_here() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

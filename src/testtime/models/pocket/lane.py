@@ -158,9 +158,10 @@ class Lane:
         for row in reversed([row for row, draft in enumerate(self._drafts) if draft.job.future.cancelled()]):
             self._free(row)
         with self._lock:
-            waiting = [job for job in self._jobs if not job.future.cancelled()]
-            self.load -= sum(len(job.seeds) - job.begun for job in self._jobs if job.future.cancelled())
-            self._jobs = deque(waiting)
+            gone = [job for job in self._jobs if job.future.cancelled()]
+            for job in gone:
+                self._jobs.remove(job)
+                self.load -= len(job.seeds) - job.begun
 
     def _admit(self) -> None:
         while self._jobs and len(self._drafts) < self.most:
@@ -205,8 +206,11 @@ class Lane:
         start = time.perf_counter()
         rows = len(self._drafts)
         states = self.runtime.forward(self._token[:rows], np.arange(rows), self._position[:rows])
-        self._take(self.runtime.logits(states), 0)
-        self._clock += (time.perf_counter() - start) / rows
+        logits = self.runtime.logits(states)
+        computed = time.perf_counter()
+        self._clock += (computed - start) / rows
+        self._take(logits, 0)
+        self._clock += (time.perf_counter() - computed) / max(len(self._drafts), 1)
 
     def _take(self, logits: Array, low: int) -> None:
         """Draws the next token of the rows from `low` on, and lets those go that ended."""
