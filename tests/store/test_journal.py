@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
-from testtime.store.journal import KINDS, Journal, read_journal, scan, seal
+from testtime.store.journal import KINDS, Journal, Reader, read_journal, scan, seal
 
 GOLDEN = Path(__file__).parent / "golden" / "journal.jsonl"
 values = st.recursive(
@@ -147,11 +147,25 @@ def test_a_disk_that_takes_part_of_a_line_costs_that_line_only(tmp_path, monkeyp
             return real(handle, data[:room])
 
         monkeypatch.setattr(os, "write", nearly_full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(BadInput, match="No space"):
             journal.append("call", "2", text="123")
         monkeypatch.undo()
         journal.append("call", "3")
     assert [r["id"] for r in read_journal(tmp_path).records] == ["1", "3"]
+
+
+def test_a_file_has_one_writer_at_a_time(tmp_path):
+    script = "import sys\nfrom pathlib import Path\nfrom testtime.store.journal import Journal\n"
+    script += "Journal.open(Path(sys.argv[1]))"
+    with Journal.open(tmp_path) as journal:
+        with pytest.raises(BadInput, match="another process writes"):
+            Journal.open(tmp_path)
+        other = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=False)
+        assert b"another process writes" in other.stderr
+        Journal.open(tmp_path, "other").close()
+        journal.append("call", "1")
+    Journal.open(tmp_path).close()
+    assert [r["id"] for r in read_journal(tmp_path).records] == ["1"]
 
 
 def test_a_disk_that_cannot_sync_is_not_passed_over(tmp_path, monkeypatch):
@@ -165,7 +179,7 @@ def test_a_disk_that_cannot_sync_is_not_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", failing)
     journal.append("call", "1")
     assert told.wait(10)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(BadInput, match="Input/output"):
         journal.close()
     assert [r["id"] for r in read_journal(tmp_path).records] == ["1"], "what was written is still read"
 
@@ -174,7 +188,7 @@ def test_nothing_is_appended_after_the_end(tmp_path):
     with Journal.open(tmp_path) as journal:
         journal.append("call", "1")
     journal.close()
-    with (tmp_path / "other").open("wb") as other, pytest.raises(OSError, match="descriptor"):
+    with (tmp_path / "other").open("wb") as other, pytest.raises(BadInput, match="descriptor"):
         journal.append("call", other.name)
     assert (tmp_path / "other").read_bytes() == b""
 
@@ -182,7 +196,8 @@ def test_nothing_is_appended_after_the_end(tmp_path):
 def test_a_record_can_be_read_again_from_its_place(tmp_path):
     write(tmp_path, [{"kind": "call", "id": str(i), "text": "é" * i} for i in range(5)])
     scanned = list(scan(tmp_path))
-    assert [place.read() for place, _ in reversed(scanned)] == [record for _, record in reversed(scanned)]
+    with Reader() as reader:
+        assert [reader.read(place) for place, _ in reversed(scanned)] == [record for _, record in reversed(scanned)]
 
 
 def test_a_record_of_another_version_is_refused_in_one_line(tmp_path):

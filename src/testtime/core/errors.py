@@ -7,6 +7,7 @@ TesttimeError
 │   ├── ModelError        a provider or a model (`retry` says whether asking again may help)
 │   ├── VerifierError
 │   └── ToolError
+├── Fault             foreign code broke its contract: a bug to mend, and the run stops where it is
 └── StoppedEarly      a cap was met; what is there is usable, exit 3
 """
 
@@ -55,6 +56,10 @@ class VerifierError(BoundaryError):
 
 class ToolError(BoundaryError):
     """A tool failed: the text goes back to the model as the tool's result."""
+
+
+class Fault(TesttimeError):
+    """Foreign code raised what it must not: a bug in a plug-in, a backend, a tool. What was received is kept."""
 
 
 class StoppedEarly(TesttimeError):

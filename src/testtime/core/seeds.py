@@ -17,7 +17,7 @@ _SPAN = 2**31 - 2**20  # providers take 32-bit signed seeds; this leaves room fo
 def digest(*parts: object, length: int = 12) -> str:
     """A short hex digest of the parts, in order; `str` of each, separated so that no two lists collide."""
     text = "\x1f".join(str(part) for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def seed_of(seed: int, *scope: object) -> int:

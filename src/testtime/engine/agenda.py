@@ -56,18 +56,10 @@ class Agenda:
             self._news.notify_all()
 
 
-def chunk_of(plan: Plan, lane: Lane) -> int:
-    """How many draws of a problem are made together: those that may share a request."""
-    if lane.decoding.calls != 1:
-        return 1
-    models = [plan.models[plan.name_of(lane.arms[0], role)] for role in lane.decoding.roles]
-    return plan.share if all("n" in model.can for model in models) else 1
-
-
 def split(plan: Plan, lane: Lane, at: int, indices: range, drawn: Mapping[tuple[str, str], set[int]]) -> Iterator[Job]:
     """Jobs for the draws of a range that are not made yet."""
     have = drawn.get((lane.scope, plan.problems[at].query_id), set())
-    chunk = chunk_of(plan, lane)
+    chunk = plan.chunk(lane)
     for first in range(indices.start - indices.start % chunk, indices.stop, chunk):
         missing = [j for j in range(max(first, indices.start), min(first + chunk, indices.stop)) if j not in have]
         if missing:
@@ -81,7 +73,7 @@ def issue(plan: Plan, due: Mapping[str, int], drawn: Mapping[tuple[str, str], se
     (seed, query_id) alone.
     """
     order = sorted(range(len(plan.problems)), key=lambda at: seed_of(plan.seed, "issue", plan.problems[at].query_id))
-    chunks = {lane.scope: chunk_of(plan, lane) for lane in plan.lanes}
+    chunks = {lane.scope: plan.chunk(lane) for lane in plan.lanes}
     for first in range(max(due.values(), default=0)):
         for lane in plan.lanes:
             if first % chunks[lane.scope] or first >= due[lane.scope]:

@@ -9,6 +9,7 @@ kill between two requests changes any of them, and the children of one draw are 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from testtime.core.protocols import Verifier
 from testtime.core.records import Arm, Candidate, Generation, Map, Part, Problem, Request, Verdict, canonical
 from testtime.core.seeds import digest, seed_of
 from testtime.core.spend import Spend, add
-from testtime.engine.wire import Errand, Reply, Want, Wire, priced, text_of
+from testtime.engine.foreign import Foreign
+from testtime.engine.wire import TOOL, Errand, Reply, Want, Wire, priced, text_of
 
 FREE = Spend(prompt=0, cached=0, completion=0, reasoning=0, usd=0.0)
 """What a tool costs; the models it asks are calls of their own."""
@@ -91,7 +93,7 @@ class Handle:
             except ToolError as error:
                 return {"error": str(error)}, FREE
 
-        reply = await self._value("tool", name, arguments, work, takes_slot=False)
+        reply = await self._value(TOOL, name, arguments, work, takes_slot=False)
         if "error" in reply.value:
             raise ToolError(reply.value["error"])
         result: Map = reply.value["result"]
@@ -150,7 +152,8 @@ class Handle:
 async def verdict_of(verifier: Verifier, problem: Problem, candidate: Candidate, ask: Handle) -> Verdict:
     """The stage's verdict; where it fails, a null one that says why."""
     try:
-        return await verifier.verify(problem, candidate, ask)
+        with Foreign(f"the verifier {verifier.stage} at {ask.scope}"):
+            return await verifier.verify(problem, candidate, ask)
     except BoundaryError as error:
         return Verdict(verifier.stage, verifier.digest, explanation=str(error), method="failed", gold=verifier.gold)
 
@@ -173,9 +176,13 @@ class Group:
         return await future
 
     async def leave(self) -> None:
-        """A member has ended."""
+        """A member has ended, and asks for nothing more."""
         self._open -= 1
         await self._send()
+
+    def abandon(self) -> None:
+        """The run stops: nothing is sent any more."""
+        self._open = sys.maxsize
 
     async def _send(self) -> None:
         if not self._waiting or len(self._waiting) < self._open:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from testtime.core.errors import BadInput, BoundaryError
+from testtime.core.errors import BadInput, BoundaryError, TesttimeError
 from testtime.core.protocols import Verifier
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import rng_of, seed_of
 from testtime.engine.ask import Group, Handle, verdict_of
+from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Lane
+from testtime.engine.roster import introduced
 from testtime.engine.state import Pending, draw_id, verdict_id
 from testtime.engine.wire import Wire
 from testtime.store.codec import encode
@@ -22,7 +25,9 @@ RETRIES = 2**20
 
 async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group | None = None) -> Pending:
     """Makes draw `idx` of a problem and writes it down. A draw that fails is a row that says why."""
-    scope, messages = (lane.scope, problem.query_id), lane.messages(problem)
+    scope = (lane.scope, problem.query_id)
+    with Foreign(f"the prompt of {lane.arms[0].label} at {problem.query_id}"):
+        messages = lane.messages(problem)
     handle = Handle(
         wire,
         lane.arms,
@@ -33,22 +38,22 @@ async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group 
         group=group,
     )
     try:
-        made = await lane.decoding.draw(problem, messages, idx, handle)
+        with Foreign(f"the decoding of {lane.arms[0].label} at {handle.scope}"):
+            made = await lane.decoding.draw(problem, messages, idx, handle)
     except BoundaryError as error:
         made = [Candidate(arm.label, problem.query_id, idx, (), "error", error=str(error)) for arm in lane.arms]
-    finally:
+    except (asyncio.CancelledError, TesttimeError):
         if group:
-            await group.leave()
-    rows = list(_rows(handle, lane, problem, idx, made))
-    wire.journal.append(
-        "draw",
-        handle.scope,
-        scope=lane.scope,
-        query=problem.query_id,
-        idx=idx,
-        at=wire.clock(),
-        candidates=[encode(row) for row in rows],
-    )
+            group.abandon()
+        raise
+    if group:
+        await group.leave()
+    with Foreign(f"the answer of {handle.scope}"):
+        rows = list(_rows(handle, lane, problem, idx, made))
+        first = {} if scope in wire.told else {"first": introduced(problem, wire.plan.at[problem.query_id], messages)}
+        line = {"scope": lane.scope, "query": problem.query_id, "idx": idx, "at": wire.clock(), **first}
+        wire.journal.append("draw", handle.scope, **line, candidates=[encode(row) for row in rows])
+    wire.told.add(scope)
     wire.forget(handle.keys)
     return Pending(rows)
 

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from testtime.core.records import Arm, Call, Candidate, Map, Verdict, canonical
-from testtime.engine.agenda import chunk_of
+from testtime.core.seeds import digest
 from testtime.engine.ledger import Ledger
-from testtime.engine.plan import Lane, Plan
+from testtime.engine.plan import Plan
+from testtime.engine.roster import Roster
 from testtime.engine.rows import row_of, scores_of_facts, scores_of_verdict
 from testtime.engine.state import verdict_id
-from testtime.store.codec import decode
-from testtime.store.journal import Dropped, Place, scan
-from testtime.store.parquet import Row, write_calls, write_candidates
+from testtime.engine.wire import at_most
+from testtime.store.codec import decode, encode
+from testtime.store.journal import Dropped, Place, Reader, journal_folder, scan
+from testtime.store.parquet import Row, write_calls, write_candidates, written_from
 from testtime.store.rows import call_row, model_of
 
 
@@ -30,6 +32,7 @@ class Index:
     """Where everything stands in a journal."""
 
     plan: Plan
+    roster: Roster
     ledger: Ledger
     draws: dict[tuple[str, str], dict[int, tuple[Place, int]]] = field(default_factory=dict)
     """(Arm id, query_id) → candidate_idx → (the draw's place, which of its candidates)."""
@@ -37,8 +40,6 @@ class Index:
     """(Arm id, query_id, candidate_idx) → verdicts, in order."""
     lost: dict[str, Place] = field(default_factory=dict)
     """Requests that left and of which nothing came back, by call id."""
-    floors: dict[str, int] = field(default_factory=dict)
-    """Arm id → draws due."""
     scores: set[str] = field(default_factory=set)
     attempts: int = 0
     dropped: list[Dropped] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Index:
     @classmethod
     def of(cls, plan: Plan, folder: Path) -> Index:
         """The first pass."""
-        index = cls(plan, Ledger(plan))
+        index = cls(plan, Roster(plan, folder), Ledger(plan))
         for place, record in scan(folder, index.dropped):
             index._enter(place, record)
         index.ledger.close()
@@ -56,8 +57,8 @@ class Index:
     def _enter(self, place: Place, record: Mapping[str, Any]) -> None:
         match record["kind"]:
             case "run":
-                for arm, floor in record["floors"].items():
-                    self.floors[arm] = max(floor, self.floors.get(arm, 0))
+                self.roster.run(record)
+                self.ledger.session()
             case "sent":
                 self.lost[record["id"]] = place
             case "call":
@@ -67,6 +68,7 @@ class Index:
             case "window":
                 self.ledger.window(record)
             case "draw":
+                self.roster.draw(place, record)
                 for at, one in enumerate(record["candidates"]):
                     rows = self.draws.setdefault((one["arm"], one["query_id"]), {})
                     rows[one["candidate_idx"]] = (place, at)
@@ -76,62 +78,86 @@ class Index:
                 self.scores |= scores_of_verdict(decode(Verdict, record["verdict"])).keys()
 
 
-def write_pool(plan: Plan, folder: Path) -> None:
-    """Writes both files; each is whole or not there."""
-    index, meta = Index.of(plan, folder), dict(plan.about)
-    meta |= _meta(plan, index)
-    count = sum(len(index.draws.get((arm, problem.query_id), ())) for arm in plan.arms for problem in plan.problems)
-    rows = _rows(plan, index)
-    write_candidates(folder / "candidates.parquet", rows, meta, count=count, scores=sorted(index.scores))
-    write_calls(folder / "calls.parquet", _calls(index, folder), meta, count=index.attempts)
+def write_pool(plan: Plan, folder: Path) -> bool:
+    """Writes both files, each whole or not there; False where they hold all that the journal does already.
+
+    They hold the union of what all plans of this folder drew, whatever this one asks for.
+    """
+    source, paths = _source(plan, folder), (folder / "candidates.parquet", folder / "calls.parquet")
+    if all(written_from(path) == source for path in paths):
+        return False
+    index = Index.of(plan, folder)
+    meta = {**plan.about, **_meta(plan, index), "written_from": source}
+    count = sum(map(len, index.draws.values()))
+    with Reader() as reader:
+        write_candidates(paths[0], _rows(index, reader), meta, count=count, scores=sorted(index.scores))
+        write_calls(paths[1], _calls(index, folder, reader), meta, count=index.attempts)
+    return True
+
+
+def _source(plan: Plan, folder: Path) -> str:
+    """Digest of all that the files are made from: the journal only grows, so its sizes tell it."""
+    lanes = [[encode(arm) for arm in lane.arms] for lane in plan.lanes]
+    problems = [[encode(problem), list(lane.messages(problem))] for lane in plan.lanes for problem in plan.problems]
+    stages = [[stage.stage, stage.digest] for stage in plan.verifiers]
+    sizes = [[path.name, path.stat().st_size] for path in sorted(journal_folder(folder).glob("*.jsonl"))]
+    return digest(canonical([plan.run, plan.dataset, plan.about, lanes, problems, stages, sizes]))
 
 
 def _meta(plan: Plan, index: Index) -> Map:
-    arms = list(plan.arms.values())
+    arms = list(index.roster.arms.values())
+    splits = [problem.split for problem in plan.problems] + [split for _, split in index.roster.others.values()]
     temperatures = {arm.sampling.get("temperature") for arm in arms}
-    floor = {arm.label: index.floors[arm.id] for arm in arms}
+    floor = {arm.label: index.roster.floor(id) for id, arm in index.roster.arms.items()}
     return {
         "run": plan.run,
         "dataset": plan.dataset,
-        "splits": list(dict.fromkeys(problem.split for problem in plan.problems)),
+        "splits": list(dict.fromkeys(splits)),
         "provider": "+".join(dict.fromkeys(filter(None, map(_provider, arms)))),
         "model": "+".join(dict.fromkeys(map(model_of, arms))),
         "num_candidates": max(floor.values(), default=0),
         "temperature": temperatures.pop() if len(temperatures) == 1 else None,
         "seed": plan.seed,
-        "total_queries": len(plan.problems),
+        "total_queries": len(index.roster.problems),
         "arms": arms,
         "floor": floor,
-        "grouped": {arm.label: chunk_of(plan, lane) > 1 for lane in plan.lanes for arm in lane.arms},
+        "grouped": {arm.label: index.roster.grouped.get(id, False) for id, arm in index.roster.arms.items()},
         "caveats": [f"a journal line was dropped: {one}" for one in index.dropped],
     }
 
 
-def _rows(plan: Plan, index: Index) -> Iterator[Row]:
+def _rows(index: Index, reader: Reader) -> Iterator[Row]:
     """Arm by arm, problem by problem, by number."""
-    for lane in plan.lanes:
-        for arm in lane.arms:
-            for problem in plan.problems:
-                found = index.draws.get((arm.id, problem.query_id), {})
-                for _, (place, at) in sorted(found.items()):
-                    yield _row(plan, index, lane, arm, place.read(), at)
+    for id, arm in index.roster.arms.items():
+        for query in index.roster.problems:
+            for _, (place, at) in sorted(index.draws.get((id, query), {}).items()):
+                yield _row(index, id, arm, reader.read(place), at, reader)
 
 
-def _row(plan: Plan, index: Index, lane: Lane, arm: Arm, record: Mapping[str, Any], at: int) -> Row:
-    """One candidate with the verdicts of the plan's verifiers, and what it and they cost."""
+def _row(index: Index, id: str, arm: Arm, record: Mapping[str, Any], at: int, reader: Reader) -> Row:
+    """One candidate with its verdicts, and what it and they cost."""
     candidates = [decode(Candidate, one) for one in record["candidates"]]
-    candidate, problem = candidates[at], plan.problems[plan.at[record["query"]]]
-    key = (arm.id, problem.query_id, candidate.candidate_idx)
-    said = {line["id"]: decode(Verdict, line["verdict"]) for line in (p.read() for p in index.verdicts.get(key, ()))}
-    verdicts = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage)) in said]
-    share = index.ledger.share(record["id"], candidates, at, list(said))
-    return row_of(problem, arm, candidate, verdicts) | {
-        "input_messages": canonical(list(lane.messages(problem))),
+    candidate = candidates[at]
+    problem, messages = index.roster.asked(record["scope"], record["query"], reader)
+    places = index.verdicts.get((id, candidate.query_id, candidate.candidate_idx), ())
+    said = {line["id"]: decode(Verdict, line["verdict"]) for line in map(reader.read, places)}
+    share = index.ledger.share(record["id"], candidates, at, said)
+    return row_of(problem, arm, candidate, _shown(index.plan, candidate, said)) | {
+        "input_messages": canonical(messages),
         "provider": _provider(arm),
         "timestamp": datetime.fromtimestamp(record["at"], UTC).isoformat(timespec="milliseconds"),
         "paid_usd": share.usd,
         "joules": share.joules,
     }
+
+
+def _shown(plan: Plan, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
+    """The verdicts of the plan's verifiers, in its order, then the last word of each stage that it lacks."""
+    own = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage)) in said]
+    lacking = {verdict.stage: verdict for verdict in said.values()}
+    for stage in plan.verifiers:
+        lacking.pop(stage.stage, None)
+    return [*own, *lacking.values()]
 
 
 def _provider(arm: Arm) -> str | None:
@@ -140,11 +166,16 @@ def _provider(arm: Arm) -> str | None:
     return "+".join(dict.fromkeys(served)) or None
 
 
-def _calls(index: Index, folder: Path) -> Iterator[Row]:
-    """Every attempt in the order it ended, then those of which nothing came back."""
+def _calls(index: Index, folder: Path, reader: Reader) -> Iterator[Row]:
+    """Every attempt in the order it ended, then those of which nothing came back, with what they can have cost."""
+    bounds: dict[str, float | None] = {}
     for _, record in scan(folder):
-        if record["kind"] == "call":
+        if record["kind"] == "sent":
+            bounds[record["id"]] = at_most(index.plan, record)
+        elif record["kind"] == "call":
             call = decode(Call, record)
-            yield call_row(replace(call, spend=replace(call.spend, joules=index.ledger.joules.get(record["id"]))))
-    for place in index.lost.values():
-        yield call_row(decode(Call, place.read()))
+            spend = replace(call.spend, joules=index.ledger.joules.get(record["id"]))
+            bound = bounds.pop(record["id"], None)
+            yield call_row(replace(call, spend=spend)) | {"usd_at_most": bound if call.status == "cancelled" else None}
+    for id, place in index.lost.items():
+        yield call_row(decode(Call, reader.read(place))) | {"usd_at_most": bounds[id]}

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from testtime.core.records import Candidate
+from testtime.core.records import Candidate, Verdict
 from testtime.core.spend import Spend, total
 from testtime.engine.energy import Window, attribute
 from testtime.engine.plan import Plan
@@ -50,13 +50,24 @@ class Ledger:
     plan: Plan
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     windows: list[Window] = field(default_factory=list)
+    """Of the session that is read."""
+    measured: bool = False
+    """Whether any session had a meter."""
+    keys: set[str] = field(default_factory=set)
+    """Of all calls."""
     by_served: dict[str, list[Paid]] = field(default_factory=dict)
     joules: dict[str, float | None] = field(default_factory=dict)
     """By call id, once `close` was called."""
 
+    def session(self) -> None:
+        """A session begins: its windows and calls share a clock with each other, and with no other session's."""
+        self.joules |= attribute(self.windows, self.spans) if self.windows else dict.fromkeys(self.spans)
+        self.spans, self.windows = {}, []
+
     def call(self, record: Mapping[str, Any]) -> None:
         """An attempt that ended."""
         self.spans[record["id"]] = (record["started"], record["ended"])
+        self.keys.add(record["key"])
         answered, serves = record["status"] == "ok", record["serves"]
         tokens = [one.get("tokens") for one in record.get("completions", ())]
         spend = decode(Spend, record["spend"])
@@ -68,13 +79,19 @@ class Ledger:
     def window(self, record: Mapping[str, Any]) -> None:
         """A window that closed."""
         self.windows.append(Window(record["started"], record["ended"], record["joules"]))
+        self.measured = True
 
-    def close(self) -> None:
-        """All calls and windows are in."""
-        self.joules = attribute(self.windows, self.spans) if self.windows else {}
+    close = session
+    """All calls and windows are in."""
 
-    def share(self, draw: str, rows: Sequence[Candidate], at: int, verdicts: Sequence[str]) -> Share:
-        """What row `at` of a draw is to bear: the calls it lists, its part of those that no row lists, its verdicts."""
+    def share(self, draw: str, rows: Sequence[Candidate], at: int, verdicts: Mapping[str, Verdict]) -> Share:
+        """What row `at` of a draw is to bear: the calls it lists, its part of those that no row lists, its verdicts.
+
+        Unknown where a call that it or a verdict lists is not in the journal any more.
+        """
+        listed = [*rows[at].calls, *(key for verdict in verdicts.values() for key in verdict.calls)]
+        if not self.keys.issuperset(listed):
+            return Share(None, None)
         parts: list[tuple[Paid, int]] = []
         for paid in self.by_served.get(draw, ()):
             bearers = [place for place, row in enumerate(rows) if paid.key in row.calls] or range(len(rows))
@@ -85,7 +102,7 @@ class Ledger:
         usd = total(None if usd is None else usd / among for usd, among in answered).value
         shares = [(self.joules.get(paid.call), paid.weight / among) for paid, among in parts]
         joules = total(None if joules is None else joules * part for joules, part in shares).value
-        return Share(None if parts and not answered else usd, joules if self.windows else None)
+        return Share(None if parts and not answered else usd, joules if self.measured else None)
 
     def _dollars(self, model: str, spend: Spend, tokens: Sequence[int | None]) -> list[float | None]:
         if spend.usd is None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from testtime.core.errors import Refused
-from testtime.core.history import UNSEEN, Cells, Floats, History, Ints, Track
+from testtime.core.history import UNSEEN, Ballot, Cells, Floats, History, Ints, Track
 from testtime.core.protocols import Policy
 from testtime.core.records import Candidate, Verdict
+from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Plan
 from testtime.engine.rows import columns_of, row_of
 
@@ -104,7 +105,8 @@ class Sitting:
         """Asks as long as all that it asked for has landed; true if it wants more than before."""
         wants_more = False
         while not self.done and all((board.ready(label, self.rows) >= self.seen[label]).all() for label in self.labels):
-            asks = self.policy.ask(self.history(board))
+            with Foreign(f"the policy {self.policy.name}"):
+                asks = self.policy.ask(self.history(board))
             if any((np.asarray(asked) < 0).any() for asked in asks.values()):
                 raise Refused(f"policy {self.policy.name} asked for fewer draws than it has")
             self.done = not any(np.asarray(asked).any() for asked in asks.values())
@@ -112,6 +114,11 @@ class Sitting:
                 self.seen[label] = self.seen[label] + asked
             wants_more |= not self.done
         return wants_more
+
+    def choose(self, board: Board) -> Ballot:
+        """Its answers."""
+        with Foreign(f"the policy {self.policy.name}"):
+            return self.policy.choose(self.history(board))
 
     def history(self, board: Board) -> History:
         """What it may see: one world."""

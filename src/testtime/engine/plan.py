@@ -34,7 +34,12 @@ class Lane:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """One run. Two plans of one folder extend each other; only `seed` must not change."""
+    """One run. Two plans of one folder extend each other: more problems, draws, arms, policies, verifiers.
+
+    What must not change is the seed, the dataset, the question of a query_id, and what an arm of one label
+    is made of. So a label names what stays (the decoding, the persona, "small"), not the settings: a change
+    of model or temperature under it is refused by the key that differs, and under a new label is a new arm.
+    """
 
     run: str
     dataset: str
@@ -98,6 +103,11 @@ class Plan:
         return {arm.label: lane for lane in self.lanes for arm in lane.arms}
 
     @cached_property
+    def by_scope(self) -> Mapping[str, Lane]:
+        """Scope → lane."""
+        return {lane.scope: lane for lane in self.lanes}
+
+    @cached_property
     def arms(self) -> Mapping[str, Arm]:
         """Arm id → arm."""
         return {arm.id: arm for lane in self.lanes for arm in lane.arms}
@@ -106,6 +116,13 @@ class Plan:
     def at(self) -> Mapping[str, int]:
         """query_id → place in `problems`."""
         return {problem.query_id: at for at, problem in enumerate(self.problems)}
+
+    def chunk(self, lane: Lane) -> int:
+        """How many draws of a problem are made together: those that may share a request."""
+        if lane.decoding.calls != 1:
+            return 1
+        models = [self.models[self.name_of(lane.arms[0], role)] for role in lane.decoding.roles]
+        return self.share if all("n" in model.can for model in models) else 1
 
     def name_of(self, arm: Arm, role: str) -> str:
         """The model that plays a role for an arm; "" where none does."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from testtime.core.history import Ballot, Ints
 from testtime.core.protocols import Policy
 from testtime.core.records import Candidate
+from testtime.core.spend import total
 from testtime.engine.agenda import Agenda, Job, issue, split
 from testtime.engine.ask import Group
 from testtime.engine.draw import draw, verify
@@ -54,35 +56,53 @@ class Finished:
     dropped: int
     """Damaged journal lines."""
     realised: Sequence[Realised]
+    lost: int = 0
+    """Requests of earlier sessions of which nothing came back."""
+    lost_usd: float | None = 0.0
+    """Dollars they can have cost at most; None where that is not known."""
+    unchanged: bool = False
+    """Nothing was missing, so no file was touched."""
 
 
 async def execute(plan: Plan, folder: Path) -> Finished:
-    """Fills the pool and writes its files. Raises BadInput where the folder holds another run's journal."""
+    """Fills the pool and writes its files; touches nothing where both are there.
+
+    Raises BadInput where the folder holds another run's journal, another process writes it, or the disk is full;
+    Fault where foreign code is at fault. What was received by then is kept, and the same call goes on from there.
+    """
     finished = await fill(plan, folder)
-    write_pool(plan, folder)
-    return finished
+    written = write_pool(plan, folder)
+    return replace(finished, unchanged=finished.unchanged and not written)
 
 
 async def fill(plan: Plan, folder: Path) -> Finished:
     """Makes what the journal lacks. The pool is in the journal then, and in no other file."""
-    board = Board(plan)
-    state = State.of(plan, folder, lambda pending: _show(plan, board, pending))
     floors = floors_of(plan)
     with Journal.open(folder, "main") as journal:
-        journal.append(
-            "run",
-            str(state.session),
-            run=plan.run,
-            dataset=plan.dataset,
-            seed=plan.seed,
-            arms=[encode(arm) for arm in plan.arms.values()],
-            floors={id: floors[arm.label] for id, arm in plan.arms.items()},
-        )
+        board = Board(plan)
+        state = State.of(plan, folder, lambda pending: _show(plan, board, pending))
         session = _Session(plan, folder, state, board, floors, journal)
-        async with measured(plan.meter, journal, state.session, session.wire.clock, plan.window):
+        if session.lacks_nothing():
+            return session.finished(unchanged=True)
+        number = state.roster.sessions
+        journal.append("run", str(number), **_opening(plan, state, floors))
+        async with measured(plan.meter, journal, number, session.wire.clock, plan.window):
             await session.work()
-        journal.append("end", str(state.session))
+        journal.append("end", str(number))
     return session.finished()
+
+
+def _opening(plan: Plan, state: State, floors: Mapping[str, int]) -> dict[str, Any]:
+    """What a session says first: whose journal it is, and what it asks for."""
+    return {
+        "run": plan.run,
+        "dataset": plan.dataset,
+        "seed": plan.seed,
+        "arms": [encode(arm) for arm in plan.arms.values()],
+        "floors": {id: floors[arm.label] for id, arm in plan.arms.items()},
+        "grouped": {id: state.roster.grouped[id] for id in plan.arms},
+        "problems": list(plan.at),
+    }
 
 
 class _Session:
@@ -92,12 +112,13 @@ class _Session:
         self, plan: Plan, folder: Path, state: State, board: Board, floors: Mapping[str, int], journal: Journal
     ) -> None:
         self.plan, self.folder, self.state, self.board = plan, folder, state, board
-        self.wire = Wire(plan, journal, state.replies, state.tries)
+        self.wire = Wire(plan, journal, state.replies, state.tries, set(state.roster.told))
         self.sittings = list(sittings(plan))
         self.at_problem: dict[int, list[Sitting]] = {}
         for sitting in self.sittings:
             for at in sitting.rows:
                 self.at_problem.setdefault(int(at), []).append(sitting)
+        self.floors = floors
         self.due = {lane.scope: max(floors[arm.label] for arm in lane.arms) for lane in plan.lanes}
         self.issued: dict[tuple[str, int], int] = {}
         self.lanes = {lane.scope: lane for lane in plan.lanes}
@@ -105,9 +126,19 @@ class _Session:
         self.kept = sum(len(indices) for indices in state.drawn.values())
         self.made = self.failed = 0
 
-    async def work(self) -> None:
-        """Until nothing is left to do. Raises what stops a run: BadInput, a full disk, a fault of foreign code."""
+    def lacks_nothing(self) -> bool:
+        """Consults the policies on what is there; whether all that the plan asks for is in the journal."""
         self._consult(self.sittings)
+        whole = not self.agenda.urgent and self.state.roster.covers(self.floors)
+        ours = self.plan.at
+        judged = not any(
+            one.candidates[0].query_id in ours and one.candidates[0].arm in self.plan.arms
+            for one in self.state.pending.values()
+        )
+        return whole and judged and next(issue(self.plan, self.due, self.state.drawn), None) is None
+
+    async def work(self) -> None:
+        """Until nothing is left to do. Raises what stops a run: BadInput, a full disk, a Fault of foreign code."""
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(self.plan.concurrency):
@@ -115,12 +146,20 @@ class _Session:
         except ExceptionGroup as failed:
             raise _first(failed) from failed
 
-    def finished(self) -> Finished:
+    def finished(self, unchanged: bool = False) -> Finished:
         """What came of it, with the answers of the policies."""
-        realised = [
-            Realised(s.policy, s.labels, s.rows, s.seen, s.policy.choose(s.history(self.board))) for s in self.sittings
-        ]
-        return Finished(self.made, self.kept, self.failed, self.state.dropped, realised)
+        realised = [Realised(s.policy, s.labels, s.rows, s.seen, s.choose(self.board)) for s in self.sittings]
+        lost = self.state.lost
+        return Finished(
+            self.made,
+            self.kept,
+            self.failed,
+            self.state.dropped,
+            realised,
+            lost=len(lost),
+            lost_usd=total(lost.values()).value,
+            unchanged=unchanged,
+        )
 
     def _due(self) -> Iterator[Job]:
         yield from self._unjudged()

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from testtime.core.errors import BadInput
 from testtime.core.protocols import Verifier
 from testtime.core.records import Candidate, Completion, Problem, Verdict
 from testtime.core.spend import Spend
 from testtime.engine.plan import Lane, Plan
-from testtime.engine.wire import Reply, alone
+from testtime.engine.roster import Roster
+from testtime.engine.wire import Reply, alone, at_most
 from testtime.store.codec import decode
 from testtime.store.journal import Dropped, scan
 
@@ -54,8 +54,7 @@ class Pending:
 class State:
     """A run as its journal tells it."""
 
-    session: int = 0
-    """How often it was started before."""
+    roster: Roster
     drawn: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """(Lane scope, query_id) → indices of draws written down."""
     replies: dict[str, Reply] = field(default_factory=dict)
@@ -64,6 +63,8 @@ class State:
     """By key: requests sent without a reply."""
     pending: dict[str, Pending] = field(default_factory=dict)
     """By draw id: draws without all their verdicts; their texts are left out."""
+    lost: dict[str, float | None] = field(default_factory=dict)
+    """By call id: attempts of which nothing came back → the dollars they can have cost at most."""
     dropped: int = 0
     """Damaged lines."""
     _waiting: dict[str, list[str]] = field(default_factory=dict)
@@ -74,18 +75,20 @@ class State:
     def of(cls, plan: Plan, folder: Path, show: Callable[[Pending], None]) -> State:
         """Reads the journal; draws with all their verdicts are shown as they come.
 
-        Raises BadInput where it is another run's: another seed, another dataset.
+        Raises BadInput where it is another run's: see `Roster`.
         """
-        state, dropped = cls(), list[Dropped]()
-        for _, record in scan(folder, dropped):
+        state, dropped = cls(Roster(plan, folder)), list[Dropped]()
+        for place, record in scan(folder, dropped):
             match record["kind"]:
                 case "run":
-                    state._run(plan, folder, record)
+                    state.roster.run(record)
                 case "sent":
                     state.tries[record["key"]] = record["attempt"]
-                case "call" if record["status"] == "ok":
+                    state.lost[record["id"]] = at_most(plan, record)
+                case "call":
                     state._call(plan, record)
                 case "draw":
+                    state.roster.draw(place, record)
                     state._draw(plan, record, show)
                 case "verdict":
                     state._verdict(plan, record, show)
@@ -94,17 +97,12 @@ class State:
             pending.candidates = [replace(one, parts=()) for one in pending.candidates]
         return state
 
-    def _run(self, plan: Plan, folder: Path, record: Mapping[str, Any]) -> None:
-        self.session += 1
-        for name, now in (("seed", plan.seed), ("dataset", plan.dataset)):
-            if record[name] != now:
-                raise BadInput(
-                    f"this run was made with {name} {record[name]!r}, not {now!r}",
-                    where=str(folder),
-                    mend="use another output, or start with --fresh",
-                )
-
     def _call(self, plan: Plan, record: Mapping[str, Any]) -> None:
+        if record["status"] != "cancelled":
+            self.lost.pop(record["id"], None)
+        if record["status"] != "ok":
+            self.tries[record["key"]] = record["attempt"]
+            return
         self.tries.pop(record["key"], None)
         for key, serves, reply in zip(record["children"], record["serves"], replies_of(plan, record), strict=True):
             if serves not in self._settled:

@@ -17,16 +17,19 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from testtime.core.errors import ModelError
+from testtime.core.errors import Fault, ModelError
 from testtime.core.records import Call, Completion, Generation, Map, Request, canonical
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
+from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Plan
-from testtime.store.codec import encode
+from testtime.store.codec import dumps, encode, loads
 from testtime.store.journal import Journal
 
 _T = TypeVar("_T")
 LONGEST_WAIT = 60.0
+TOOL = "tool"
+"""The role of a call that runs a tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ class Wire:
     """By key: received, for draws not yet written down."""
     tries: dict[str, int] = field(default_factory=dict)
     """By key: how often a request was sent, in this session or before, without a reply."""
+    told: set[tuple[str, str]] = field(default_factory=set)
+    """(Lane scope, query_id) whose problem and messages are in the journal."""
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
@@ -161,15 +166,16 @@ class Wire:
         """One request for one completion each; gives how many came, from the first on. Raises ModelError."""
         first, model = group[0], self.plan.models[group[0].model]
         request = replace(first.request, n=len(group), seed=first.seed if "seed" in model.can else None)
-        if why := model.refuses(request):
+        with Foreign(f"the model {first.model}"):
+            why = model.refuses(request)
+        if why:
             raise ModelError(why)
 
         async def generate() -> tuple[Generation, Spend]:
             got = await model.generate(request)
-            if not 0 < len(got.completions) <= len(group):
-                why = f"{model.name} gave {len(got.completions)} completions for n = {len(group)}"
-                raise ModelError(why, retry=not got.completions)
-            return got, got.spend
+            if not got.completions:
+                raise ModelError(f"{model.name} gave no completion for n = {len(group)}", retry=True)
+            return replace(got, completions=got.completions[: len(group)]), got.spend
 
         def note(got: Generation) -> Map:
             came = group[: len(got.completions)]
@@ -181,7 +187,8 @@ class Wire:
             }
 
         keys, serves = [want.key for want in group], [want.serves for want in group]
-        key, asked = keys[0] if len(keys) == 1 else digest(*keys), {"n": len(keys), "most": _most(request)}
+        key = keys[0] if len(keys) == 1 else digest(*keys)
+        asked = {"n": len(keys), "most": _most(request), "reads": _reads(request)}
         got, spend = await self._attempt(Errand(key, first.role, first.model, serves, generate, note, asked))
         came = len(got.completions)
         for want, one in zip(group, got.completions, strict=False):
@@ -193,7 +200,8 @@ class Wire:
         """The value of a score or a tool, from the journal where it is there. Raises ModelError."""
         if errand.key not in self.replies:
             got, spend = await self._attempt(errand)
-            self.replies[errand.key] = Reply(errand.key, spend, errand.model, errand.model, value=got)
+            as_read_back = loads(dumps(got))  # a resumed draw must see what this one sees
+            self.replies[errand.key] = Reply(errand.key, spend, errand.model, errand.model, value=as_read_back)
         return self.replies[errand.key]
 
     def forget(self, keys: Iterable[str]) -> None:
@@ -220,16 +228,17 @@ class Wire:
         call = Call(errand.key, errand.role, errand.model, errand.serves, attempt, "sent", Spend(), self.clock())
         self.journal.append("sent", id, **encode(call), **errand.asked)
         try:
-            got, spend = await errand.work()
-        except ModelError as error:
+            with Foreign(f"{errand.role} {errand.model}"):
+                got, spend = await errand.work()
+                seconds = self.clock() - call.started if spend.seconds is None else spend.seconds
+                spend = priced(self.plan, errand.model, replace(spend, seconds=seconds))
+                self._end(id, call, errand.note(got), status="ok", spend=spend)
+        except (ModelError, Fault) as error:
             self._end(id, call, status="failed", why=str(error))
             raise
         except asyncio.CancelledError:
-            self._end(id, call, status="cancelled", why="the run was stopped")
+            self._end(id, call, status="cancelled", why="its draw was stopped")
             raise
-        seconds = self.clock() - call.started if spend.seconds is None else spend.seconds
-        spend = priced(self.plan, errand.model, replace(spend, seconds=seconds))
-        self._end(id, call, errand.note(got), status="ok", spend=spend)
         self.tries.pop(errand.key)
         return got, spend
 
@@ -241,6 +250,23 @@ def _most(request: Request) -> int | None:
     """The most tokens that one completion can have."""
     most: int | None = request.params.get("max_tokens")
     return most
+
+
+def _reads(request: Request) -> int:
+    """The most tokens that its prompt can have: its bytes, as no token is shorter; JSON's marks are room for roles."""
+    return len(text_of(request).encode("utf-8", "surrogatepass"))
+
+
+def at_most(plan: Plan, sent: Mapping[str, Any]) -> float | None:
+    """Dollars that a request can have cost of which nothing came back: all its bytes read, all its tokens written.
+
+    None where it had no token limit, or the price is not known. What has no tokens (a tool) costs nothing itself.
+    """
+    if sent["role"] == TOOL:
+        return 0.0
+    if sent.get("most") is None or plan.price is None:
+        return None
+    return plan.price(sent["model"], Spend(prompt=sent["reads"], cached=0, completion=sent["n"] * sent["most"]))
 
 
 def priced(plan: Plan, model: str, spend: Spend) -> Spend:

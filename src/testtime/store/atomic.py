@@ -1,14 +1,18 @@
-"""Files that appear whole or not at all, and names that are safe as files."""
+"""Files that appear whole or not at all, locks on open ones, and names that are safe as files."""
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testtime.core.errors import BadInput
+
+if sys.platform != "win32":
+    import fcntl
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")
 _LONGEST = 120
@@ -32,6 +36,27 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+_FAR = 2**30
+"""Where the byte lies that Windows locks: past the text, which others must be able to read."""
+
+
+def lock(handle: int) -> bool | None:
+    """Locks an open file for as long as it is open: whether it could; None on a disk that knows no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(handle, _FAR, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,7 @@ from typing import Any
 import yaml
 
 from testtime.core.errors import BadInput
-from testtime.store.atomic import slug, whole
-
-if sys.platform != "win32":
-    import fcntl
+from testtime.store.atomic import lock, slug, whole
 
 
 def default_name(dataset: str, provider: str, model: str, config_hash: str) -> str:
@@ -178,10 +174,6 @@ def runs(out_dir: Path | str) -> list[RunFolder]:
     return [RunFolder.open(path) for path in found]
 
 
-_FAR = 2**30
-"""Where the byte lies that Windows locks: past the text, which others must be able to read."""
-
-
 def _opened(lock: Path) -> int:
     try:
         return os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
@@ -191,19 +183,8 @@ def _opened(lock: Path) -> int:
 
 def _take(handle: int, holder: Mapping[str, Any] | None) -> bool:
     """Locks the file for as long as it is open; on a disk that knows no locks, whether the holder has ended."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(handle, _FAR, os.SEEK_SET)
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return holder is None or not _alive(holder["pid"])
-    return True
+    taken = lock(handle)
+    return holder is None or not _alive(holder["pid"]) if taken is None else taken
 
 
 def _alive(pid: object) -> bool:

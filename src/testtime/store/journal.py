@@ -15,13 +15,14 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO, Literal, get_args
 
 from testtime.core.errors import BadInput
-from testtime.store.atomic import slug, sync_folder
+from testtime.store.atomic import lock, slug, sync_folder
 from testtime.store.codec import dumps, loads
 
 Kind = Literal["run", "sent", "call", "draw", "verdict", "window", "batch", "end"]
@@ -60,17 +61,23 @@ class Journal:
         self._dirty = threading.Event()
         self._closing = threading.Event()
         self._torn = torn
-        self._failed: OSError | None = None
+        self._failed: BadInput | None = None
         self._syncer = threading.Thread(target=self._keep_synced, name=f"sync {path.name}", daemon=True)
         self._syncer.start()
 
     @classmethod
     def open(cls, folder: Path, writer: str = "main") -> Journal:
-        """Opens `<folder>/journal/<writer>.jsonl` to append; a torn last line is left behind on a line of its own."""
+        """Opens `<folder>/journal/<writer>.jsonl` to append; a torn last line is left behind on a line of its own.
+
+        Raises BadInput where it cannot be written, or another process has it open: one writer a file.
+        """
         path = journal_folder(folder) / f"{slug(writer)}.jsonl"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            if lock(handle) is False:
+                os.close(handle)
+                raise BadInput("another process writes this run", where=str(folder), mend="wait for it, or end it")
             torn = not _ends_line(handle)
             sync_folder(path.parent)
         except OSError as error:
@@ -78,12 +85,15 @@ class Journal:
         return cls(path, handle, torn)
 
     def append(self, kind: Kind, id: str, /, **fields: Any) -> None:
-        """Writes one record; once this returns, a killed process loses it no more. Raises OSError (disk full)."""
+        """Writes one record; once this returns, a killed process loses it no more. Raises BadInput (disk full)."""
         line = seal(kind, id, fields)
         with self._lock:
             if self._failed is not None:
                 raise self._failed
-            self._write(b"\n" + line if self._torn else line)
+            try:
+                self._write(b"\n" + line if self._torn else line)
+            except OSError as error:
+                raise self._refused(error) from error
         self._dirty.set()
 
     def _write(self, line: bytes) -> None:
@@ -104,10 +114,14 @@ class Journal:
         try:
             os.fsync(self._handle)
         except OSError as error:
-            self._failed = error
+            self._failed = self._refused(error)
+
+    def _refused(self, error: OSError) -> BadInput:
+        mend = "make room and start again: it goes on from here"
+        return BadInput(f"cannot be written: {error.strerror or error}", where=str(self.path), mend=mend)
 
     def close(self) -> None:
-        """Syncs what is written and closes the file. Raises OSError where the disk refused it. Twice is once."""
+        """Syncs what is written and closes the file. Raises BadInput where the disk refused it. Twice is once."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -177,11 +191,26 @@ class Place:
     file: Path
     offset: int
 
-    def read(self) -> dict[str, Any]:
+
+class Reader:
+    """Reads records again from their places. Use it as a context: it keeps the files open meanwhile."""
+
+    def __init__(self) -> None:
+        self._files = ExitStack()
+        self._open: dict[Path, BinaryIO] = {}
+
+    def read(self, place: Place) -> dict[str, Any]:
         """The record. Raises ValueError where the file has changed since it was scanned."""
-        with self.file.open("rb") as file:
-            file.seek(self.offset)
-            return _unseal(file.readline().rstrip(b"\n"), str(self.file))
+        if (file := self._open.get(place.file)) is None:
+            file = self._open[place.file] = self._files.enter_context(place.file.open("rb"))
+        file.seek(place.offset)
+        return _unseal(file.readline().rstrip(b"\n"), str(place.file))
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._files.close()
 
 
 def scan(folder: Path, dropped: list[Dropped] | None = None) -> Iterator[tuple[Place, dict[str, Any]]]:

@@ -172,6 +172,14 @@ def read_meta(path: Path, format: str = "testtime.candidates") -> dict[str, Any]
     return {name: _value(name, text, path) for name, text in known.items()}
 
 
+def written_from(path: Path) -> str | None:
+    """What a file says it was written from; None where it does not, or cannot be read."""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(b"written_from", b"").decode() or None
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
+        return None
+
+
 def _value(name: str, text: str, path: Path) -> Any:
     form = METADATA[name].form
     if form == "commas":

@@ -1,0 +1,145 @@
+"""Who and what a journal is about: its arms, its problems, and how many draws each was due.
+
+Two plans of one folder extend each other, and neither sees the whole: the pool is the union of what all of
+them asked for. `run` lines name the arms and problems of a session; the first `draw` line of a problem under
+an arm holds the problem and its messages, so that a narrower plan can still write its rows. What would mix
+two distributions under one name is refused here: another seed, another arm of the same label, another question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from testtime.core.errors import BadInput
+from testtime.core.records import Arm, Map, Problem, canonical
+from testtime.engine.plan import Plan
+from testtime.store.codec import decode, encode
+from testtime.store.journal import Place, Reader
+
+_LONGEST = 60
+_UNKNOWN = 2**31
+
+
+@dataclass
+class Roster:
+    """Filled line by line from a journal."""
+
+    plan: Plan
+    folder: Path
+    sessions: int = 0
+    arms: dict[str, Arm] = field(default_factory=dict)
+    """By id: those of the plan, then those of earlier sessions."""
+    grouped: dict[str, bool] = field(default_factory=dict)
+    """Arm id → whether its draws may share a request."""
+    due: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(Arm id, query_id) → draws due whatever came out, as the journal says."""
+    told: dict[tuple[str, str], Place] = field(default_factory=dict)
+    """(Lane scope, query_id) → the draw that holds the problem and its messages."""
+    others: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Problems that the plan lacks: query_id → (place in the plan that had it, split)."""
+
+    def __post_init__(self) -> None:
+        self.arms |= self.plan.arms
+        for lane in self.plan.lanes:
+            self.grouped |= {arm.id: self.plan.chunk(lane) > 1 for arm in lane.arms}
+
+    def run(self, record: Mapping[str, Any]) -> None:
+        """A session that began. Raises BadInput where it was one of another run."""
+        self.sessions += 1
+        for name, now in (("seed", self.plan.seed), ("dataset", self.plan.dataset)):
+            if record[name] != now:
+                raise self._other(f"this run was made with {name} {record[name]!r}, not {now!r}")
+        for one in record["arms"]:
+            arm = decode(Arm, one)
+            self._check(arm)
+            if arm.id not in self.plan.arms:
+                self.arms[arm.id] = arm
+            self.grouped.setdefault(arm.id, record["grouped"][arm.id])
+            for query in record["problems"]:
+                self.due[arm.id, query] = max(record["floors"][arm.id], self.due.get((arm.id, query), 0))
+
+    def draw(self, place: Place, record: Mapping[str, Any]) -> None:
+        """A draw, which may be the first of its problem. Raises BadInput where the problem was another one."""
+        query, scope = record["query"], record["scope"]
+        for one in record["candidates"]:
+            self.due.setdefault((one["arm"], query), 0)
+            self.arms.setdefault(one["arm"], Arm(one["arm"], {}))  # where the line that named it is damaged
+        if query not in self.plan.at:
+            self.others.setdefault(query, (_UNKNOWN, ""))
+        if (first := record.get("first")) is None:
+            return
+        if query not in self.plan.at:
+            self.others[query] = min(self.others[query], (first["place"], first["problem"]["split"]))
+        elif lane := self.plan.by_scope.get(scope):
+            now = self.plan.problems[self.plan.at[query]]
+            if first["problem"]["question"] != now.question:
+                raise self._other(f"the question of {query} has changed")
+            if canonical(first["messages"]) != canonical(list(lane.messages(now))):
+                raise self._other(f"the prompt of arm {lane.arms[0].label} has changed: {query} was asked otherwise")
+        self.told.setdefault((scope, query), place)
+
+    def floor(self, arm: str) -> int:
+        """Draws that every problem of this arm was due, whichever session asked for it."""
+        return min((due for (id, _), due in self.due.items() if id == arm), default=0)
+
+    @property
+    def problems(self) -> list[str]:
+        """All that were drawn or are planned, in dataset order as far as the plans say."""
+        places = [(at, 0, query) for query, at in self.plan.at.items()]
+        places += [(at, 1, query) for query, (at, _) in self.others.items()]
+        return [query for _, _, query in sorted(places)]
+
+    def covers(self, floors: Mapping[str, int]) -> bool:
+        """Whether the journal says already that all the plan's problems are due these draws (arm label → floor)."""
+        return all(
+            self.due.get((arm.id, query), -1) >= floors[arm.label]
+            for arm in self.plan.arms.values()
+            for query in self.plan.at
+        )
+
+    def asked(self, scope: str, query: str, reader: Reader) -> tuple[Problem, list[Map]]:
+        """A problem and its messages: the plan's own where it has both, else as they were when they were drawn.
+
+        Where the line that held them is damaged, a problem without a text, and no messages.
+        """
+        lane, at = self.plan.by_scope.get(scope), self.plan.at.get(query)
+        if lane is not None and at is not None:
+            return self.plan.problems[at], list(lane.messages(self.plan.problems[at]))
+        place = self.told.get((scope, query))
+        first = reader.read(place)["first"] if place else introduced(Problem(query, "", ""), _UNKNOWN, [])
+        return decode(Problem, first["problem"]) if at is None else self.plan.problems[at], first["messages"]
+
+    def _check(self, arm: Arm) -> None:
+        """An arm of the plan with the same label must be the same arm."""
+        lane = self.plan.by_label.get(arm.label)
+        now = next((one for one in lane.arms if one.label == arm.label), None) if lane else None
+        if now is not None and now.id != arm.id:
+            was, new = _flat(arm), _flat(now)
+            key = next(key for key in [*was, *new] if was.get(key) != new.get(key))
+            raise self._other(f"arm {arm.label} was made with {key} {_short(was.get(key))}, not {_short(new.get(key))}")
+
+    def _other(self, what: str) -> BadInput:
+        return BadInput(what, where=str(self.folder), mend="use another output, or start with --fresh")
+
+
+def introduced(problem: Problem, place: int, messages: Sequence[Map]) -> dict[str, Any]:
+    """What the first draw of a problem under an arm says of it, for plans to come that lack it."""
+    told = Problem(problem.query_id, problem.split, problem.question, problem.reference, cluster=problem.cluster)
+    return {"place": place, "problem": encode(told), "messages": list(messages)}
+
+
+def _flat(arm: Arm) -> dict[str, object]:
+    """What makes the arm, by dotted keys: models.base, sampling.temperature, prompt, …"""
+    flat: dict[str, object] = {}
+    for name, value in encode(arm).items():
+        inner = value.items() if isinstance(value, Mapping) else [("", value)]
+        flat |= {f"{name}.{key}".rstrip("."): item for key, item in inner}
+    return {key: item for key, item in flat.items() if key != "label"}
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
