@@ -37,7 +37,7 @@ def answers(tmp_path: Path) -> Path:
 
 
 def test_the_public_names_are_these_and_each_is_there() -> None:
-    assert tt.__all__ == ["BadInput", "LoadedPool", "Table", "TesttimeError", "analyze", "compare", "load"]
+    assert tt.__all__ == ["BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare", "load", "run"]
     assert set(tt.__all__) <= set(dir(tt))
     for name in tt.__all__:
         assert getattr(tt, name).__doc__
@@ -138,6 +138,47 @@ def test_the_boundary_of_the_default_rule_is_a_lead_of_four() -> None:
     table = api.boundary("adaptive_margin")
     assert (table["rule"] - table["v2"])[:10].to_list() == [4] * 10
     assert api.boundary("adaptive_margin:max_n=6")["policy"].to_list() == [4, 4, 4, 3]
+
+
+def test_a_boundary_without_one_says_why() -> None:
+    with pytest.raises(tt.BadInput, match="sc_fixed has no stopping rule"):
+        api.boundary("sc_fixed:n=2")
+    with pytest.raises(tt.BadInput, match="unknown policy 'nope'"):
+        api.boundary("nope")
+    with pytest.raises(tt.BadInput, match="too many lines"):
+        api.boundary("adaptive_margin", 99_999)
+
+
+def test_a_setting_that_is_said_twice_counts_once(answers: Path) -> None:
+    pool = tt.load(answers)
+    once = pool.replay(["adaptive_margin:stop_rule=beta,max_n=6"]).to_polars()
+    twice = pool.replay("adaptive_margin", stop_rule="beta", threshold=[0.95, "0.950"], max_n=6, min_samples=[0, 2])
+    assert twice.to_polars().equals(once)
+    assert pool.replay([ScFixed(2), "sc_fixed:n=2"]).to_polars()["n_problems"].to_list() == [len(ROWS)]
+
+
+def test_two_pools_of_one_name_are_refused_and_equal_ones_are_one(answers: Path, tmp_path: Path) -> None:
+    same, other = tmp_path / "same" / "answers.jsonl", tmp_path / "other" / "answers.jsonl"
+    for path, text in ((same, answers.read_text()), (other, answers.read_text().replace('"gold": 1', '"gold": 0'))):
+        path.parent.mkdir()
+        path.write_text(text)
+    alone = tt.load(answers).replay("sc_fixed", sc_n=2).to_polars()
+    assert tt.load([answers, same]).replay("sc_fixed", sc_n=2).to_polars().equals(alone)
+    with pytest.raises(tt.BadInput, match="two different outcomes.*give the runs different names"):
+        tt.load([answers, other]).replay("sc_fixed", sc_n=2)
+
+
+def test_a_folder_of_recorded_files_is_their_pools(answers: Path, tmp_path: Path) -> None:
+    (tmp_path / "SOURCE.txt").write_text("notes")
+    (tmp_path / "more.jsonl").write_text(answers.read_text())
+    assert [pool.run for pool in tt.load(tmp_path).pools] == ["answers", "more"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(tt.BadInput, match="neither a run nor a file of answers in this folder"):
+        tt.load(tmp_path / "empty")
+
+
+def test_an_unknown_model_is_null_and_not_a_name(answers: Path) -> None:
+    assert tt.load(answers).replay("sc_fixed", sc_n=1).to_polars()["model"].to_list() == [None]
 
 
 def test_the_recorded_math_pool_gives_its_published_numbers() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from testtime.api import LoadedPool, Table, analyze, compare, load
+    from testtime.api import LoadedPool, Run, Table, analyze, compare, load, run
     from testtime.core.errors import BadInput, TesttimeError
 
 _PLACES = {
@@ -21,12 +21,14 @@ _PLACES = {
     "analyze": "testtime.api",
     "compare": "testtime.api",
     "LoadedPool": "testtime.api",
+    "Run": "testtime.api",
     "Table": "testtime.api",
+    "run": "testtime.api",
     "BadInput": "testtime.core.errors",
     "TesttimeError": "testtime.core.errors",
 }
 
-__all__ = ["BadInput", "LoadedPool", "Table", "TesttimeError", "analyze", "compare", "load"]
+__all__ = ["BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

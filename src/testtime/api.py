@@ -35,8 +35,10 @@ from testtime.importers.write import import_to
 from testtime.policies import counts as stopping
 from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.counts import COUNTS
-from testtime.policies.strings import parse
-from testtime.spec import DEFAULT_POLICIES, grid, setting_texts
+from testtime.policies.strings import parse, setting
+from testtime.runspec import RunSpec, run_spec
+from testtime.session import Drawn, Watch, carry_out
+from testtime.spec import DEFAULT_POLICIES, canonical, grid, setting_texts
 from testtime.store.atomic import whole
 from testtime.store.folder import is_run, runs
 from testtime.store.frame import open_pool, pool_of
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
 
 X_AXES = ("candidates", "tokens", "total_tokens", "seconds", "dollars", "joules")
 """What accuracy is set against."""
+RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+"""Endings of the files that are read when a folder is given."""
+MOST_ROWS = 2_000
+"""The largest max_n of a printed boundary: its work grows with the square."""
 Sources: TypeAlias = "str | Path | Iterable[str | Path]"
 
 
@@ -55,8 +61,8 @@ Sources: TypeAlias = "str | Path | Iterable[str | Path]"
 def load(source: Sources) -> LoadedPool:
     """The pool or pools at a path, a glob, or several of them.
 
-    A path is a run folder, a candidates.parquet, an answers file (rows of id, gold, answers, tokens), or
-    any file an importer knows. Raises BadInput, naming the path, where there is nothing to read.
+    A path is a run folder, a candidates.parquet, an answers file (rows of id, gold, answers, tokens), any
+    file an importer knows, or a folder of these. Raises BadInput, naming the path, where there is nothing to read.
     """
     return LoadedPool(tuple(pool for path in paths_of(source) for pool in _open(path)))
 
@@ -80,14 +86,24 @@ def paths_of(source: Sources) -> list[Path]:
 
 
 def _open(path: Path) -> list[Pool]:
-    if path.is_dir() and not is_run(path) and (inside := runs(path)):
-        return [open_pool(run.path) for run in inside]
+    if path.is_dir() and not is_run(path):
+        return [pool for inside in _inside(path) for pool in _open(inside)]
     if path.is_dir() or path.suffix == ".parquet":
         return [open_pool(path)]
     if _is_outcomes(path):
         raise BadInput("these are outcomes, not a pool", where=str(path), mend="use: testtime analyze --glob")
     imported = find("importer", sniff(path) or "answers")(path)  # answers says what is wrong with the file
     return [pool_of(imported.frame, imported.meta)]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The runs of a folder, or the recorded files in it. Raises BadInput where there are none."""
+    found = [run.path for run in runs(folder)]
+    found = found or sorted(file for ending in RECORDED for file in folder.glob(f"*{ending}") if file.is_file())
+    if not found:
+        mend = f"name a run folder, a folder of runs, or a file; files end in {', '.join(RECORDED)}"
+        raise BadInput("neither a run nor a file of answers in this folder", where=str(folder), mend=mend)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +132,7 @@ class LoadedPool:
         for pool in self.pools:
             _needs_gold(pool)
         frames = [replayed(pool, chosen, orders=orders, seed=seed, realised=realised) for pool in self.pools]
-        return Table(pl.concat(frames), seed=seed)
+        return Table(_once(pl.concat(frames)) if len(frames) > 1 else frames[0], seed=seed)
 
     @property
     def notes(self) -> list[str]:
@@ -139,11 +155,95 @@ def _needs_gold(pool: Pool) -> None:
 
 
 def build(policies: Sequence[str | Policy] | str | Policy, settings: Mapping[str, Any]) -> list[Policy]:
-    """Policy objects from objects, strings, and settings that stand for a grid of strings."""
+    """Policy objects, each setting once, from objects, strings, and settings that stand for a grid of strings."""
     several = [policies] if isinstance(policies, str) or not isinstance(policies, Sequence) else list(policies)
     texts = [policy for policy in several if isinstance(policy, str)]
     built: list[Policy] = [parse(text) for text in grid(texts, setting_texts(settings))]
-    return [policy for policy in several if not isinstance(policy, str)] + built
+    chosen = [policy for policy in several if not isinstance(policy, str)] + built
+    return list({(policy.name, setting(policy)): policy for policy in reversed(chosen)}.values())[::-1]
+
+
+# ---- runs ----
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run on disk and what it shows. `print(run.table)` is the table that the command prints."""
+
+    path: Path
+    """Its folder: candidates.parquet, calls.parquet, spec.yaml, summary.csv, figures."""
+    table: Table | None
+    """Every policy of the run; None where nothing was drawn, or no answer is known to be right or wrong."""
+    drawn: Drawn
+    files: Sequence[Path]
+    """What was written for reading."""
+    notes: Sequence[str]
+
+    @property
+    def pool(self) -> LoadedPool:
+        """Its pool, for further policies. Raises BadInput where nothing was drawn."""
+        return load(self.path)
+
+    def __repr__(self) -> str:
+        return "\n".join([str(self.path), repr(self.table), *self.notes])
+
+
+def run(
+    spec: RunSpec | str | Path | Mapping[str, Any] | None = None,
+    *,
+    fresh: bool = False,
+    watch: Watch | None = None,
+    **overrides: Any,
+) -> Run:
+    """Draws a pool and replays every policy over it: `testtime run`. Works where an event loop already runs.
+
+    `spec` is a YAML file, a mapping or a RunSpec; overrides are its keys and the settings of policies, under any
+    name that is accepted. What a folder already holds is not drawn again; `fresh` sets it aside first. An interrupt
+    stops the drawing: what is there is written, and `drawn.stopped` is true. Raises BadInput before any call.
+    """
+    drawn = carry_out(asked_of(spec, overrides), fresh=fresh, watch=watch)
+    return _shown(drawn)
+
+
+def asked_of(spec: RunSpec | str | Path | Mapping[str, Any] | None, overrides: Mapping[str, Any]) -> RunSpec:
+    """The spec that is meant: overrides beat what is given. Raises BadInput."""
+    if isinstance(spec, (str, Path)):
+        return run_spec(overrides, Path(spec))
+    if isinstance(spec, RunSpec):
+        given = {**spec.model_dump(exclude={"settings"}, exclude_unset=True), **spec.settings}
+    else:
+        given = {canonical(key): value for key, value in (spec or {}).items()}
+    return run_spec({**given, **{canonical(key): value for key, value in overrides.items()}})
+
+
+def _shown(drawn: Drawn) -> Run:
+    """Replays a run's policies, and writes outcomes, table and figure."""
+    folder, notes, files = drawn.folder, list(drawn.notes), []
+    if not folder.candidates.exists():
+        return Run(folder.path, None, drawn, (), [*notes, "nothing was drawn"])
+    pool = open_pool(folder.path)
+    files.append(folder.candidates)
+    if not has_gold(pool):
+        return Run(folder.path, None, drawn, files, [*notes, *pool.notes, "no answer is known to be right or wrong"])
+    table = Table(_outcomes_of(pool, [parse(text) for text in drawn.spec.policies]))
+    table.to_jsonl(folder.outcomes)
+    table.to_csv(folder.summary)
+    files += [folder.outcomes, folder.summary]
+    notes += [*pool.notes, *table.notes]
+    figure = folder.path / "figures" / "accuracy_vs_tokens.png"
+    try:
+        draw(folder.summary, {"png": figure})
+        files.append(figure)
+    except BadInput as error:  # no drawing library, or nothing to draw: the run is good without
+        notes.append(f"no figure: {error}")
+    return Run(folder.path, table, drawn, files, notes)
+
+
+def _outcomes_of(pool: Pool, policies: Sequence[Policy]) -> pl.DataFrame:
+    """Over all orders for what the floor holds; as it was executed for a policy that was given draws of its own."""
+    floor = min(draws.sampled if draws.floor is None else draws.floor for draws in pool.arms.values())
+    within = [policy for policy in policies if policy.most is not None and policy.most <= floor]
+    beyond = [policy for policy in policies if policy not in within]
+    frames = [replayed(pool, within)] if within else []
+    return pl.concat([*frames, replayed(pool, beyond, realised=True)] if beyond else frames)
 
 
 # ---- tables ----
@@ -247,13 +347,17 @@ def analyze(source: Sources) -> Table:
     Raises BadInput for a file that is neither, and for one problem with two different outcomes of one setting.
     """
     frames = [read_outcomes(path) if _is_outcomes(path) else load(path).replay().outcomes for path in paths_of(source)]
-    together = pl.concat(frames).unique(maintain_order=True)
-    key = [*GROUP, "query_id"]
-    if (twice := together.filter(pl.struct(key).is_duplicated())).height:
-        run, policy, setting, query = twice.select("run", "policy", "setting", "query_id").row(0)
-        what = f"problem {query!r} has two different outcomes of {policy}:{setting}"
+    return Table(_once(pl.concat(frames)))
+
+
+def _once(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """The outcomes, equal ones once. Raises BadInput where two runs of one name have different ones."""
+    together = outcomes.unique(maintain_order=True)
+    if (twice := together.filter(pl.struct(*GROUP, "query_id").is_duplicated())).height:
+        run, policy, settings, query = twice.select("run", "policy", "setting", "query_id").row(0)
+        what = f"problem {query!r} has two different outcomes of {policy}:{settings}"
         raise BadInput(what, where=f"run {run}", mend="give the runs different names, or leave one file out")
-    return Table(together)
+    return together
 
 
 def _is_outcomes(path: Path) -> bool:
@@ -294,13 +398,19 @@ def boundary(text: str, max_n: int = 40) -> pl.DataFrame:
     Columns v2; `rule`, by the rule alone; `policy`, with min_samples, curtailment and max_n. Null: nowhere.
     Raises BadInput for a policy without a stopping rule, and a rule that looks at more than counts.
     """
-    said = text if "max_n=" in text else f"{text}{',' if ':' in text else ':'}max_n={max_n}"
-    policy = parse(said)
+    name = text.partition(":")[0].strip()
+    whole_text = "max_n=" in text or find("policy", name) is not AdaptiveMargin
+    policy = parse(text if whole_text else f"{text}{',' if ':' in text else ':'}max_n={max_n}")
     if not isinstance(policy, AdaptiveMargin):
-        raise BadInput(f"{policy.name} has no stopping rule", mend="give adaptive_margin:stop_rule=…")
+        raise BadInput(f"{name} has no stopping rule", mend="give adaptive_margin:stop_rule=…")
     if not policy.reads <= COUNTS:
         more = ", ".join(sorted(policy.reads - COUNTS))
-        raise BadInput(f"{policy.rule.name} looks at {more}, so it has no boundary in (v1, v2)")
+        raise BadInput(
+            f"{policy.rule.name} looks at {more}, so it has no boundary in (v1, v2)",
+            mend="give a rule that looks at v1, v2 and n alone: beta, sprt, margin or share",
+        )
+    if policy.max_n > MOST_ROWS:
+        raise BadInput(f"a boundary to max_n={policy.max_n:,} has too many lines", mend=f"at most {MOST_ROWS:,}")
     columns = {"rule": stopping.boundary(policy.rule, policy.max_n), "policy": stopping.boundary(policy, policy.max_n)}
     table = pl.DataFrame({"v2": range(len(columns["rule"])), **columns})
     nowhere = pl.col("rule", "policy") > policy.max_n

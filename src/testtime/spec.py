@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -193,31 +193,53 @@ class ReplaySpec(BaseModel):
 
 
 def replay_spec(flags: Mapping[str, Any], config: Path | None = None) -> ReplaySpec:
-    """The spec from flags over a file; a flag that is None was not given. Raises BadInput.
+    """The spec of a replay from flags over a file. Raises BadInput."""
+    return typed(ReplaySpec, flags, config)
 
-    Keys that are no field of ReplaySpec are settings of policies, and must be a field of one.
+
+_Spec = TypeVar("_Spec", bound=BaseModel)
+
+
+def typed(kind: type[_Spec], flags: Mapping[str, Any], config: Path | None = None) -> _Spec:
+    """A spec that has `settings`, from flags over a file; a flag that is None was not given. Raises BadInput.
+
+    Keys that are no field of it are settings of policies, and must be a field of one.
     """
     document = read_yaml(config) if config else None
-    merged: dict[str, Any] = {**(document.values if document else {}), **_given(flags)}
-    own = ReplaySpec.model_fields.keys() - {"settings"}
+    given = _given(flags)
+    merged: dict[str, Any] = {**(document.values if document else {}), **given}
+    own = kind.model_fields.keys() - {"settings"}
     settings = {key: merged.pop(key) for key in list(merged) if key not in own}
     known = sorted({*own, *policy_fields()})
-    for key in settings:
+    for key, value in settings.items():
+        where = document.at(key) if document and key not in given else None
         if key not in known:
-            where = document.at(key) if document and key not in flags else None
-            raise unknown_name("key" if where else "flag", key, known, where=where)
+            every = {other for name in known for other in (name, *accepted(name))}
+            raise unknown_name("key" if where else "flag", key, every, where=where)
+        if where and not _is_setting(value):
+            raise BadInput(f"{key}: {value!r} is no setting", where=where, mend="write one value, or a list of them")
     try:
-        return ReplaySpec.model_validate({**merged, "settings": setting_texts(settings)})
+        return kind.model_validate({**merged, "settings": setting_texts(settings)})
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
-        where = document.at(key) if document and key not in _given(flags) else f"--{key}"
+        where = document.at(key) if document and key not in given else f"--{key}"
         raise BadInput(f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}", where=where) from None
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that were given: None, (), and a switch that is off were not."""
-    return {canonical(key): v for key, v in flags.items() if v is not None and v is not False and v != ()}
+    """The flags that were given: None and () were not. Raises BadInput for one without any value."""
+    given = {canonical(key): v for key, v in flags.items() if v is not None and v != ()}
+    for key, value in given.items():
+        if value == []:
+            raise BadInput(f"--{key} has no value", mend="give it one or several, or leave it out")
+    return given
+
+
+def _is_setting(value: object) -> bool:
+    """Whether a value of a file is one setting, or several."""
+    several = value if isinstance(value, list) and value else [value]
+    return all(isinstance(one, (str, int, float)) for one in several)
 
 
 def setting_texts(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

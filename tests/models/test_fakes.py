@@ -83,5 +83,4 @@ def test_declared_watts_give_joules_in_proportion_to_time() -> None:
 
 def test_the_fakes_are_found_by_name() -> None:
     assert find("model", "echo") is Echo
-    assert find("model", "scripted") is Scripted
     assert find("decoding", "plain").__name__ == "Plain"

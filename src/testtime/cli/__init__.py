@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from testtime.core.errors import BadInput, TesttimeError, unknown_name
 
 COMMANDS = {
+    "run": ("testtime.cli.run:run", "Draw a pool from a model, and score every policy on it."),
     "replay": ("testtime.cli.replay:replay", "Score policies on answers already drawn."),
     "analyze": (
         "testtime.cli.analyze:analyze",
@@ -89,7 +90,7 @@ def run(argv: Sequence[str]) -> None:
         typed = str(error.token.keyword or error.token.value).lstrip("-").partition("=")[0]
         flags = (name[2:] for argument in error.argument_collection for name in argument.names if name[:2] == "--")
         known = {other for name in flags for other in (name, *accepted(name))}
-        raise unknown_name("flag", _as_typed(typed, argv), sorted(known)) from None
+        raise unknown_name("flag", _as_typed(typed, argv).replace("-", "_"), known) from None
     except CycloptsError as error:
         raise BadInput(" ".join(str(error).split()).rstrip("."), mend="see --help") from None
 

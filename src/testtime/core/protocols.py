@@ -26,8 +26,15 @@ Cap = Literal[
 class Model(Protocol):
     """Answers requests. A fake is forty lines (models/echo.py)."""
 
-    name: str
-    can: frozenset[Cap]
+    @property
+    def name(self) -> str:
+        """As `provider:name`."""
+        ...
+
+    @property
+    def can(self) -> frozenset[Cap]:
+        """Its capabilities."""
+        ...
 
     def refuses(self, request: Request) -> str | None:
         """Why this request cannot be honoured exactly, or None. Asked before the first call."""
@@ -97,12 +104,20 @@ class Ask(Protocol):
 class Decoding(Protocol):
     """How one draw is made: sequential scaling. One short file each."""
 
-    roles: Mapping[str, frozenset[Cap]]
-    """Role → capabilities it needs."""
-    settings: Sequence[Map]
-    """One arm each: prefix budgets serve several from one draw, the rest have one."""
-    calls: int | None
-    """Calls a draw needs: 1 allows n-grouping and batch files, None is not known before."""
+    @property
+    def roles(self) -> Mapping[str, frozenset[Cap]]:
+        """Role → capabilities it needs."""
+        ...
+
+    @property
+    def settings(self) -> Sequence[Map]:
+        """One arm each: prefix budgets serve several from one draw, the rest have one."""
+        ...
+
+    @property
+    def calls(self) -> int | None:
+        """Calls a draw needs: 1 allows n-grouping and batch files, None is not known before."""
+        ...
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """One candidate for each of `ask.arms` (marked retries besides)."""
@@ -112,9 +127,20 @@ class Decoding(Protocol):
 class Task(Protocol):
     """One benchmark: its problems, and what counts as the same answer."""
 
-    name: str
-    prompt: str
-    verifier: str
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
+
+    @property
+    def prompt(self) -> str:
+        """The usual template, with {question} in it."""
+        ...
+
+    @property
+    def verifier(self) -> str:
+        """The stage that judges its answers."""
+        ...
 
     def problems(self, split: str) -> Iterator[Problem]:
         """In dataset order."""
@@ -124,13 +150,28 @@ class Task(Protocol):
         """(As printed, answer key). No key: the candidate abstains."""
         ...
 
+    def right(self, problem: Problem, key: str | None) -> bool | None:
+        """Whether an answer key is the reference; None where there is no reference. An abstention is wrong."""
+        ...
+
 
 class Verifier(Protocol):
     """One stage's judgement of candidates."""
 
-    stage: str
-    digest: str
-    gold: bool
+    @property
+    def stage(self) -> str:
+        """As registered."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of its version and settings: another one never reuses its verdicts."""
+        ...
+
+    @property
+    def gold(self) -> bool:
+        """Whether it sees the reference."""
+        ...
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """Never raises for a bad candidate; a failure of the stage is VerifierError, recorded as null."""
@@ -140,7 +181,10 @@ class Verifier(Protocol):
 class Meter(Protocol):
     """Energy. Joules are known for a window, never for a call; they are attributed when the pool is finished."""
 
-    source: str
+    @property
+    def source(self) -> str:
+        """What measures, in words."""
+        ...
 
     def window(self) -> AbstractAsyncContextManager[Map]:
         """Yields a mapping whose "joules" is filled in when the window closes (None: unknown)."""

@@ -3,5 +3,4 @@
 BUILTIN: dict[str, str] = {
     "echo": "testtime.models.echo:Echo",
     "pocket": "testtime.models.pocket.backend:PocketModel",
-    "scripted": "testtime.models.scripted:Scripted",
 }

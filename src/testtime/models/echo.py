@@ -13,8 +13,13 @@ from testtime.core.spend import Spend
 class Echo:
     """Repeats the last message, up to `max_tokens` words; a token is a word."""
 
-    name: str = "echo:1"
+    model: str = "1"
     can: frozenset[Cap] = frozenset({"n", "seed", "temperature", "deterministic"})
+
+    @property
+    def name(self) -> str:
+        """The whole name."""
+        return f"echo:{self.model}"
 
     def refuses(self, request: Request) -> str | None:
         """It cannot go on from a text."""

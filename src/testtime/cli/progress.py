@@ -1,0 +1,100 @@
+"""How a run gets on: draws, running accuracy, tokens a second, time left. A bar in a terminal, plain lines elsewhere.
+
+It goes to standard error, so that what is piped on is the table alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from testtime.session import Progress
+
+EVERY = 5.0
+"""Seconds between plain lines."""
+
+
+@contextmanager
+def shown(progress: Progress) -> Iterator[None]:
+    """Shows the progress while its body runs, and once more at its end."""
+    started = time.monotonic()
+    if sys.stderr.isatty():
+        console = Console(stderr=True, highlight=False)
+        with Live(
+            get_renderable=lambda: _bar(progress, time.monotonic() - started), console=console, refresh_per_second=4
+        ):
+            yield
+        return
+    ended = threading.Event()
+    lines = threading.Thread(target=_lines, args=(progress, started, ended), daemon=True)
+    lines.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        lines.join()
+
+
+def line(progress: Progress, seconds: float) -> str:
+    """The progress in one line, after so many seconds of this session.
+
+    >>> line(Progress(due=100, open_end=False, kept=20, made=40, judged=40, right=30, tokens=4000), 8.0)
+    '60 of 100 draws · 75.0 % right · 500 tokens/s · 8 s left'
+    """
+    drawn = progress.kept + progress.made
+    words = [f"{drawn:,} of {_total(progress):,}{' or more' if progress.open_end else ''} draws"]
+    if progress.judged:
+        words.append(f"{progress.right / progress.judged:.1%} right".replace("%", " %"))
+    if progress.failed:
+        words.append(f"{progress.failed:,} failed")
+    if progress.tokens and seconds > 0:
+        words.append(f"{progress.tokens / seconds:,.0f} tokens/s")
+    left = _total(progress) - drawn
+    if progress.made and left > 0:
+        words.append(f"{_clock(left * seconds / progress.made)} left")
+    return " · ".join(words)
+
+
+def _bar(progress: Progress, seconds: float) -> Group:
+    bar = ProgressBar(_total(progress) or 1, progress.kept + progress.made, width=60)
+    return Group(bar, Text(line(progress, seconds)))
+
+
+def _lines(progress: Progress, started: float, ended: threading.Event) -> None:
+    said = ""
+    while not ended.wait(EVERY):
+        said = _print(progress, started, said)
+    _print(progress, started, said)
+
+
+def _print(progress: Progress, started: float, said: str) -> str:
+    now = line(progress, time.monotonic() - started)
+    if progress.made and now != said:
+        print(now, file=sys.stderr, flush=True)  # noqa: T201
+    return now
+
+
+def _total(progress: Progress) -> int:
+    """What is known to be due; never less than what was drawn."""
+    return max(progress.due, progress.kept + progress.made)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> _clock(8.2), _clock(100), _clock(8000)
+    ('8 s', '1 min 40 s', '2 h 13 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,142 @@
+"""What a user may ask of a run, and which parts of it shape, extend or merely steer it.
+
+    KEY      shapes every draw: two runs that differ here share nothing, and one folder holds one of them
+    EXTENT   how much is drawn: a folder grows to the union of what was ever asked of it
+    (rest)   knobs that change no result: where files lie, how many calls are in flight
+
+The names and the reading of flags and YAML are those of `spec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from testtime.core.errors import BadInput
+from testtime.core.records import canonical
+from testtime.core.seeds import digest
+from testtime.spec import DEFAULT_POLICIES, Several, typed
+
+KEY = ("model", "dataset", "sample", "prompt", "temperature", "top_p", "max_tokens", "seed", "live")
+EXTENT = ("splits", "max_queries", "num_candidates", "policies")
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Whole = Annotated[int, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+
+
+class RunSpec(BaseModel):
+    """One `testtime run`: a model on a dataset, and the policies that decide how much is drawn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    model: str
+    """The model, as provider:name; pocket-*, gpt-*, claude-*, gemini-* and org/name need no provider."""
+    provider: str | None = None
+    """Who serves the model, where its name does not say."""
+    generator: Literal["claude", "openai"] | None = None
+    """claude or openai: the provider, as earlier tools named it."""
+    dataset: str
+    """The benchmark: pocket-math needs no file."""
+    splits: Several = ("test",)
+    """Splits of the dataset; by default test."""
+    dataset_path: Path | None = None
+    """A file or folder that holds the dataset, where it is not bundled."""
+    max_queries: Count | None = None
+    """Problems of each split at most, the first in dataset order; by default all."""
+    sample: Whole | None = None
+    """A seed: take max_queries random problems instead, the same for every model."""
+    policies: Several = DEFAULT_POLICIES
+    """Policies as name or name:key=value,…; by default sc_fixed and adaptive_margin."""
+    settings: Mapping[str, Several] = Field(default_factory=dict)
+    """Settings of the selected policies, each one value or several: a grid."""
+    num_candidates: Count | None = None
+    """Draws of each problem, also where the policies need fewer; by default what they need."""
+    prompt: str | None = None
+    """A template with {question} in it; by default the dataset's."""
+    temperature: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.7
+    """Sampling temperature; by default 0.7."""
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.95
+    """Nucleus of the sampling; by default 0.95."""
+    max_tokens: Count = 512
+    """Completion tokens of one call, at most; by default 512."""
+    seed: Whole = 0
+    """Seed of every draw; by default 0."""
+    live: Switch = False
+    """Execute one policy alone, and measure its time and energy instead of modelling them."""
+    measure_energy: Switch = False
+    """Measure joules where the machine has a counter that can be read."""
+    concurrency: Count = 16
+    """Calls in flight at once; by default 16."""
+    out_dir: Path = Path("results")
+    """The folder of runs; by default results."""
+    run: str | None = None
+    """What to call the run; by default dataset, provider, model and a digest of the configuration."""
+    notes: str | None = None
+    """Anything worth remembering; kept with the pool."""
+
+
+def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:
+    """The spec of a run from flags over a file. Raises BadInput."""
+    return typed(RunSpec, flags, config)
+
+
+def key_of(spec: RunSpec) -> dict[str, Any]:
+    """What shapes every draw, of a resolved spec."""
+    return spec.model_dump(mode="json", include=set(KEY))
+
+
+def digest_of(spec: RunSpec) -> str:
+    """The digest of what shapes every draw."""
+    return digest(canonical(key_of(spec)))
+
+
+def resolved_yaml(spec: RunSpec) -> dict[str, Any]:
+    """A resolved spec as its file says it: every key, nulls too, so that the file alone can run again."""
+    return spec.model_dump(mode="json", exclude={"settings"})
+
+
+def differing(stored: RunSpec, now: RunSpec) -> list[str]:
+    """What keeps the stored draws from being used now, a sentence for each key that differs."""
+    old, new = key_of(stored), key_of(now)
+    return [f"{name} is {_said(old[name])} there, {_said(new[name])} here" for name in KEY if old[name] != new[name]]
+
+
+def together(stored: RunSpec, now: RunSpec, *, where: str) -> RunSpec:
+    """The spec of a folder that was made for one and is asked for the other: the union of both.
+
+    Raises BadInput where they differ in what shapes a draw.
+    """
+    if reasons := differing(stored, now):
+        what = f"these draws were made otherwise: {'; '.join(reasons)}"
+        raise BadInput(what, where=where, mend="give another --run, or --fresh to set the old one aside")
+    most = None if None in (stored.max_queries, now.max_queries) else _larger(stored.max_queries, now.max_queries)
+    return now.model_copy(
+        update={
+            "splits": _union(stored.splits, now.splits),
+            "policies": _union(stored.policies, now.policies),
+            "max_queries": most,
+            "num_candidates": _larger(stored.num_candidates, now.num_candidates),
+        }
+    )
+
+
+def same_extent(one: RunSpec, other: RunSpec) -> bool:
+    """Whether both ask for the same draws of the same problems."""
+    return all(getattr(one, name) == getattr(other, name) for name in (*KEY, *EXTENT))
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((value for value in (one, other) if value is not None), default=None)
+
+
+def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+def _said(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

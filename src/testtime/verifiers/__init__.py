@@ -1,0 +1,3 @@
+"""How a candidate is judged, one stage a file. A stage that sees the reference says so, and no policy reads it."""
+
+BUILTIN: dict[str, str] = {"math": "testtime.verifiers.math:Math"}
