@@ -37,7 +37,17 @@ def answers(tmp_path: Path) -> Path:
 
 
 def test_the_public_names_are_these_and_each_is_there() -> None:
-    assert tt.__all__ == ["BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare", "load", "run"]
+    assert tt.__all__ == [
+        "BadInput",
+        "LoadedPool",
+        "Run",
+        "Table",
+        "TesttimeError",
+        "analyze",
+        "compare",
+        "load",
+        "run",
+    ]
     assert set(tt.__all__) <= set(dir(tt))
     for name in tt.__all__:
         assert getattr(tt, name).__doc__
@@ -164,7 +174,7 @@ def test_two_pools_of_one_name_are_refused_and_equal_ones_are_one(answers: Path,
         path.write_text(text)
     alone = tt.load(answers).replay("sc_fixed", sc_n=2).to_polars()
     assert tt.load([answers, same]).replay("sc_fixed", sc_n=2).to_polars().equals(alone)
-    with pytest.raises(tt.BadInput, match="two different outcomes.*give the runs different names"):
+    with pytest.raises(tt.BadInput, match=r"two different outcomes.*give the runs different names"):
         tt.load([answers, other]).replay("sc_fixed", sc_n=2)
 
 

@@ -126,6 +126,14 @@ def test_flags_beat_the_file_also_when_equal_to_a_default(tmp_path: Path) -> Non
     spec = replay_spec({"orders": default, "n": ["4"], "seed": None}, path)
     assert (spec.orders, spec.settings, spec.pools) == (default, {"n": ("4",)}, ("a",))
     assert spec.out_csv == Path("f.csv")
+    on = write(tmp_path, "realised: true\n")
+    assert replay_spec({}, on).realised
+    assert not replay_spec({"realised": False}, on).realised
+
+
+def test_a_flag_without_a_value_is_refused() -> None:
+    with pytest.raises(BadInput, match="--n has no value"):
+        replay_spec({"sc_n": []})
 
 
 def test_without_flags_and_file_the_spec_is_its_defaults() -> None:
@@ -142,6 +150,9 @@ def test_without_flags_and_file_the_spec_is_its_defaults() -> None:
         ("orders: 1\n", r"replay.yaml:1: orders: input should be greater"),
         ("pools: [{a: 1}]\n", r"replay.yaml:1: pools: input should be a valid string"),
         ("settings: {a: 1}\n", r"replay.yaml:1: unknown key 'settings'"),
+        ("sc_m: 1\n", r"replay.yaml:1: unknown key 'sc_m'; did you mean sc_n"),
+        ("\nsc_n: {a: 1}\n", r"replay.yaml:2: n: .* is no setting; write one value, or a list"),
+        ("sc_n: [1, null]\n", r"replay.yaml:1: n: .* is no setting"),
     ],
 )
 def test_a_wrong_key_or_type_names_file_and_line(tmp_path: Path, text: str, says: str) -> None:

@@ -109,6 +109,17 @@ def test_a_file_of_keys_is_the_same_command_and_flags_beat_it(testtime: Run, fol
     assert testtime("replay --config r.yaml --seed 0 --sc_n 5").out == testtime(f"{line} 5").out
 
 
+def test_a_switch_of_the_file_can_be_turned_off(testtime: Run, folder: Path) -> None:
+    (folder / "replay.yaml").write_text("realised: true\nsc_n: 2\npolicies: sc_fixed\nout_jsonl: o.jsonl\n")
+    for flag, kind in (("", "realised"), ("--no_realised", "expected"), ("--no-realised", "expected")):
+        assert testtime(f"replay answers.jsonl --config replay.yaml {flag}").code == 0
+        assert {json.loads(line)["kind"] for line in (folder / "o.jsonl").read_text().split("\n") if line} == {kind}
+
+
+def test_a_mistyped_dash_finds_the_flag_with_the_underscore(testtime: Run) -> None:
+    assert "unknown flag 'sc_m'; did you mean sc_n?" in testtime("replay answers.jsonl --sc-m 3").err
+
+
 def test_realised_plays_the_recorded_order(testtime: Run, folder: Path) -> None:
     testtime("replay answers.jsonl --policies sc_fixed --sc_n 1 --realised --out_jsonl r.jsonl")
     lines = [json.loads(line) for line in (folder / "r.jsonl").read_bytes().split(b"\n") if line]

@@ -66,6 +66,19 @@ def test_two_runs_of_one_model_on_one_dataset_are_told_apart() -> None:
     assert domain(drawn(both), "color") == ["m, T = 0.7", "m, T = 1.0"]
 
 
+def test_a_line_joins_settings_that_differ_in_the_number_of_draws_alone() -> None:
+    swept = pl.concat(
+        table().with_columns(pl.col("setting").str.replace("stop_rule=beta", f"stop_rule=beta,threshold={t}"))
+        for t in (0.9, 0.95)
+    )
+    spec = drawn(swept)
+    lines = {row["line"] for row in next(iter(spec["datasets"].values()))}
+    assert len(lines) == 3
+    assert domain(spec, "shape") == ["sc_fixed", "adaptive_margin beta"]
+    joined = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")
+    assert [field["field"] for field in joined["encoding"]["detail"]] == ["series", "line"]
+
+
 def test_modelled_costs_are_hollow_and_counts_are_not() -> None:
     def modelled(frame: pl.DataFrame, x: str) -> set[bool]:
         values = next(iter(drawn(frame, x)["datasets"].values()))

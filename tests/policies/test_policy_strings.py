@@ -71,6 +71,8 @@ def test_share_waits_for_three_unless_told_otherwise() -> None:
         ("sc_fixed:n", "'n' is not key=value"),
         ("sc_fixed:n=", "is not key=value"),
         ("sc_fixed:n=2,n=3", "n is given twice"),
+        ("sc_fixed:n=99999999999999999999", "at least 1 and at most 100,000"),
+        ("adaptive_margin:max_n=1000000", "at least 1 and at most 100,000"),
         ("sc_fixed:n=2,ties=coin", "expected uniform or first"),
         ("adaptive_margin:max_n=8,curtail=perhaps", "expected true or false"),
         ("adaptive_margin:max_n=4,min_samples=8", "min_samples=8 is more than max_n=4"),

@@ -14,7 +14,7 @@ from scipy import stats
 from testtime.core.errors import BadInput
 from testtime.core.history import Tally
 from testtime.policies.adaptive_margin import AdaptiveMargin
-from testtime.policies.counts import boundary, needed, table
+from testtime.policies.counts import boundary, least_batch, needed, table
 from testtime.policies.stops.beta import Beta
 from testtime.policies.stops.dirichlet import Dirichlet, leads
 from testtime.policies.stops.entropy import Entropy
@@ -152,6 +152,14 @@ def test_table_boundary_and_least_batch_are_one_predicate(rule: object, curtail:
         if n <= 20:
             further = next(t for t in range(21) if stops[v1 + t, v2, n + t] or n + t == 20)
             assert max(short[v2, n - v1] - v1, 0) == further
+
+
+def test_a_large_max_n_needs_no_table_of_its_square() -> None:
+    v1, v2 = np.array([[1, 3, 9], [0, 2, 4]])
+    tally = Tally.of(v1=v1, v2=v2, n=v1 + v2, voted=v1 + v2)
+    policies = [AdaptiveMargin(Beta(), max_n) for max_n in (200, 100_000)]  # type: ignore[arg-type]
+    small, large = (least_batch(policy, tally, policy.max_n).tolist() for policy in policies)
+    assert small == large == [3, 5, 2]
 
 
 def test_at_max_n_4_curtailment_is_all_the_default_can_save() -> None:

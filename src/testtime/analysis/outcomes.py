@@ -263,7 +263,7 @@ def frame_of(books: Books, results: Sequence[tuple[Sequence[str], Policy, Result
         pl.Series(name, value.tolist() if value.dtype == object else value, dtype=_SCHEMA[name], nan_to_null=True)
         for name, value in filled.items()
     ]
-    unnamed = pl.col("dataset", "split").replace("", None)
+    unnamed = pl.col("model", "dataset", "split").replace("", None)
     return table.with_columns(unnamed, *columns).select(
         pl.lit(None, dtype=kind).alias(name) if name not in table.columns and name not in filled else name
         for name, kind in _SCHEMA.items()

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        run([token for token in tokens if token != "--debug"])
+        dispatch([token for token in tokens if token != "--debug"])
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(argv: Sequence[str]) -> None:
+def dispatch(argv: Sequence[str]) -> None:
     """Runs one command line. Raises BadInput for a line that cannot be read."""
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         raise unknown_name("command", argv[0], COMMANDS)
@@ -108,4 +108,4 @@ def _plain(argv: Sequence[str]) -> bool:
     return all(token in ("--help", "-h", "--version") for token in argv)
 
 
-__all__ = ["COMMANDS", "app", "main", "run"]
+__all__ = ["COMMANDS", "app", "dispatch", "main"]

@@ -22,7 +22,7 @@ def replay(
     policies: Annotated[list[str] | None, says(ReplaySpec, "policies")] = None,
     orders: Annotated[int | None, says(ReplaySpec, "orders")] = None,
     seed: Annotated[int | None, says(ReplaySpec, "seed")] = None,
-    realised: Annotated[bool, Parameter(show_default=False), says(ReplaySpec, "realised")] = False,
+    realised: Annotated[bool | None, Parameter(negative="--no_realised"), says(ReplaySpec, "realised")] = None,
     out_csv: Annotated[Path | None, says(ReplaySpec, "out_csv")] = None,
     out_jsonl: Annotated[Path | None, says(ReplaySpec, "out_jsonl")] = None,
     config: Annotated[Path | None, Parameter(help="A YAML file with these keys; flags beat it.")] = None,

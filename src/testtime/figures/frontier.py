@@ -1,7 +1,7 @@
 """Accuracy against what it cost: one colour a model, one mark a policy family, one panel a dataset.
 
-The table is the one `testtime analyze` writes. Marks are joined in the order of x, which is always
-logarithmic: compute buys accuracy per doubling. Bars are the intervals of the table.
+The table is the one `testtime analyze` writes. A line joins settings that differ in n or max_n alone, in the
+order of x, which is always logarithmic: compute buys accuracy per doubling. Bars are the intervals of the table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#3
 """Told apart by colour-blind readers (Okabe and Ito, with two of Tol's for more models)."""
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [1, 3], [12, 4], [3, 1])
+DIALS = ("n", "max_n")
+"""The settings by which a policy is made dearer, point by point of one line."""
 WIDTH, HEIGHT = 520, 340
 FONT = "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 _APART = ("provider", "decoding", "temperature", "run")
@@ -60,10 +62,16 @@ def _points(table: pl.DataFrame, x: str) -> pl.DataFrame:
             "family",
             [family_words(family_of(p, s or "")) for p, s in zip(drawn["policy"], drawn["setting"], strict=True)],
         ),
+        pl.Series("line", [_line(p, s or "") for p, s in zip(drawn["policy"], drawn["setting"], strict=True)]),
         cost.alias("x"),
         (pl.lit(x in MODELLED) & ~measured.fill_null(True)).alias("modelled"),
         pl.col("dataset").cast(pl.String).fill_null(""),
     ).sort("x")
+
+
+def _line(policy: str, setting: str) -> str:
+    """What a line stands for: a policy with all of its settings but how many draws it may make."""
+    return ",".join([policy, *(part for part in setting.split(",") if part.partition("=")[0] not in DIALS)])
 
 
 def _series(table: pl.DataFrame) -> list[str]:
@@ -130,7 +138,7 @@ def _panel(points: pl.DataFrame, x: str, scales: _Scales, title: str, panels: in
         y=alt.Y("accuracy_low:Q", title="Accuracy", scale=scale_y, axis=axis_y), y2="accuracy_high:Q"
     )
     at_y = alt.Y("accuracy:Q", title="Accuracy", scale=scale_y, axis=axis_y)
-    lines = base.mark_line(strokeWidth=1.8).encode(y=at_y, strokeDash=scales.dash, detail="series:N")
+    lines = base.mark_line(strokeWidth=1.8).encode(y=at_y, strokeDash=scales.dash, detail=["series:N", "line:N"])
     tips = [alt.Tooltip(f"{name}:{kind}", format=how) for name, (kind, how) in _SHOWN.items()]
     solid = base.transform_filter("!datum.modelled").mark_point(size=64, filled=True, opacity=1)
     hollow = base.transform_filter("datum.modelled").mark_point(size=60, fill="white", strokeWidth=1.7, opacity=1)
@@ -142,11 +150,11 @@ def _panel(points: pl.DataFrame, x: str, scales: _Scales, title: str, panels: in
         width=WIDTH if panels == 1 else 360, height=HEIGHT if panels == 1 else 260
     )
     if panels > 1:
-        chart.title = alt.TitleParams(title, anchor="start", fontSize=12.5)
+        chart.title = alt.TitleParams(title, anchor="start", frame="group", fontSize=12.5)
     return chart
 
 
-_DRAWN = ("x", "series", "family", "modelled")
+_DRAWN = ("x", "series", "family", "line", "modelled")
 _SHOWN: Mapping[str, tuple[str, str]] = {
     "model": ("N", ""),
     "policy": ("N", ""),

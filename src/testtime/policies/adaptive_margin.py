@@ -15,7 +15,7 @@ from testtime.core.errors import BadInput
 from testtime.core.history import Asks, Ballot, Bools, History, Tally, only
 from testtime.core.protocols import StoppingRule
 from testtime.policies.counts import COUNTS, least_batch
-from testtime.policies.settings import TIES, check, setting
+from testtime.policies.settings import MOST_DRAWS, TIES, check, setting
 from testtime.policies.stops.lossless import Lossless
 from testtime.policies.votes.majority import Majority
 
@@ -25,8 +25,10 @@ class AdaptiveMargin:
     """Stop by `rule`, vote by majority. Each round asks for the fewest draws that could stop."""
 
     rule: StoppingRule
-    max_n: int = setting("the most draws a problem", least=1)
-    min_samples: int = setting("draws before the rule is asked; 0 means the rule's own: 2, or 3 for share", 0, least=0)
+    max_n: int = setting("the most draws a problem", least=1, most=MOST_DRAWS)
+    min_samples: int = setting(
+        "draws before the rule is asked; 0 means the rule's own: 2, or 3 for share", 0, least=0, most=MOST_DRAWS
+    )
     curtail: bool = setting("stop also when the leader cannot be overtaken within max_n", True)
     ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from testtime.core.history import Asks, Ballot, History, only
-from testtime.policies.settings import TIES, check, setting
+from testtime.policies.settings import MOST_DRAWS, TIES, check, setting
 from testtime.policies.votes.best import Best
 
 
@@ -16,7 +16,7 @@ from testtime.policies.votes.best import Best
 class BestOfN:
     """The votes do not count: a lone answer with the best score wins. `by=oracle(is_verified)` is pass@n."""
 
-    n: int = setting("draws a problem", least=1)
+    n: int = setting("draws a problem", least=1, most=MOST_DRAWS)
     by: str = setting("the score column; oracle(column) for one that saw the reference")
     ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 

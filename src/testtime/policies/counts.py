@@ -18,6 +18,9 @@ from testtime.core.history import QUANTITIES, TOP, Bools, Ints, Tally
 COUNTS = frozenset({"n", "v1", "v2"})
 """A rule that reads nothing else is a rule of counts."""
 
+_TABLED = 256
+"""Up to this max_n all answers are kept in one table; its size is the square of max_n."""
+
 
 class Stops(Protocol):
     """A stopping rule, or a policy that has one."""
@@ -52,11 +55,13 @@ def boundary(rule: Stops, max_n: int) -> Ints:
 
 
 def needed(rule: Stops, max_n: int) -> Ints:
-    """[v2, others] the smallest v1 ≥ v2 that stops a rule of counts; `others` = n − v1: all draws but the leader's.
-
-    By bisection, as a vote for the leader never undoes a stop. The rule must stop at n = max_n at the latest.
-    """
+    """[v2, others] the smallest v1 ≥ v2 that stops a rule of counts; `others` = n − v1: all draws but the leader's."""
     v2, others = np.meshgrid(*[np.arange(max_n + 1)] * 2, indexing="ij")
+    return _bisected(rule, v2, others, max_n)
+
+
+def _bisected(rule: Stops, v2: Ints, others: Ints, max_n: int) -> Ints:
+    """Elementwise: a vote for the leader never undoes a stop. The rule must stop at n = max_n at the latest."""
     low, high = v2.copy(), np.maximum(v2, max_n - others)
     while (low < high).any():
         middle = (low + high) // 2
@@ -75,7 +80,11 @@ def least_batch(rule: Stops, tally: Tally, max_n: int) -> Ints:
     if rule.reads <= COUNTS:
         v2 = np.minimum(tally.v2, max_n)
         others = np.minimum(tally.n - tally.v1, max_n)
-        short = _needed(cast(Hashable, rule), max_n).take(v2.astype(np.int64) * (max_n + 1) + others) - tally.v1
+        if max_n <= _TABLED:
+            stop = _needed(cast(Hashable, rule), max_n).take(v2.astype(np.int64) * (max_n + 1) + others)
+        else:
+            stop = _bisected(rule, v2, others, max_n)
+        short = stop - tally.v1
         return np.where(tally.n >= max_n, 0, np.maximum(short, 0))
     return _search(rule, tally, max_n)
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from testtime.core.history import Asks, Ballot, History, only
-from testtime.policies.settings import TIES, check, setting
+from testtime.policies.settings import MOST_DRAWS, TIES, check, setting
 from testtime.policies.votes.majority import Majority
 
 
@@ -16,7 +16,7 @@ from testtime.policies.votes.majority import Majority
 class ScFixed:
     """n draws in one round, then the majority of their answers."""
 
-    n: int = setting("draws a problem", least=1)
+    n: int = setting("draws a problem", least=1, most=MOST_DRAWS)
     ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 
     name: ClassVar[str] = "sc_fixed"

@@ -18,6 +18,9 @@ from testtime.core.history import Ints
 
 TIES = "how tied answers are settled: uniform (each with equal weight) or first (the first seen)"
 
+MOST_DRAWS = 100_000
+"""More draws of one problem are a slip of the pen."""
+
 
 def setting(
     sentence: str,
@@ -57,7 +60,7 @@ def expected(f: Field[Any], hint: Any) -> str:
         return " or ".join(get_args(hint))
     noun = {int: "a whole number", float: "a number", bool: "true or false"}.get(plain(hint), "text")
     limits = f.metadata.get("limits", {})
-    return " ".join([noun, " and ".join(f"{word} {limit:g}" for word, limit in limits.items())]).strip()
+    return " ".join([noun, " and ".join(f"{word} {limit:,g}" for word, limit in limits.items())]).strip()
 
 
 def plain(hint: Any) -> Any:

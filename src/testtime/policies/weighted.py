@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from testtime.core.history import Asks, Ballot, History, only
-from testtime.policies.settings import TIES, check, setting
+from testtime.policies.settings import MOST_DRAWS, TIES, check, setting
 from testtime.policies.votes.weighted import WeightedVote
 
 
@@ -16,7 +16,7 @@ from testtime.policies.votes.weighted import WeightedVote
 class Weighted:
     """Between the majority (all scores equal) and best-of-N (one score above all others)."""
 
-    n: int = setting("draws a problem", least=1)
+    n: int = setting("draws a problem", least=1, most=MOST_DRAWS)
     by: str = setting("the score column; oracle(column) for one that saw the reference")
     ties: Literal["uniform", "first"] = setting(TIES, "uniform")
     temperature: float | None = setting("weigh by softmax(score / temperature) in place of the score", None, above=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from testtime.core.history import Bools, Tally
-from testtime.policies.settings import check, setting
+from testtime.policies.settings import MOST_DRAWS, check, setting
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Window:
     An abstention breaks its window.
     """
 
-    width: int = setting("draws a window", 5, least=1)
+    width: int = setting("draws a window", 5, least=1, most=MOST_DRAWS)
 
     name: ClassVar[str] = "window"
     reads: ClassVar[frozenset[str]] = frozenset({"n", "run"})
