@@ -1,8 +1,8 @@
 """What a user may ask of a run, and which parts of it shape, extend or merely steer it.
 
     KEY      shapes every draw: two runs that differ here share nothing, and one folder holds one of them
-    EXTENT   how much is drawn: a folder grows to the union of what was ever asked of it
-    (rest)   knobs that change no result: where files lie, how many calls are in flight
+    extent   splits, max_queries, num_candidates, policies: a folder grows to the union of what was ever asked of it
+    knobs    all the rest changes no result: where files lie, how many calls are in flight
 
 The names and the reading of flags and YAML are those of `spec`.
 """
@@ -21,7 +21,6 @@ from testtime.core.seeds import digest
 from testtime.spec import DEFAULT_POLICIES, Several, typed
 
 KEY = ("model", "dataset", "sample", "prompt", "temperature", "top_p", "max_tokens", "seed", "live")
-EXTENT = ("splits", "max_queries", "num_candidates", "policies")
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 Whole = Annotated[int, Field(strict=True)]
@@ -106,7 +105,7 @@ def differing(stored: RunSpec, now: RunSpec) -> list[str]:
 
 
 def together(stored: RunSpec, now: RunSpec, *, where: str) -> RunSpec:
-    """The spec of a folder that was made for one and is asked for the other: the union of both.
+    """What a folder holds that was made for one and then for the other: the union of both.
 
     Raises BadInput where they differ in what shapes a draw.
     """
@@ -122,11 +121,6 @@ def together(stored: RunSpec, now: RunSpec, *, where: str) -> RunSpec:
             "num_candidates": _larger(stored.num_candidates, now.num_candidates),
         }
     )
-
-
-def same_extent(one: RunSpec, other: RunSpec) -> bool:
-    """Whether both ask for the same draws of the same problems."""
-    return all(getattr(one, name) == getattr(other, name) for name in (*KEY, *EXTENT))
 
 
 def _larger(one: int | None, other: int | None) -> int | None:

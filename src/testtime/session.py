@@ -1,34 +1,34 @@
 """One `run`, from its spec to a pool on disk: which folder, what is there already, what is still to be drawn.
 
 Everything that can be refused is refused before anything is written. A folder grows to the union of what it
-was ever asked for; asked again for the same, it is finished, and no call is made.
+was ever asked for; asked again for what it holds, it is finished, and no call is made.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from testtime.build import open_task, plan_of, resolve
+from testtime.build import plan_of, resolve
 from testtime.core.errors import BadInput, BoundaryError
-from testtime.core.protocols import Ask, Cap, Decoding, Task
-from testtime.core.records import Candidate, Map, Problem
+from testtime.core.protocols import Ask, Cap, Decoding, Verifier
+from testtime.core.records import Candidate, Map, Problem, Verdict
 from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
-from testtime.engine.run import fill
+from testtime.engine.run import Finished, fill
 from testtime.meters import rapl
-from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, same_extent, together
-from testtime.store.codec import loads
+from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
 from testtime.store.folder import RunFolder, default_name, is_run, runs
 from testtime.store.journal import journal_folder
-from testtime.store.parquet import read_meta
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Progress:
     made: int = 0
     failed: int = 0
     judged: int = 0
-    """Of those made: with a reference to be compared with."""
+    """Of those made: with a verdict."""
     right: int = 0
     tokens: int = 0
 
@@ -61,15 +61,23 @@ class Drawn:
     spec: RunSpec
     """What the folder holds: resolved, the union of all that was asked of it."""
     progress: Progress
-    finished: bool = False
-    """Nothing was left to be drawn."""
-    stopped: bool = False
-    """Interrupted: the pool is smaller than was asked for."""
-    notes: Sequence[str] = field(default=())
+    finished: Finished | None
+    """None: interrupted, so the pool is smaller than was asked for."""
+    notes: Sequence[str]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was interrupted."""
+        return self.finished is None
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing was left to be drawn."""
+        return self.finished is not None and self.finished.unchanged
 
 
 def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None) -> Drawn:
-    """Draws what is missing and writes the pool. `fresh` sets the folder's old contents aside first.
+    """Draws what is missing of what is asked, and writes the pool. `fresh` sets the folder's old contents aside first.
 
     An interrupt (Ctrl-C) stops the drawing, and what is there is written. Raises BadInput, with nothing
     written, for what cannot work.
@@ -77,19 +85,17 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
     asked = resolve(spec)
     folder = folder_of(asked)
     meter = rapl.Rapl.here() if asked.measure_energy else None
-    whole = asked if fresh else _whole(folder, asked)
-    plan = plan_of(whole, folder.name, meter)
-    if fresh and folder.path.exists():
+    plan = plan_of(asked, folder.name, meter)
+    if not fresh:
+        _whole(folder, asked)
+    elif folder.path.exists():
         with folder.held():
             pass  # nobody else is at work in it
         folder.set_aside()
     with folder.held() as taken_over:
-        again = _whole(folder, asked)
-        if again != whole:
-            plan = plan_of(again, folder.name, meter)
         notes = [f"energy: {meter.source if meter else f'none, {rapl.WHY_NOT}'}"] if asked.measure_energy else []
         notes += [taken_over] if taken_over else []
-        return replace(_draw(folder, again, plan, watch), notes=notes)
+        return _draw(folder, _whole(folder, asked), plan, watch, notes)
 
 
 def folder_of(spec: RunSpec) -> RunFolder:
@@ -121,23 +127,26 @@ def explain_miss(spec: RunSpec) -> list[str]:
     return lines or [f"no run in {asked.out_dir}"]
 
 
-def _draw(folder: RunFolder, spec: RunSpec, plan: Plan, watch: Watch | None) -> Drawn:
-    """Fills the pool and writes it, unless both are done."""
-    kept = draws_in(folder.path)
+def _draw(folder: RunFolder, whole: RunSpec, plan: Plan, watch: Watch | None, notes: Sequence[str]) -> Drawn:
+    """Fills the pool as far as the plan asks, and writes it."""
     due = sum(lane.due for lane in plan.lanes) * len(plan.problems)
-    progress = Progress(due, bool(plan.policies), kept)
-    if _is_complete(folder, spec):
-        return Drawn(folder, spec, progress, finished=True)
-    folder.write_spec(resolved_yaml(spec))
-    stopped = False
-    try:
-        with watch(progress) if watch else nullcontext():
-            _complete(lambda: fill(_watched(plan, open_task(spec), progress), folder.path))
-    except KeyboardInterrupt:
-        stopped = True
-    if draws_in(folder.path):
+    progress = Progress(due, bool(plan.policies), kept=draws_in(folder.path))
+    plan = replace(plan, about={**plan.about, "config": resolved_yaml(whole), "policies": list(whole.policies)})
+    folder.write_spec(resolved_yaml(whole))
+    finished: Finished | None = None
+    with suppress(KeyboardInterrupt), watch(progress) if watch else nullcontext():
+        finished = _complete(lambda: fill(_watched(plan, progress), folder.path))
+    if progress.kept or progress.made:
         write_pool(plan, folder.path)
-    return Drawn(folder, spec, progress, stopped=stopped)
+    return Drawn(folder, whole, progress, finished, [*notes, *(_lost(finished) if finished else ())])
+
+
+def _lost(finished: Finished) -> list[str]:
+    """What an interruption may have cost beyond what is known."""
+    if not finished.lost:
+        return []
+    dollars = "unknown" if finished.lost_usd is None else f"${finished.lost_usd:.4f} at most"
+    return [f"{finished.lost} requests of earlier sessions left of which nothing came back; their cost: {dollars}"]
 
 
 # ---- what a folder holds ----
@@ -163,36 +172,6 @@ def _stored(folder: RunFolder) -> RunSpec | None:
         raise BadInput(f"{key}: {first['msg']}", where=str(folder.spec), mend="start with --fresh") from None
 
 
-def _is_complete(folder: RunFolder, spec: RunSpec) -> bool:
-    """Whether the pool on disk is all that the spec asks for: drawn to its end for it, and written since."""
-    journals = sorted(journal_folder(folder.path).glob("*.jsonl"))
-    files = (folder.candidates, folder.calls)
-    if not journals or not all(file.exists() for file in files) or not _has_ended(folder.path):
-        return False
-    written = min(file.stat().st_mtime_ns for file in files)
-    if written < max(journal.stat().st_mtime_ns for journal in journals):
-        return False
-    try:
-        config: Mapping[str, Any] = read_meta(folder.candidates).get("config") or {}
-        return same_extent(RunSpec.model_validate(config), spec)
-    except (BadInput, ValidationError):
-        return False
-
-
-def _has_ended(folder: Path) -> bool:
-    """Whether the last line of the main journal says that its session came to an end."""
-    path = journal_folder(folder) / "main.jsonl"
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - 4096, 0))
-        last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
-    try:
-        return bool(loads(last)["kind"] == "end")
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
 def draws_in(folder: Path) -> int:
     """How many draws a journal holds."""
     count = 0
@@ -204,11 +183,10 @@ def draws_in(folder: Path) -> int:
 
 # ---- while it runs ----
 @dataclass(frozen=True)
-class _Watched:
+class _Counted:
     """A decoding whose draws are counted."""
 
     decoding: Decoding
-    task: Task
     progress: Progress
 
     @property
@@ -231,20 +209,44 @@ class _Watched:
             self.progress.failed += 1
             raise
         self.progress.made += 1
-        for one in made:
-            right = self.task.right(problem, self.task.answer(problem, one.text)[1])
-            self.progress.judged += right is not None
-            self.progress.right += bool(right)
-            self.progress.tokens += sum(spend.completion or 0 for spend in one.alone.values())
+        self.progress.tokens += sum(spend.completion or 0 for one in made for spend in one.alone.values())
         return made
 
 
-def _watched(plan: Plan, task: Task, progress: Progress) -> Plan:
-    lanes = [replace(lane, decoding=_Watched(lane.decoding, task, progress)) for lane in plan.lanes]
-    return replace(plan, lanes=lanes)
+@dataclass(frozen=True)
+class _Scored:
+    """A verifier whose verdicts are counted."""
+
+    verifier: Verifier
+    progress: Progress
+
+    @property
+    def stage(self) -> str:
+        return self.verifier.stage
+
+    @property
+    def digest(self) -> str:
+        return self.verifier.digest
+
+    @property
+    def gold(self) -> bool:
+        return self.verifier.gold
+
+    async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
+        verdict = await self.verifier.verify(problem, candidate, ask)
+        self.progress.judged += verdict.value is not None
+        self.progress.right += verdict.value is True
+        return verdict
 
 
-def _complete(work: Callable[[], Any]) -> None:
+def _watched(plan: Plan, progress: Progress) -> Plan:
+    """The plan with its draws, and the verdicts of its first stage, counted."""
+    lanes = [replace(lane, decoding=_Counted(lane.decoding, progress)) for lane in plan.lanes]
+    verifiers = [_Scored(stage, progress) if at == 0 else stage for at, stage in enumerate(plan.verifiers)]
+    return replace(plan, lanes=lanes, verifiers=verifiers)
+
+
+def _complete(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """Runs a coroutine to its end, also where this thread already runs an event loop (a notebook).
 
     Raises KeyboardInterrupt once the coroutine has been cancelled and is done.
@@ -252,20 +254,19 @@ def _complete(work: Callable[[], Any]) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        asyncio.run(work())
-        return
+        return asyncio.run(work())
     begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
-    async def main() -> None:
+    async def main() -> _T:
         task = asyncio.current_task()
         assert task is not None
         begun.append((asyncio.get_running_loop(), task))
-        await work()
+        return await work()
 
     with ThreadPoolExecutor(1, "testtime-run") as beside:
         done = beside.submit(lambda: asyncio.run(main()))
         try:
-            done.result()
+            return done.result()
         except KeyboardInterrupt:
             for loop, task in begun:
                 loop.call_soon_threadsafe(task.cancel)

@@ -51,8 +51,8 @@ def line(progress: Progress, seconds: float) -> str:
     """
     drawn = progress.kept + progress.made
     words = [f"{drawn:,} of {_total(progress):,}{' or more' if progress.open_end else ''} draws"]
-    if progress.judged:
-        words.append(f"{progress.right / progress.judged:.1%} right".replace("%", " %"))
+    if judged := progress.judged + progress.failed:
+        words.append(f"{100 * progress.right / judged:.1f} % right")
     if progress.failed:
         words.append(f"{progress.failed:,} failed")
     if progress.tokens and seconds > 0:

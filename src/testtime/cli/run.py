@@ -92,7 +92,7 @@ def report(ran: Run) -> None:
 
     if ran.table is not None:
         show.tables(tables.summary(ran.table.to_polars()))
-    if ran.drawn.finished:
+    if ran.drawn.unchanged:
         show.notes(["finished: nothing was left to be drawn, and no call was made"])
     if ran.drawn.progress.failed:
         show.notes([f"{ran.drawn.progress.failed} draws failed; they count as wrong"])
