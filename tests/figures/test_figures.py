@@ -79,6 +79,22 @@ def test_a_line_joins_settings_that_differ_in_the_number_of_draws_alone() -> Non
     assert [field["field"] for field in joined["encoding"]["detail"]] == ["series", "line"]
 
 
+def test_every_family_of_the_house_has_a_mark_of_its_own() -> None:
+    rules = ["share", "margin", "entropy", "beta", "dirichlet", "sprt", "window", "lossless"]
+    swept = pl.concat(table().with_columns(pl.col("setting").str.replace("beta", rule)) for rule in rules)
+    others = [table().with_columns(policy=pl.lit(name), setting=pl.lit("n=1")) for name in ("best_of_n", "weighted")]
+    spec = drawn(pl.concat([swept, *others]))
+    shapes = next(layer["encoding"]["shape"]["scale"] for layer in spec["layer"] if "shape" in layer["encoding"])
+    assert len(shapes["domain"]) == len(rules) + 3
+    assert len(set(shapes["range"])) == len(shapes["range"]) == len(shapes["domain"])
+
+
+def test_long_names_do_not_widen_the_figure() -> None:
+    title = drawn(table(("organisation/model" * 9,), ("dataset" * 20,)))["title"]["text"]
+    assert title[0] == "Accuracy against generated tokens per problem:"
+    assert len(title[1]) < 80
+
+
 def test_modelled_costs_are_hollow_and_counts_are_not() -> None:
     def modelled(frame: pl.DataFrame, x: str) -> set[bool]:
         values = next(iter(drawn(frame, x)["datasets"].values()))

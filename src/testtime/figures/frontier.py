@@ -21,11 +21,25 @@ from testtime.figures.tables import family_words
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#000000")
 """Told apart by colour-blind readers (Okabe and Ito, with two of Tol's for more models)."""
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
+_STAR = "M0,-1.1L.32,-.36L1.1,-.36L.5,.14L.7,.9L0,.46L-.7,.9L-.5,.14L-1.1,-.36L-.32,-.36Z"
+_HEXAGON = "M-.5,-.87L.5,-.87L1,0L.5,.87L-.5,.87L-1,0Z"
+_HOURGLASS = "M-.85,-.95L.85,-.95L-.85,.95L.85,.95Z"
+_BOW = "M-.95,-.85L-.95,.85L.95,-.85L.95,.85Z"
+_X = "M-.9,-.5L-.5,-.9L0,-.4L.5,-.9L.9,-.5L.4,0L.9,.5L.5,.9L0,.4L-.5,.9L-.9,.5L-.4,0Z"
+_HOUSE = "M0,-1.05L.95,-.2L.95,.85L-.95,.85L-.95,-.2Z"
+SHAPES = (
+    "circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left",
+    _STAR, _HEXAGON, _HOURGLASS, _X, _HOUSE, _BOW,
+)  # fmt: skip
+"""One for every policy family, all told apart; paths are drawn in a square of side 2."""
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [1, 3], [12, 4], [3, 1])
 DIALS = ("n", "max_n")
 """The settings by which a policy is made dearer, point by point of one line."""
 WIDTH, HEIGHT = 520, 340
+NARROW = 360
+"""Width of one of several panels."""
+LONGEST = 72
+"""Letters of a name in a heading, and of a heading on one line."""
 FONT = "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 _APART = ("provider", "decoding", "temperature", "run")
 _NEEDED = ("run", "model", "dataset", "policy", "setting", "n_problems", "accuracy", "accuracy_low", "accuracy_high")
@@ -147,10 +161,10 @@ def _panel(points: pl.DataFrame, x: str, scales: _Scales, title: str, panels: in
         for kind, shape in ((solid, scales.shape), (hollow, scales.hollow))
     ]
     chart = alt.layer(bars, lines, *marks).properties(
-        width=WIDTH if panels == 1 else 360, height=HEIGHT if panels == 1 else 260
+        width=WIDTH if panels == 1 else NARROW, height=HEIGHT if panels == 1 else 260
     )
     if panels > 1:
-        chart.title = alt.TitleParams(title, anchor="start", frame="group", fontSize=12.5)
+        chart.title = alt.TitleParams(shortened(title, 46), anchor="start", frame="group", fontSize=12.5)
     return chart
 
 
@@ -179,7 +193,7 @@ def _heading(points: pl.DataFrame, left_out: int, x: str) -> alt.TitleParams:
     models, datasets = points["series"].unique().sort().to_list(), points["dataset"].unique().sort().to_list()
     of = models[0] if len(models) == 1 else f"{len(models)} models"
     on = f"{len(datasets)} datasets" if len(datasets) > 1 else datasets[0]
-    of_what = f"{of} on {on}" if on else of
+    of_what = f"{shortened(of)} on {shortened(on)}" if on else shortened(of)
     counts = sorted(points["n_problems"].unique().to_list())
     many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     says = [f"{many} problems; bars: 95 % intervals over problems; logarithmic axis"]
@@ -187,9 +201,18 @@ def _heading(points: pl.DataFrame, left_out: int, x: str) -> alt.TitleParams:
         says.append("Hollow marks: cost modelled from per-call records, filled: measured in a run of that policy")
     if left_out:
         says.append(f"{left_out} settings not drawn: the pool was exhausted, or their {x} is unknown")
-    return alt.TitleParams(
-        f"Accuracy against {AXES[x][0].lower() if x != 'usd' else 'U'}{AXES[x][1:]}: {of_what}", subtitle=says
-    )
+    what = f"Accuracy against {AXES[x][0].lower() if x != 'usd' else 'U'}{AXES[x][1:]}:"
+    whole = f"{what} {of_what}"
+    return alt.TitleParams(whole if len(whole) <= LONGEST else [what, of_what], subtitle=says)
+
+
+def shortened(name: str, most: int = LONGEST // 2) -> str:
+    """A name without its middle where it is too long for a heading.
+
+    >>> shortened("some-organisation/some-model-70b", 20)
+    'some-organ…model-70b'
+    """
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 :]}"
 
 
 def _dress(chart: ChartType, title: alt.TitleParams) -> ChartType:
