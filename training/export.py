@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 
 from training import vocabulary
@@ -19,12 +20,20 @@ def export(model: Llama, folder: Path) -> None:
     describe(model.shape, folder)
     weights = {f"model.{name}": weight.detach().float().contiguous() for name, weight in model.named_parameters()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
 
 
 def restore(model: Llama, folder: Path) -> Llama:
     """The model with the weights that `export` wrote."""
     weights = load_file(folder / "model.safetensors")
     model.load_state_dict({name.removeprefix("model."): weight for name, weight in weights.items()})
+    return model
+
+
+def flattened(model: Llama, factor: float) -> Llama:
+    """The model with its logits scaled, by way of the last norm. The most probable token stays the same."""
+    with torch.no_grad():
+        model.norm.weight *= factor
     return model
 
 

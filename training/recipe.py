@@ -28,6 +28,8 @@ class Recipe:
     early: int = 300
     """First steps, on the shortest problems only."""
     seed: int = 1
+    flat: float = 1.0
+    """Factor on the logits of the finished model: it samples at temperature t as it was trained to at t / flat."""
 
     def rate_at(self, step: int) -> float:
         """Up, level, and down to 0, each linear."""
@@ -35,6 +37,8 @@ class Recipe:
 
 
 RECIPES = {
-    "pocket-s": Recipe("pocket-s", Shape(VOCABULARY, width=64, layers=3, heads=2, inner=176), steps=2400, fall=800),
-    "pocket-m": Recipe("pocket-m", Shape(VOCABULARY, width=128, layers=4, heads=4, inner=352), steps=6000, fall=600),
+    "pocket-s": Recipe("pocket-s", Shape(VOCABULARY, width=64, layers=3, heads=2, inner=176), steps=1600, fall=1),
+    "pocket-m": Recipe(
+        "pocket-m", Shape(VOCABULARY, width=128, layers=4, heads=4, inner=352), steps=1350, fall=350, flat=0.7
+    ),
 }
