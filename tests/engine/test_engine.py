@@ -8,39 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
+from plans import echo_seed, messages, plan_of, run
 
 from testtime.core.errors import BadInput, ModelError, Refused
 from testtime.core.protocols import Ask
 from testtime.core.records import Arm, Candidate, Part, Problem, Request
 from testtime.core.seeds import seed_of
 from testtime.decoding.plain import Plain
-from testtime.engine.plan import Lane, Plan
-from testtime.engine.run import Finished, execute
+from testtime.engine.plan import Lane
+from testtime.engine.run import execute
 from testtime.models.scripted import ALL, Scripted
 from testtime.store.journal import read_journal
-
-
-def messages(problem: Problem) -> list[dict[str, str]]:
-    return [{"role": "user", "content": problem.question}]
-
-
-def plan_of(model: Scripted, due: int = 2, count: int = 3, decoding: Any = None, **how: Any) -> Plan:
-    arm = Arm("arm", {"model": model.name})
-    usual: dict[str, Any] = {"answer": lambda problem, text: (text, text), "backoff": 0.0, "concurrency": 4}
-    problems = [Problem(f"q{at}", "test", f"question {at}") for at in range(count)]
-    lanes = [Lane((arm,), decoding or Plain(), messages, due)]
-    return Plan("run", "set", 0, problems, lanes, {model.name: model}, **{**usual, **how})
-
-
-def echo_seed(**how: Any) -> Scripted:
-    return Scripted(lambda request, seed: f"s{seed}", **how)
-
-
-def run(plan: Plan, folder: Path) -> tuple[Finished, pl.DataFrame, pl.DataFrame]:
-    done = asyncio.run(execute(plan, folder))
-    return done, pl.read_parquet(folder / "candidates.parquet"), pl.read_parquet(folder / "calls.parquet")
 
 
 def test_draw_j_has_the_seed_of_its_problem_plus_j_however_it_is_asked(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group 
         await group.leave()
     with Foreign(f"the answer of {handle.scope}"):
         rows = list(_rows(handle, lane, problem, idx, made))
-        first = {} if scope in wire.told else {"first": introduced(problem, wire.plan.at[problem.query_id], messages)}
+        first = {} if scope in wire.told else {"first": introduced(problem, messages)}
         line = {"scope": lane.scope, "query": problem.query_id, "idx": idx, "at": wire.clock(), **first}
         wire.journal.append("draw", handle.scope, **line, candidates=[encode(row) for row in rows])
     wire.told.add(scope)

@@ -106,7 +106,7 @@ def _source(plan: Plan, folder: Path) -> str:
 
 def _meta(plan: Plan, index: Index) -> Map:
     arms = list(index.roster.arms.values())
-    splits = [problem.split for problem in plan.problems] + [split for _, split in index.roster.others.values()]
+    splits = [problem.split for problem in plan.problems] + list(index.roster.others.values())
     temperatures = {arm.sampling.get("temperature") for arm in arms}
     floor = {arm.label: index.roster.floor(id) for id, arm in index.roster.arms.items()}
     return {
@@ -128,8 +128,9 @@ def _meta(plan: Plan, index: Index) -> Map:
 
 def _rows(index: Index, reader: Reader) -> Iterator[Row]:
     """Arm by arm, problem by problem, by number."""
+    problems = index.roster.problems
     for id, arm in index.roster.arms.items():
-        for query in index.roster.problems:
+        for query in problems:
             for _, (place, at) in sorted(index.draws.get((id, query), {}).items()):
                 yield _row(index, id, arm, reader.read(place), at, reader)
 

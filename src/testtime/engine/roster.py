@@ -20,7 +20,6 @@ from testtime.store.codec import decode, encode
 from testtime.store.journal import Place, Reader
 
 _LONGEST = 60
-_UNKNOWN = 2**31
 
 
 @dataclass
@@ -38,8 +37,10 @@ class Roster:
     """(Arm id, query_id) → draws due whatever came out, as the journal says."""
     told: dict[tuple[str, str], Place] = field(default_factory=dict)
     """(Lane scope, query_id) → the draw that holds the problem and its messages."""
-    others: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Problems that the plan lacks: query_id → (place in the plan that had it, split)."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Problems with draws that the plan lacks: query_id → split."""
+    lists: dict[tuple[str, ...], None] = field(default_factory=dict)
+    """What sessions planned: query_ids, each list in dataset order."""
 
     def __post_init__(self) -> None:
         self.arms |= self.plan.arms
@@ -58,6 +59,7 @@ class Roster:
             if arm.id not in self.plan.arms:
                 self.arms[arm.id] = arm
             self.grouped.setdefault(arm.id, record["grouped"][arm.id])
+            self.lists[tuple(record["problems"])] = None
             for query in record["problems"]:
                 self.due[arm.id, query] = max(record["floors"][arm.id], self.due.get((arm.id, query), 0))
 
@@ -68,11 +70,11 @@ class Roster:
             self.due.setdefault((one["arm"], query), 0)
             self.arms.setdefault(one["arm"], Arm(one["arm"], {}))  # where the line that named it is damaged
         if query not in self.plan.at:
-            self.others.setdefault(query, (_UNKNOWN, ""))
+            self.others.setdefault(query, "")
         if (first := record.get("first")) is None:
             return
         if query not in self.plan.at:
-            self.others[query] = min(self.others[query], (first["place"], first["problem"]["split"]))
+            self.others[query] = first["problem"]["split"]
         elif lane := self.plan.by_scope.get(scope):
             now = self.plan.problems[self.plan.at[query]]
             if first["problem"]["question"] != now.question:
@@ -87,10 +89,20 @@ class Roster:
 
     @property
     def problems(self) -> list[str]:
-        """All that were drawn or are planned, in dataset order as far as the plans say."""
-        places = [(at, 0, query) for query, at in self.plan.at.items()]
-        places += [(at, 1, query) for query, (at, _) in self.others.items()]
-        return [query for _, _, query in sorted(places)]
+        """All that were drawn or planned, in dataset order: what a list lacks of another goes after its neighbour."""
+        first, *rest = sorted([tuple(self.plan.at), *self.lists], key=len, reverse=True)
+        order, known = list(first), set(first)
+        for listed in [*rest, tuple(self.others)]:
+            after: dict[str | None, list[str]] = {}
+            neighbour = None
+            for query in listed:
+                if query in known:
+                    neighbour = query
+                else:
+                    after.setdefault(neighbour, []).append(query)
+            known.update(listed)
+            order = after.get(None, []) + [each for query in order for each in (query, *after.get(query, ()))]
+        return order
 
     def covers(self, floors: Mapping[str, int]) -> bool:
         """Whether the journal says already that all the plan's problems are due these draws (arm label → floor)."""
@@ -109,7 +121,7 @@ class Roster:
         if lane is not None and at is not None:
             return self.plan.problems[at], list(lane.messages(self.plan.problems[at]))
         place = self.told.get((scope, query))
-        first = reader.read(place)["first"] if place else introduced(Problem(query, "", ""), _UNKNOWN, [])
+        first = reader.read(place)["first"] if place else introduced(Problem(query, "", ""), [])
         return decode(Problem, first["problem"]) if at is None else self.plan.problems[at], first["messages"]
 
     def _check(self, arm: Arm) -> None:
@@ -125,10 +137,10 @@ class Roster:
         return BadInput(what, where=str(self.folder), mend="use another output, or start with --fresh")
 
 
-def introduced(problem: Problem, place: int, messages: Sequence[Map]) -> dict[str, Any]:
+def introduced(problem: Problem, messages: Sequence[Map]) -> dict[str, Any]:
     """What the first draw of a problem under an arm says of it, for plans to come that lack it."""
     told = Problem(problem.query_id, problem.split, problem.question, problem.reference, cluster=problem.cluster)
-    return {"place": place, "problem": encode(told), "messages": list(messages)}
+    return {"problem": encode(told), "messages": list(messages)}
 
 
 def _flat(arm: Arm) -> dict[str, object]:

@@ -5,6 +5,7 @@ Both come from one place, so that a policy is shown live what its replay will be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -26,17 +27,25 @@ def row_of(problem: Problem, arm: Arm, candidate: Candidate, verdicts: Sequence[
 
 def scores_of_facts(facts: Mapping[str, Any]) -> dict[str, float]:
     """The numbers that a decoding noted, as score columns."""
-    return {name: float(value) for name, value in facts.items() if isinstance(value, Real) and name not in CANDIDATES}
+    return {name: _float(value) for name, value in facts.items() if isinstance(value, Real) and name not in CANDIDATES}
 
 
 def scores_of_verdict(verdict: Verdict) -> dict[str, float]:
     """A verdict's score columns; those of a stage that saw the reference are named `oracle(…)`."""
     given = {**verdict.columns, f"{verdict.stage}_score": verdict.score}
     return {
-        f"oracle({name})" if verdict.gold else name: float(value)
+        f"oracle({name})" if verdict.gold else name: _float(value)
         for name, value in given.items()
         if isinstance(value, Real) and name not in CANDIDATES
     }
+
+
+def _float(value: Any) -> float:
+    """As a column holds it; a whole number too large for that is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _declared(verdict: Verdict) -> dict[str, Any]:

@@ -192,7 +192,9 @@ class _Session:
                 draws.create_task(self._draw(job, idx, group))
 
     async def _draw(self, job: Job, idx: int, group: Group | None) -> None:
-        made = await draw(self.wire, job.lane, self.plan.problems[job.at], idx, group)
+        problem = self.plan.problems[job.at]
+        made = await draw(self.wire, job.lane, problem, idx, group)
+        made.verdicts |= self.state.orphans.pop(draw_id(job.lane, problem, idx), {})
         self.made += 1
         self.failed += any(one.error is not None for one in made.candidates)
         await self._judge(job, idx, made)

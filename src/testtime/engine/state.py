@@ -63,6 +63,8 @@ class State:
     """By key: requests sent without a reply."""
     pending: dict[str, Pending] = field(default_factory=dict)
     """By draw id: draws without all their verdicts; their texts are left out."""
+    orphans: dict[str, dict[str, Verdict]] = field(default_factory=dict)
+    """By draw id: verdicts, by id, on a draw whose line is damaged, or is further down because it was."""
     lost: dict[str, float | None] = field(default_factory=dict)
     """By call id: attempts of which nothing came back → the dollars they can have cost at most."""
     dropped: int = 0
@@ -114,11 +116,13 @@ class State:
         self._settle(record["id"])
         if plan.verifiers or plan.policies:
             candidates = [decode(Candidate, one) for one in record["candidates"]]
-            self._file(plan, record["id"], Pending(candidates), show)
+            self._file(plan, record["id"], Pending(candidates, self.orphans.pop(record["id"], {})), show)
 
     def _verdict(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
         self._settle(record["id"])
-        if pending := self.pending.get(record["draw"]):
+        if record["draw"] not in self._settled:
+            self.orphans.setdefault(record["draw"], {})[record["id"]] = decode(Verdict, record["verdict"])
+        elif pending := self.pending.get(record["draw"]):
             pending.verdicts[record["id"]] = decode(Verdict, record["verdict"])
             self._file(plan, record["draw"], pending, show)
 
