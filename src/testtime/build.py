@@ -31,10 +31,8 @@ def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
     policies = [parse(text) for text in grid(spec.policies, spec.settings)]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
-        what = f"{len(policies)} policies" if len(policies) != 1 else "num_candidates"
-        raise BadInput(
-            f"--live executes one policy alone, and {what} is given", mend="name one policy and nothing more"
-        )
+        given = f"{len(policies)} policies are" if len(policies) != 1 else "num_candidates is"
+        raise BadInput(f"--live executes one policy alone, and {given} given", mend="name one policy and nothing more")
     task = find("task", spec.dataset)
     return spec.model_copy(
         update={
@@ -142,7 +140,11 @@ def columns_here(problem: Problem, arm: Arm, verifiers: Sequence[Verifier], mete
     probe = Candidate(arm.label, problem.query_id, 0, [Part("answer", "0", 1)], "stop", {"model": spend}, seed=0)
     said = [Verdict(stage.stage, stage.digest, value=True, confidence=1.0, gold=stage.gold) for stage in verifiers]
     known: Mapping[str, Any] = columns_of(row_of(problem, arm, probe, said))
-    return frozenset(known) | ({"joules"} if meter else frozenset())
+    return frozenset(known) - _NAMES | ({"joules"} if meter else frozenset())
+
+
+_NAMES = frozenset({"candidate_idx", "generation_seed", "max_tokens", "temperature"})
+"""Numbers of a row that say which draw it is, not how good."""
 
 
 def _verifier(task: Task) -> Verifier:
