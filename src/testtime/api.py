@@ -39,7 +39,7 @@ from testtime.policies.strings import parse, setting
 from testtime.runspec import RunSpec, run_spec
 from testtime.session import Drawn, Watch, carry_out
 from testtime.spec import DEFAULT_POLICIES, canonical, grid, setting_texts
-from testtime.store.atomic import whole
+from testtime.store.atomic import whole, writable
 from testtime.store.folder import is_run, runs
 from testtime.store.frame import open_pool, pool_of
 from testtime.store.outcomes import read_outcomes, write_outcomes
@@ -386,6 +386,7 @@ def draw(csv: Path, paths: Mapping[str, Path], x: str = "tokens") -> None:
     save.require()
     from testtime.figures.frontier import accuracy_against
 
+    writable(paths.values(), [csv])
     chart = accuracy_against(read_csv(csv), column_of(x))
     for form, data in {form: save.render(chart, form) for form in paths}.items():
         with whole(paths[form]) as part:

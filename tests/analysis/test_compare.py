@@ -131,7 +131,7 @@ def test_the_base_curve_is_straight_in_log_tokens(fixed, other):
     assert row["difference"] == pytest.approx(0.075)
     assert row["base_x"] == pytest.approx(200 * 2**0.5)
     assert row["saving"] == pytest.approx(0.5)
-    assert row["reading"] == "saves 50.0 % of gen_tokens at equal accuracy [50.0, 50.0]"
+    assert row["reading"] == "saves 50.0 % of tokens at equal accuracy [50.0, 50.0]"
 
 
 def test_the_least_spend_that_reaches_an_accuracy_counts_where_the_curve_is_flat(fixed, other):
@@ -161,7 +161,7 @@ def test_outside_the_curve_the_side_is_said_and_nothing_is_made_up(fixed, other,
 def test_what_the_base_never_reaches_is_said_with_what_its_best_costs(fixed, other):
     row = only(against(pl.concat([fixed, other(0.7, 300.0)])))
     assert row["base_best_x"] == pytest.approx(400)
-    assert row["reading"].endswith("at any of its settings, with 25.0 % less gen_tokens than at its best")
+    assert row["reading"].endswith("at any of its settings, with 25.0 % less tokens than at its best")
 
 
 def test_a_copy_of_a_base_setting_gains_and_saves_nothing_in_any_resample(make_outcomes):

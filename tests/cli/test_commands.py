@@ -151,6 +151,12 @@ def test_realised_plays_the_recorded_order(testtime: Run, folder: Path) -> None:
         ("replay empty.jsonl --out_csv new", "empty.jsonl: the file holds no rows"),
         ("replay nogold.jsonl --out_csv new --out_jsonl new2", "no answer is known to be right or wrong"),
         ("replay answers.jsonl --out_csv answers.jsonl/s.csv", "answers.jsonl/s.csv: "),
+        ("replay answers.jsonl --out_csv new --out_jsonl .", "is a folder; name a file in it"),
+        ("replay answers.jsonl --out_csv new --out_jsonl ./new", "would overwrite what is read, or be written twice"),
+        ("replay answers.jsonl --out_csv new --out_jsonl answers.jsonl", "answers.jsonl: would overwrite what is read"),
+        ("analyze --glob answers.jsonl --out_csv answers.jsonl", "answers.jsonl: would overwrite what is read"),
+        ("plot --csv s.csv --out_svg new --out_png .", "is a folder"),
+        ("plot --csv s.csv --out_png s.csv", "would overwrite what is read"),
         ("analyze --glob none/*.jsonl --out_csv new", "check the pattern"),
         ("analyze --glob answers.jsonl --out_csv new --x hours", "unknown x axis 'hours'"),
         (

@@ -18,6 +18,12 @@ from testtime.core.history import Floats
 PLACE = tuple(name for name in GROUP if name not in ("policy", "setting"))
 """What a setting and its base curve have in common, in columns of outcomes."""
 
+WORDS = {
+    "gen_tokens": "tokens", "total_tokens": "prompt and generated tokens", "usd": "dollars",
+    "critical_seconds": "critical seconds",
+}  # fmt: skip
+"""Columns as a sentence says them."""
+
 
 def against(
     outcomes: pl.DataFrame,
@@ -138,7 +144,7 @@ def _side(value: float, low: float, high: float) -> str:
 
 def _reading(row: dict[str, Any]) -> str | None:
     """The row in words."""
-    base, x = row["base"], row["x"]
+    base, x = row["base"], WORDS.get(row["x"], row["x"])
     if "equal_accuracy" not in row:
         return None
     if row["equal_accuracy"] == "above":

@@ -33,7 +33,10 @@ def analyze(
     from testtime.analysis.table import to_csv
     from testtime.cli import show
     from testtime.figures import tables
+    from testtime.store.atomic import writable
 
+    words = ["frontier", *(["against"] if against else [])]
+    writable([out_csv, *(beside(out_csv, word) for word in words)], api.paths_of(glob))
     table = api.analyze(glob)
     x = x or ("tokens" if "tokens" in table.axes else "candidates")
     summary, frontier = table.to_polars(), table.frontier(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -57,6 +57,23 @@ def lock(handle: int) -> bool | None:
     except OSError:
         return None
     return True
+
+
+def writable(paths: Iterable[Path], inputs: Iterable[Path] = ()) -> None:
+    """Raises BadInput where these files could not all be written, before the first one is.
+
+    A path must not be a folder, lie under what is no folder that can be written, be named twice, or be an input.
+    """
+    taken = {path.resolve() for path in inputs}
+    for path in paths:
+        if path.is_dir():
+            raise BadInput("is a folder", where=str(path), mend="name a file in it")
+        if path.resolve() in taken:
+            raise BadInput("would overwrite what is read, or be written twice", where=str(path), mend="name another")
+        there = next((parent for parent in path.parents if parent.exists()), Path())
+        if not (there.is_dir() and os.access(there, os.W_OK)):
+            raise BadInput(f"cannot be written: {there} is no folder that can be written", where=str(path))
+        taken.add(path.resolve())
 
 
 @contextmanager
