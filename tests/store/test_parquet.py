@@ -17,7 +17,7 @@ from testtime.core.records import Arm, Call, Candidate, Part, Problem, Verdict
 from testtime.core.spend import Spend
 from testtime.store.codec import decode
 from testtime.store.frame import open_pool
-from testtime.store.parquet import GROUP, read_meta, write_calls, write_candidates, write_frame
+from testtime.store.parquet import GROUP, GROUP_TEXT, read_meta, write_calls, write_candidates, write_frame
 from testtime.store.rows import call_row, candidate_row
 from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
 
@@ -67,6 +67,20 @@ def test_rows_are_streamed_in_groups(tmp_path):
     write_candidates(tmp_path / "c.parquet", rows, META, count=count)
     file = pq.ParquetFile(tmp_path / "c.parquet")
     assert (file.metadata.num_rows, file.metadata.num_row_groups) == (count, 3)
+
+
+def test_long_texts_make_small_groups_so_memory_stays_flat(tmp_path):
+    """What is held at once is a row group: bounded in characters, and in rows where texts are short."""
+    text = "".join(map(chr, range(0x20, 0xD000)))
+    rows = (row(idx=at, candidate_text=text[at:] + "x" * 500_000) for at in range(100))
+    write_candidates(path := tmp_path / "c.parquet", rows, {}, count=100)
+    with pq.ParquetFile(path) as file:
+        sizes = [
+            len("".join(file.read_row_group(at)["candidate_text"].to_pylist())) for at in range(file.num_row_groups)
+        ]
+    assert len(sizes) > 2
+    assert max(sizes) < GROUP_TEXT + len(text) + 500_000
+    assert pl.read_parquet(path).height == 100
 
 
 def test_scores_follow_the_declared_columns(tmp_path):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from testtime.core.records import Arm, Call, Candidate, Map, Verdict, canonical
+from testtime.core.records import Arm, Call, Candidate, Map, Problem, Verdict, canonical
 from testtime.core.seeds import digest
 from testtime.engine.ledger import Ledger
 from testtime.engine.plan import Plan
@@ -131,20 +131,26 @@ def _rows(index: Index, reader: Reader) -> Iterator[Row]:
     problems = index.roster.problems
     for id, arm in index.roster.arms.items():
         for query in problems:
+            asked: tuple[Problem, str] | None = None
             for _, (place, at) in sorted(index.draws.get((id, query), {}).items()):
-                yield _row(index, id, arm, reader.read(place), at, reader)
+                record = reader.read(place)
+                if asked is None:
+                    problem, messages = index.roster.asked(record["scope"], query, reader)
+                    asked = problem, canonical(messages)
+                yield _row(index, id, arm, *asked, record, at, reader)
 
 
-def _row(index: Index, id: str, arm: Arm, record: Mapping[str, Any], at: int, reader: Reader) -> Row:
+def _row(
+    index: Index, id: str, arm: Arm, problem: Problem, messages: str, record: Mapping[str, Any], at: int, reader: Reader
+) -> Row:
     """One candidate with its verdicts, and what it and they cost."""
     candidates = [decode(Candidate, one) for one in record["candidates"]]
     candidate = candidates[at]
-    problem, messages = index.roster.asked(record["scope"], record["query"], reader)
     places = index.verdicts.get((id, candidate.query_id, candidate.candidate_idx), ())
     said = {line["id"]: decode(Verdict, line["verdict"]) for line in map(reader.read, places)}
     share = index.ledger.share(record["id"], candidates, at, said)
     return row_of(problem, arm, candidate, _shown(index.plan, candidate, said)) | {
-        "input_messages": canonical(messages),
+        "input_messages": messages,
         "provider": _provider(arm),
         "timestamp": datetime.fromtimestamp(record["at"], UTC).isoformat(timespec="milliseconds"),
         "paid_usd": share.usd,
@@ -170,10 +176,10 @@ def _provider(arm: Arm) -> str | None:
 def _calls(index: Index, folder: Path, reader: Reader) -> Iterator[Row]:
     """Every attempt in the order it ended, then those of which nothing came back, with what they can have cost."""
     bounds: dict[str, float | None] = {}
-    for _, record in scan(folder):
+    for _, record in scan(folder, kinds={"sent", "call"}):
         if record["kind"] == "sent":
             bounds[record["id"]] = at_most(index.plan, record)
-        elif record["kind"] == "call":
+        else:
             call = decode(Call, record)
             spend = replace(call.spend, joules=index.ledger.joules.get(record["id"]))
             bound = bounds.pop(record["id"], None)

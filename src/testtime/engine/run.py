@@ -169,8 +169,8 @@ class _Session:
         """Draws that lack verdicts; their texts are read again, one at a time."""
         if not self.state.pending:
             return
-        for _, record in scan(self.folder):
-            if record["kind"] == "draw" and record["id"] in self.state.pending:
+        for _, record in scan(self.folder, kinds={"draw"}):
+            if record["id"] in self.state.pending:
                 lane, at = self.lanes.get(record["scope"]), self.plan.at.get(record["query"])
                 if lane is not None and at is not None:
                     pending = self.state.pending.pop(record["id"])

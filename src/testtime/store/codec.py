@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""What UTF-8 cannot hold, and a model's bytes can leave in a text."""
 _R = TypeVar("_R")
 
 
@@ -44,9 +47,9 @@ def encode(record: object) -> dict[str, Any]:
 
 def decode(kind: type[_R], values: Mapping[str, Any]) -> _R:
     """The record of this kind that `encode` wrote; keys it does not know are left aside. Raises ValueError."""
-    hints = _hints(kind)
+    builders = _BUILDERS.get(kind) or _learn(kind)
     try:
-        return kind(**{name: _build(hints[name], value) for name, value in values.items() if name in hints})
+        return kind(**{name: builders[name](value) for name, value in values.items() if name in builders})
     except (TypeError, AttributeError) as error:
         raise ValueError(f"not a {kind.__name__}: {error}") from error
 
@@ -75,30 +78,41 @@ def _default(field: dataclasses.Field[Any]) -> object:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
-_HINTS: dict[Any, dict[str, Any]] = {}
+_BUILDERS: dict[Any, dict[str, Callable[[Any], Any]]] = {}
+"""Kind of record → field → what makes its value from a JSON value."""
 
 
-def _hints(kind: Any) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = {name: hint for name, hint in get_type_hints(kind).items() if name in kind.__dataclass_fields__}
-    return _HINTS[kind]
+def _learn(kind: Any) -> dict[str, Callable[[Any], Any]]:
+    """Works out a kind's builders, once."""
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name in kind.__dataclass_fields__}
+    return _BUILDERS.setdefault(kind, {name: _builder(hint) for name, hint in hints.items()})
 
 
-def _build(hint: Any, value: Any) -> Any:
-    """A JSON value as its field's type wants it: records from mappings, tuples from lists."""
-    if value is None or hint is Any:
-        return value
+def _builder(hint: Any) -> Callable[[Any], Any]:
+    """A JSON value as its field's type wants it: records from mappings, tuples from lists; null stays null."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        wants_items = isinstance(value, list)
-        fits = [part for part in inner if part is not types.NoneType and _holds_items(part) == wants_items]
-        return _build(fits[0], value) if fits else value
+        return _either([part for part in inner if part is not types.NoneType])
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return decode(hint, value)
+        return lambda value: None if value is None else decode(hint, value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {name: _build(inner[1], item) for name, item in value.items()}
+        build = _builder(inner[1])
+        return lambda value: None if value is None else {name: build(item) for name, item in value.items()}
     if _holds_items(hint):
-        return tuple(_build(inner[0], item) for item in value)
+        build = _builder(inner[0])
+        return lambda value: None if value is None else tuple(map(build, value))
+    return _as_it_is
+
+
+def _either(parts: Sequence[Any]) -> Callable[[Any], Any]:
+    """For a union: what holds items is made from a list, what does not from anything else."""
+    by_list: dict[bool, Callable[[Any], Any]] = {}
+    for part in parts:
+        by_list.setdefault(_holds_items(part), _builder(part))
+    return lambda value: by_list.get(isinstance(value, list), _as_it_is)(value)
+
+
+def _as_it_is(value: Any) -> Any:
     return value
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from testtime.store.codec import dumps, loads
 Kind = Literal["run", "sent", "call", "draw", "verdict", "window", "batch", "end"]
 """What a line records: a run opened; a request about to leave, a call that came back; a draw's candidates;
 a verdict; an energy window; a provider's batch; a run that ended."""
-KINDS = frozenset(get_args(Kind))
+KINDS: frozenset[Kind] = frozenset(get_args(Kind))
 VERSION = 1
 SYNC_SECONDS = 0.1
 _OURS = frozenset({"id", "kind", "v", "sum"})
@@ -213,21 +213,35 @@ class Reader:
         self._files.close()
 
 
-def scan(folder: Path, dropped: list[Dropped] | None = None) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """The records of `read_journal` one at a time, with their places; damaged lines are added to `dropped`."""
+def scan(
+    folder: Path, dropped: list[Dropped] | None = None, kinds: Set[Kind] = KINDS
+) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """The records of `read_journal` one at a time, with their places; damaged lines are added to `dropped`.
+
+    Lines of other `kinds` than wanted are passed over unread, damaged or not.
+    """
     for path in sorted(journal_folder(folder).glob("*.jsonl")):
         with path.open("rb") as file:
             offset = 0
             for number, line in enumerate(file, 1):
                 place, offset = Place(path, offset), offset + len(line)
                 body = line.rstrip(b"\n")
-                if not body:
+                if not body or (kinds is not KINDS and _kind(body) not in kinds):
                     continue
                 try:
                     yield place, _unseal(body, f"{path}:{number}")
                 except ValueError as error:
                     if dropped is not None:
                         dropped.append(Dropped(path, number, str(error)))
+
+
+_KIND = b'","kind":"'
+
+
+def _kind(line: bytes) -> str:
+    """What a line says it records, unchecked. Quotes within an id are escaped, so the mark is found at its place."""
+    start = line.find(_KIND) + len(_KIND)
+    return line[start : line.find(b'"', start)].decode("ascii", "replace")
 
 
 def _unseal(line: bytes, where: str) -> dict[str, Any]:

@@ -7,11 +7,9 @@ a checksum. Candidates are sorted by (arm, problem, candidate_idx), the problems
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,13 @@ import pyarrow.parquet as pq
 from testtime.core.errors import BadInput
 from testtime.core.records import canonical
 from testtime.store.atomic import whole
-from testtime.store.codec import encode
+from testtime.store.codec import SURROGATE, encode
 from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
 
 GROUP = 4096
-"""Rows of a row group: what is held in memory at once."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
+"""The most rows of a row group."""
+GROUP_TEXT = 2**24
+"""Characters after which a row group is closed: long texts make small groups, as a group is held in memory whole."""
 Row = Mapping[str, Any]
 
 
@@ -64,16 +63,29 @@ def write_frame(path: Path, frame: pl.DataFrame, meta: Mapping[str, Any]) -> Non
 
 def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str, Any], count: int) -> None:
     stamped = schema.with_metadata(stamp({**meta, "total_records": count}))
-    rows, written = iter(rows), 0
+    written = 0
     with (
         whole(Path(path)) as part,
         pq.ParquetWriter(part, stamped, compression="zstd", write_page_checksum=True) as writer,
     ):
-        while group := list(islice(rows, GROUP)):
+        for group in _groups(rows):
             writer.write_table(_table(group, stamped, path))
             written += len(group)
         if written != count:
             raise ValueError(f"{written} rows were written where {count} were announced")
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows in groups bounded by number and by text."""
+    group, text = list[Row](), 0
+    for row in rows:
+        group.append(row)
+        text += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(group) == GROUP or text >= GROUP_TEXT:
+            yield group
+            group, text = [], 0
+    if group:
+        yield group
 
 
 def _table(group: Sequence[Row], schema: pa.Schema, path: Path) -> pa.Table:
@@ -103,7 +115,7 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return SURROGATE.sub("\ufffd", value)
     return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from testtime.core.records import Arm, Call, Candidate, Map, Problem, Verdict, canonical
 from testtime.core.spend import Spend, add
-from testtime.store.codec import dumps, encode
+from testtime.store.codec import SURROGATE, dumps, encode
 
 SHORT, THOUGHT = 50, 100
 """Characters below which an answer is short, and above which reasoning is substantial."""
@@ -92,7 +92,7 @@ def model_of(arm: Arm) -> str:
 def _json(value: object) -> str:
     """JSON text that Parquet can hold: a lone surrogate stays as its escape, so nothing is lost."""
     text = dumps(value).decode("utf-8", "surrogatepass")
-    return "".join(f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in text)
+    return SURROGATE.sub(lambda lone: f"\\u{ord(lone[0]):04x}", text)
 
 
 def _cost(alone: Mapping[str, Spend]) -> dict[str, Any]:
