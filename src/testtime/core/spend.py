@@ -60,6 +60,8 @@ def total(parts: Iterable[float | None]) -> Sum:
 def add(spends: Iterable[Spend]) -> Spend:
     """The spend of several calls together; a quantity that any call leaves unknown stays unknown."""
     listed = list(spends)
+    if len(listed) == 1:
+        return listed[0]
     sums = {f.name: total(getattr(s, f.name) for s in listed).value for f in fields(Spend)}
     whole = {name: int(v) for name, v in sums.items() if v is not None and name in _TOKENS}
     return Spend(**{**sums, **whole})  # type: ignore[arg-type]

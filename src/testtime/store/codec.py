@@ -23,8 +23,7 @@ _R = TypeVar("_R")
 
 def dumps(value: object) -> bytes:
     """One line of JSON without spaces. Raises TypeError for what is not a JSON value, a record or a numpy number."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
-    return text.encode("utf-8", "surrogatepass")
+    return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
 def loads(line: bytes) -> Any:
@@ -37,12 +36,11 @@ def loads(line: bytes) -> Any:
 
 def encode(record: object) -> dict[str, Any]:
     """A frozen record as a dict of JSON values, without the fields that equal their defaults."""
-    out: dict[str, Any] = {}
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        value = getattr(record, field.name)
-        if value != _default(field):
-            out[field.name] = _value(value)
-    return out
+    kind = type(record)
+    if (defaults := _DEFAULTS.get(kind)) is None:
+        defaults = _DEFAULTS[kind] = {field.name: _default(field) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    pairs = ((name, getattr(record, name), default) for name, default in defaults.items())
+    return {name: _value(value) for name, value, default in pairs if value != default}
 
 
 def decode(kind: type[_R], values: Mapping[str, Any]) -> _R:
@@ -65,6 +63,8 @@ def _plain(value: object) -> object:
 
 
 def _value(value: object) -> object:
+    if value is None or isinstance(value, (str, int, float)):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return encode(value)
     if isinstance(value, Mapping):
@@ -74,10 +74,15 @@ def _value(value: object) -> object:
     return value
 
 
+_DEFAULTS: dict[type, dict[str, object]] = {}
+"""Kind of record → field → its default, which is never changed."""
+
+
 def _default(field: dataclasses.Field[Any]) -> object:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 _BUILDERS: dict[Any, dict[str, Callable[[Any], Any]]] = {}
 """Kind of record → field → what makes its value from a JSON value."""
 

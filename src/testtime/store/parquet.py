@@ -25,7 +25,7 @@ from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
 
 GROUP = 4096
 """The most rows of a row group."""
-GROUP_TEXT = 2**24
+GROUP_TEXT = 2**22
 """Characters after which a row group is closed: long texts make small groups, as a group is held in memory whole."""
 Row = Mapping[str, Any]
 
@@ -80,7 +80,7 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
     group, text = list[Row](), 0
     for row in rows:
         group.append(row)
-        text += sum(len(value) for value in row.values() if isinstance(value, str))
+        text += sum(len(value) for value in row.values() if type(value) is str)
         if len(group) == GROUP or text >= GROUP_TEXT:
             yield group
             group, text = [], 0
