@@ -8,7 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from training.vocabulary import ASSISTANT, END, SPECIAL, USER, tokenizer, tokens
+from training.traces import Mix, example
+from training.vocabulary import ASSISTANT, END, SPECIAL, USER, Vocabulary, tokenizer, tokens
+
+from testtime.tasks.pocket_story import Dice, tell
 
 WEIGHTS = Path(str(files("testtime") / "models" / "pocket_weights"))
 NAMES = ("pocket-s", "pocket-m")
@@ -40,6 +43,18 @@ def test_the_tokenizer_is_the_one_that_was_trained_with(name: str) -> None:
     assert config["eos_token"] == END
     assert USER in config["chat_template"]
     assert ASSISTANT in config["chat_template"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tokenizers_library_reads_texts_as_training_does(name: str) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    theirs, ours = tokenizers.Tokenizer.from_file(str(WEIGHTS / name / "tokenizer.json")), Vocabulary()
+    for seed in range(200):
+        dice = Dice(seed)
+        asked, pieces = example(dice, tell(dice, 1 + seed % 8), Mix())
+        text = asked + "".join(piece for piece, _ in pieces)
+        assert theirs.encode(text).ids == ours.encode(text)
+        assert theirs.decode(ours.encode(text), skip_special_tokens=False) == text
 
 
 @pytest.mark.parametrize("name", NAMES)

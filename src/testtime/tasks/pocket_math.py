@@ -25,7 +25,7 @@ LEVELS = {"easy": (2, 3), "medium": (4, 5), "hard": (6, 8)}
 """Level → fewest and most steps."""
 SIZES = {"train": 2000, "validation": 1000, "test": 1000}
 """Problems of each level."""
-SEED = 20_25
+SEED = 2025
 LETTERS = "ABCD"
 SOLUTIONS = tuple(f"{value:03d}" for value in range(LARGEST + 1))
 """Every possible answer, as a pocket model writes it."""
