@@ -145,7 +145,8 @@ class LoadedPool:
             draws = [arm.sampled for arm in pool.arms.values()]
             drawn = f"{min(draws)}" if min(draws) == max(draws) else f"{min(draws)} to {max(draws)}"
             named = f"{pool.run}: {pool.dataset or 'unnamed dataset'}"
-            lines.append(f"{named}, {len(pool.problems):,} problems × {drawn} draws, {len(pool.arms)} arm(s)")
+            line = f"{named}, {len(pool.problems):,} problems × {drawn} draws, {len(pool.arms)} arm(s)"
+            lines.append(tables.printable(line))
         return "\n".join(lines)
 
 
@@ -228,9 +229,10 @@ def _shown(drawn: Drawn) -> Run:
     table.to_csv(folder.summary)
     files += [folder.outcomes, folder.summary]
     notes += [*pool.notes, *table.notes]
-    figure = folder.path / "figures" / "accuracy_vs_tokens.png"
+    x = "tokens" if table.to_polars()["gen_tokens"].count() else "candidates"  # a failed draw's tokens are not known
+    figure = folder.path / "figures" / f"accuracy_vs_{x}.png"
     try:
-        draw(folder.summary, {"png": figure})
+        draw(folder.summary, {"png": figure}, x)
         files.append(figure)
     except BadInput as error:  # no drawing library, or nothing to draw: the run is good without
         notes.append(f"no figure: {error}")
@@ -324,7 +326,7 @@ class Table:
         return accuracy_against(self._summary, column_of(x))
 
     def __repr__(self) -> str:
-        return "\n".join([tables.text(tables.summary(self._summary)), *self.notes])
+        return "\n".join([tables.text(tables.summary(self._summary)), *map(tables.printable, self.notes)])
 
     def _repr_html_(self) -> str:
         shown = "".join(rows.html() for rows in tables.summary(self._summary))

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testtime.analysis.frontier import frontier
 from testtime.core.errors import BadInput
+from testtime.figures import tables
 from testtime.figures.axes import AXES, MOST_TICKS, padded, ticks
 from testtime.figures.frontier import accuracy_against
 from testtime.figures.save import FORMATS, render
@@ -169,6 +171,22 @@ def test_the_printed_table_fits_80_columns_and_marks_what_is_modelled() -> None:
     assert max(map(len, shown.split("\n"))) <= 80
     assert "~0.5" in shown
     assert "55.0 [45.0, 65.0]" in shown
+
+
+def test_a_name_is_printed_as_it_is_and_commands_no_terminal() -> None:
+    shown = text(summary(table(("[bold]m[/bold]\x1b[31m",))))
+    assert shown.split("\n")[0] == "[bold]m[/bold]\N{REPLACEMENT CHARACTER}[31m on d test, T = 0.7, 50 problems"
+    assert "\x1b" not in shown
+
+
+def test_the_frontier_is_printed_a_line_each_family_and_axis() -> None:
+    family = table().with_columns(split=pl.lit(None, pl.String), temperature=pl.lit(None, pl.Float64))
+    family = family.with_columns(pl.col("accuracy") + 0.002, pl.col("gen_tokens") * 2)
+    shown = text(tables.frontier(frontier(family)), width=100).split("\n")
+    assert shown[0] == "Frontier over tokens: m on d; MVC for each 1k tokens, on log2 each doubling"
+    assert [line.split()[:3] for line in shown if "lin" in line or "log2" in line][1:] == [
+        ["sc_fixed", "linear", "376"], ["log2", "1.23"], ["adaptive_margin", "linear", "376"], ["beta", "log2", "1.23"],
+    ]  # fmt: skip
 
 
 def test_notes_that_say_the_same_are_told_once() -> None:

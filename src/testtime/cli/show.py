@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from testtime.figures.tables import Rows, condensed
+from testtime.figures.tables import Rows, condensed, printable
 
 PIPED = 120
 """Columns where there is no terminal to ask."""
@@ -40,7 +40,7 @@ def notes(lines: Sequence[str]) -> None:
     """Prints what a reader must be told, one a line."""
     out = console()
     for line in condensed(lines):
-        out.print(f"note: {line}")
+        out.print(f"note: {printable(line)}")
 
 
 def wrote(*paths: Path | None) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import polars as pl
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from testtime.figures.axes import MODELLED
 
@@ -42,17 +43,17 @@ class Rows:
     left: bool = False
     """All columns are text."""
 
-    def rich(self) -> RichTable:
+    def rich(self) -> Group:
         """For the terminal."""
-        table = RichTable(title=self.title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        table = RichTable(box=SIMPLE_HEAD)
         table.show_header = any(self.heads)
         table.padding, table.pad_edge = (0, 1, 0, 0), False
         for at, head in enumerate(self.heads):
             number = at > 0 and not self.left
             table.add_column(head, justify="right" if number else "left", overflow="fold", no_wrap=number)
         for row in self.cells:
-            table.add_row(*row)
-        return table
+            table.add_row(*(Text("\n".join(map(printable, cell.split("\n")))) for cell in row))
+        return Group(*([Text(printable(self.title), style="bold")] if self.title else []), table)
 
     def html(self) -> str:
         """For a notebook."""
@@ -64,6 +65,15 @@ class Rows:
         )
         title = f"<caption>{escape(self.title)}</caption>" if self.title else ""
         return f"<table>{title}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def printable(line: str) -> str:
+    """A line without what a terminal would obey: names come from files, and files from anywhere.
+
+    >>> printable("a" + chr(27) + "[31mb")
+    'a�[31mb'
+    """
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
 
 
 def text(tables: Sequence[Rows], width: int = 100) -> str:
@@ -131,7 +141,10 @@ def _broken(setting: str) -> str:
 
 
 def frontier(table: pl.DataFrame) -> list[Rows]:
-    """FA and MVC: one readable table for each run, dataset and split. Needs both axes of analysis.frontier."""
+    """FA and MVC: one readable table for each run, dataset and split.
+
+    FA is raw, then over the common range, without and with the envelope (env.); falls are segments that lose accuracy.
+    """
     return [
         _curves(group)
         for group in table.partition_by("run", "provider", "model", "dataset", "split", maintain_order=True)
@@ -139,18 +152,21 @@ def frontier(table: pl.DataFrame) -> list[Rows]:
 
 
 def _curves(group: pl.DataFrame) -> Rows:
+    """A line a policy family and axis."""
     first = group.row(0, named=True)
     unit = "1k tokens" if first["per"] == 1000 else {"usd": "dollar"}.get(first["x"], first["x"].rstrip("s"))
-    keys = ("decoding", "temperature", "family")
     cells = []
-    for lines in group.partition_by(keys, maintain_order=True):
-        linear, log2 = (lines.row(by_predicate=pl.col("axis") == axis, named=True) for axis in ("linear", "log2"))
-        cells.append([
-            family_words(linear["family"]), _bounded(log2, "fa_common"), _bounded(linear, "mvc"),
-            _bounded(log2, "mvc"), str(linear["negative"]) if linear["negative"] is not None else UNKNOWN,
-        ])  # fmt: skip
-    title = f"Frontier area and marginal value over {_COSTS.get(first['x'], first['x'])}: {_place(first)}".rstrip(": ")
-    return Rows(title, ["policy", "FA %", f"MVC/{unit}", "MVC/doubling", "falls"], cells)
+    for curve in group.partition_by("decoding", "temperature", "family", maintain_order=True):
+        names = [*family_words(curve["family"][0]).split(" "), ""]
+        for name, row in zip(names, curve.iter_rows(named=True), strict=False):
+            cells.append([
+                name, row["axis"], cost(row["fa"], "area"), _bounded(row, "fa_common"),
+                interval(row["fa_common_envelope"], None, None), _bounded(row, "mvc"),
+                str(row["negative"]) if row["negative"] is not None else UNKNOWN,
+            ])  # fmt: skip
+    over = f"Frontier over {_COSTS.get(first['x'], first['x'])}: {_place(first)}".rstrip(": ")
+    title = f"{over}; MVC for each {unit}, on log2 each doubling"
+    return Rows(title, ["policy", "axis", "FA", "FA %", "env. %", "MVC", "falls"], cells)
 
 
 def against(table: pl.DataFrame, base: str) -> list[Rows]:
