@@ -16,15 +16,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from plans import echo_seed, messages, plan_of, run
 
 from testtime.core.errors import BadInput, Fault, ModelError
+from testtime.core.history import Asks, Ballot, History, only
 from testtime.core.protocols import Ask
 from testtime.core.records import Candidate, Generation, Problem, Request, Verdict
 from testtime.core.spend import Spend
@@ -36,6 +38,7 @@ from testtime.engine.wire import Clock
 from testtime.meters.constant import Constant
 from testtime.meters.price import Price, Prices
 from testtime.models.scripted import ALL, Scripted
+from testtime.policies.sc_fixed import ScFixed
 from testtime.policies.strings import parse
 from testtime.store.frame import open_pool
 from testtime.store.journal import KINDS, read_journal
@@ -415,3 +418,38 @@ def test_a_number_too_large_for_a_column_is_infinite_there(tmp_path: Path) -> No
 
     _, rows, _ = run(plan_of(echo_seed(), count=1, decoding=Huge()), tmp_path)
     assert rows["said"].to_list() == [1.0, float("inf")]
+
+
+def test_a_counter_that_fails_stops_no_run_and_energy_is_unknown(tmp_path: Path) -> None:
+    class Gone(Constant):
+        def window(self) -> Any:
+            raise PermissionError(13, "no such counter")
+
+    _, rows, calls = run(plan_of(echo_seed(), meter=Gone(9.0)), tmp_path)
+    assert rows["joules"].null_count() == rows.height == 6
+    assert calls["joules"].null_count() == calls.height
+    (window,) = [line for line in read_journal(tmp_path).records if line["kind"] == "window"]
+    assert (window["joules"], "no such counter" in window["source"]) == (None, True)
+
+
+def test_a_policy_that_would_never_stop_spends_no_more_than_it_said(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Endless(ScFixed):
+        def ask(self, history: History) -> Asks:
+            arm, track = only(history)
+            return {arm: np.ones_like(track.seen)}
+
+    model = echo_seed(can=ALONE)
+    with pytest.raises(BadInput, match="asked for more than its 4 draws"):
+        run(plan_of(model, due=0, count=2, policies=[Endless(4)]), tmp_path)
+    assert model.calls <= 2 * 4
+
+
+def test_a_policy_that_breaks_is_named(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Broken(ScFixed):
+        def choose(self, history: History) -> Ballot:
+            raise ZeroDivisionError("no votes")
+
+    with pytest.raises(Fault, match="policy sc_fixed raised ZeroDivisionError: no votes"):
+        run(plan_of(echo_seed(), policies=[Broken(2)]), tmp_path)

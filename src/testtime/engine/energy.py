@@ -34,7 +34,10 @@ class Window:
 async def measured(
     meter: Meter | None, journal: Journal, session: int, clock: Clock, span: float
 ) -> AsyncIterator[None]:
-    """Journals one window after another, without a gap, while its body runs. Without a meter, none."""
+    """Journals one window after another, without a gap, while its body runs. Without a meter, none.
+
+    A counter that cannot be read any more stops no run: from there on energy is unknown.
+    """
     if meter is None:
         yield
         return
@@ -48,13 +51,17 @@ async def measured(
 
 
 async def _watch(meter: Meter, journal: Journal, session: int, clock: Clock, span: float, stop: asyncio.Event) -> None:
-    number, started = 0, clock()
-    while not stop.is_set():
-        async with meter.window() as seen:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), span)
+    number, started, works = 0, clock(), True
+    while works and not stop.is_set():
+        joules, source = None, meter.source
+        try:
+            async with meter.window() as seen:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), span)
+            joules = seen.get("joules")
+        except OSError as error:
+            source, works = f"{source}, which failed: {error}", False
         ended = clock()
-        joules, source = seen.get("joules"), meter.source
         journal.append("window", f"{session}.{number}", started=started, ended=ended, joules=joules, source=source)
         number, started = number + 1, ended
 

@@ -112,6 +112,13 @@ class Sitting:
             self.done = not any(np.asarray(asked).any() for asked in asks.values())
             for label, asked in asks.items():
                 self.seen[label] = self.seen[label] + asked
+            if (
+                self.policy.most is not None
+                and np.sum(list(self.seen.values()), axis=0).max(initial=0) > self.policy.most
+            ):
+                raise Refused(
+                    f"policy {self.policy.name} asked for more than its {self.policy.most} draws of a problem"
+                )
             wants_more |= not self.done
         return wants_more
 
