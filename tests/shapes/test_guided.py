@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,4 +54,6 @@ def test_two_roles_write_one_text_and_each_is_paid(tmp_path: Path) -> None:
     roles = whole.calls["role"].value_counts().rows()
     assert dict(roles)["oracle"] == whole.rows["consultations"].sum()
     assert whole.rows["candidate_text"].n_unique() == 9
+    patterns = {tuple(part["kind"] for part in json.loads(parts)) for parts in whole.rows["parts"]}
+    assert len(patterns) > 3, "each draw throws its own dice, not each problem"
     assert set(whole.calls["model"]) == {"scripted:base", "scripted:oracle"}

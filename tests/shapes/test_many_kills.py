@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from harness import Outcome, finish, guess, killed_at, lane, live_is_replay, plan, same, server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testtime.core.errors import ModelError
 from testtime.core.records import Request
+from testtime.core.registry import names
 from testtime.decoding.plain import Plain
 from testtime.engine.plan import Plan
 from testtime.meters.price import Price, Prices
@@ -52,6 +54,17 @@ def test_any_kills_in_sequence_change_nothing(kills: list[tuple[int, bool]]) -> 
         resumed = finish(shape, Path(name))
         same(resumed, whole())
         assert resumed.finished.made + resumed.finished.kept == whole().finished.made
+
+
+@pytest.mark.parametrize("rule", sorted(names("stopping rule")))
+def test_every_stopping_rule_live_is_its_replay_after_a_kill(tmp_path: Path, rule: str) -> None:
+    def alone(folder: Path) -> Plan:
+        policies = [parse(f"adaptive_margin:stop_rule={rule},max_n={most}") for most in (5, 12)]
+        price = Prices({"scripted:1": Price(1, 1)})
+        return plan(server(folder, sometimes), [lane(Plain(), 0, "plain")], 8, policies=policies, price=price)
+
+    assert killed_at(alone, tmp_path, line=25, after=True)
+    live_is_replay(finish(alone, tmp_path))
 
 
 def test_live_is_replay_draw_for_draw_for_every_policy_of_the_run() -> None:
