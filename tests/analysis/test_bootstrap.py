@@ -61,6 +61,20 @@ def test_small_paired_samples_hold_the_truth_too():
     assert 0.91 <= held / 400 <= 0.985
 
 
+@pytest.mark.parametrize(("n", "up", "down"), [(30, 0.1, 0.05), (50, 0.05, 0.03), (100, 0.034, 0.024)])
+def test_few_discordant_problems_still_hold_the_truth(n, up, down):
+    """Coverage by enumeration of all outcomes, no simulation."""
+    held = 0.0
+    for better in range(n + 1):
+        for worse in range(n + 1 - better):
+            chance = stats.multinomial.pmf([better, worse, n - better - worse], n, [up, down, 1 - up - down])
+            if chance > 1e-9:
+                gap = np.repeat([1.0, -1.0, 0.0], [better, worse, n - better - worse])
+                low, high = boot.difference_interval(gap)
+                held += chance * (low <= up - down <= high)
+    assert held > 0.945
+
+
 def test_problems_of_one_cluster_count_as_one():
     values = rng_of(5, "clusters").random(60).round(3)
     alone = boot.accuracy_interval(values)

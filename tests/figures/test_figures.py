@@ -149,6 +149,12 @@ def test_ticks_are_few_round_and_on_the_axis(low: float, ratio: float, binary: b
     assert all(start <= place <= end for place in places)
 
 
+def test_values_that_differ_by_rounding_are_one_place_on_the_axis() -> None:
+    start, end = padded(500.0, 500.0 * (1 + 1e-12))
+    assert end / start == pytest.approx(2.25)
+    assert ticks(500.0, 500.0 * (1 + 1e-12)) == [500.0]
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_an_interval_is_printed_with_its_number(value: float, low: float, high: float) -> None:
     assert interval(value, low, high) == f"{value * 100:.1f} [{low * 100:.1f}, {high * 100:.1f}]"

@@ -92,7 +92,8 @@ def difference_interval(
 ) -> Interval:
     """The interval of a mean paired difference in [−1, 1] over common problems; nan values are left out.
 
-    The BCa bootstrap over units, widened for small n; where no difference differs, `no_spread`.
+    Where both sides are 0 or 1, without clusters: `paired_wald`, since few discordant problems are too few to
+    resample. Else the BCa bootstrap over units, widened for small n; where no difference differs, `no_spread`.
     """
     known = ~np.isnan(differences)
     values, unit = _clean(differences[known]), (np.arange(len(differences)) if unit is None else unit)[known]
@@ -101,7 +102,23 @@ def difference_interval(
         return nan, nan
     if values.min() == values.max():
         return no_spread(float(values[0]), number, (-1.0, 1.0), level)
+    if number == len(values) and bool(np.isin(values, (-1.0, 0.0, 1.0)).all()):
+        return paired_wald(int((values > 0).sum()), int((values < 0).sum()), number, level)
     return _bca(values, unit, seed, resamples, level) if number > 1 else (nan, nan)
+
+
+def paired_wald(better: int, worse: int, n: int, level: float = LEVEL) -> Interval:
+    """The adjusted Wald interval of (better − worse) / n for paired 0/1 outcomes (Bonett and Price 2012).
+
+    One more of either kind, among n + 2, keeps its coverage at 95 % where the bootstrap's falls below 90 %.
+
+    >>> [round(end, 4) for end in paired_wald(5, 3, 50)]
+    [-0.0803, 0.1572]
+    """
+    z = _NORMAL.inv_cdf((1 + level) / 2)
+    up, down = (better + 1) / (n + 2), (worse + 1) / (n + 2)
+    half = z * sqrt((up + down - (up - down) ** 2) / (n + 2))
+    return max(up - down - half, -1.0), min(up - down + half, 1.0)
 
 
 def wilson(share: float, n: int, level: float = LEVEL) -> Interval:

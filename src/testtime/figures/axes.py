@@ -18,6 +18,8 @@ AXES = {
 MODELLED = ("seconds", "critical_seconds", "usd", "joules")
 """What replay cannot count but models from per-call records: drawn hollow where no run executed the policy."""
 MOST_TICKS = 9
+_SAME = 1 + 1e-6
+"""Values within this factor are one value that was added up in two orders."""
 _STEPS = ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(1, 10)), (1,))
 
 
@@ -45,7 +47,7 @@ def _within(low: float, high: float, places: Sequence[float]) -> list[float]:
 
 def _even(low: float, high: float) -> list[float]:
     """Few round places, evenly spaced, for an axis shorter than its decades' steps."""
-    if low == high:
+    if high <= low * _SAME:
         return [float(f"{low:.2g}")]
     digits = max(1, 2 - math.floor(math.log10((high - low) / low)))
     return sorted({float(f"{low * (high / low) ** (at / 3):.{digits}g}") for at in range(4)})
@@ -53,7 +55,7 @@ def _even(low: float, high: float) -> list[float]:
 
 def padded(low: float, high: float) -> tuple[float, float]:
     """A logarithmic domain with room at both ends."""
-    room = (high / low) ** 0.06 if high > low else 1.5
+    room = max((high / low) ** 0.06, 1.02) if high > low * _SAME else 1.5
     return low / room, high * room
 
 
