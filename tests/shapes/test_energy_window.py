@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,21 @@ def test_what_was_measured_is_shared_out_whole(tmp_path: Path) -> None:
     assert whole.calls["joules"].null_count() == whole.rows["joules"].null_count() == 0
     assert whole.calls["joules"].sum() == pytest.approx(measured)
     assert whole.rows["joules"].sum() == pytest.approx(measured)
+
+
+def test_draws_that_share_a_request_share_its_joules_by_the_tokens_they_wrote(tmp_path: Path) -> None:
+    def shared(folder: Path) -> Plan:
+        made = shape(folder)
+        model = server(folder, guess, seconds=0.003)
+        return replace(made, models={model.name: model})
+
+    whole = survives(shared, tmp_path, points=2)
+    assert whole.calls.height == 3
+    assert whole.rows["joules"].sum() == pytest.approx(whole.calls["joules"].sum())
+    for rows in whole.rows.partition_by("query_id"):
+        a_token = (rows["joules"] / rows["completion_tokens"]).to_list()
+        assert a_token == pytest.approx(a_token[:1] * rows.height)
+        assert rows["completion_tokens"].n_unique() > 1
 
 
 def test_calls_of_a_window_lost_in_a_kill_have_unknown_joules_not_none(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import lane, plan, server, survives
+from harness import lane, live_is_replay, plan, server, survives
 
 from testtime.core.errors import ToolError
 from testtime.core.protocols import Ask
 from testtime.core.records import Candidate, Map, Part, Problem, Request
 from testtime.engine.plan import Plan
 from testtime.meters.price import Price, Prices
+from testtime.policies.sc_fixed import ScFixed
 
 
 @dataclass
@@ -52,7 +53,7 @@ async def double(arguments: Map, ask: Ask) -> Map:
 def shape(folder: Path) -> Plan:
     said = server(folder, lambda request, seed: "x" if seed % 2 and len(request.messages) == 1 else str(seed % 5))
     price = Prices({said.name: Price(1.0, 1.0)})
-    return plan(said, [lane(Tools(), 4, "tools")], tools={"double": double}, price=price)
+    return plan(said, [lane(Tools(), 4, "tools")], tools={"double": double}, policies=[ScFixed(4)], price=price)
 
 
 def test_a_marked_retry_is_a_row_and_not_a_draw(tmp_path: Path) -> None:
@@ -65,3 +66,4 @@ def test_a_marked_retry_is_a_row_and_not_a_draw(tmp_path: Path) -> None:
     assert failed["candidate_idx"].to_list() == again["retry_of_candidate_idx"].to_list()
     assert whole.calls.filter(role="tool").height == whole.rows.height
     assert again["answer_key"].null_count() == 0
+    live_is_replay(whole)

@@ -108,7 +108,7 @@ class Handle:
         else:
             seed = self.seed
         single = Request(request.messages, request.prefix, params=request.params)
-        return [Want(role, name, single, seed + child, place, self.scope) for child in range(request.n)]
+        return [Want(role, name, single, seed + child, self.scope) for child in range(request.n)]
 
     def _place(self, *asked: object) -> int:
         """How often this was asked before in this scope."""

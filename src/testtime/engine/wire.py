@@ -57,19 +57,17 @@ class Want:
     request: Request
     """With n = 1; its own seed beside it."""
     seed: int
-    ordinal: int
-    """How many equal requests of one scope came before it."""
     serves: str
     """The id of the draw or verdict it is for."""
 
     @cached_property
     def content(self) -> str:
         """Digest of the request without its seed: wants that differ in seed alone can share a request."""
-        return digest(self.model, text_of(self.request), self.ordinal)
+        return digest(self.model, text_of(self.request))
 
     @cached_property
     def key(self) -> str:
-        """Digest of (model, request, seed, ordinal): what its reply is kept by."""
+        """Digest of (model, request, seed): what its reply is kept by. Asked again, it has another seed."""
         return digest(self.content, self.seed)
 
 
