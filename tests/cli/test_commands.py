@@ -116,6 +116,14 @@ def test_a_switch_of_the_file_can_be_turned_off(testtime: Run, folder: Path) -> 
         assert {json.loads(line)["kind"] for line in (folder / "o.jsonl").read_text().split("\n") if line} == {kind}
 
 
+def test_the_next_command_can_be_copied_whatever_the_file_is_called(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["replay", "answers.jsonl"], ["analyze", "--glob", "answers.jsonl"]):
+        assert main([*command, "--out_csv", "my s.csv"]) == 0
+        assert "next: testtime plot --csv 'my s.csv' --out_png 'my s.png'" in capsys.readouterr().out
+
+
 def test_a_mistyped_dash_finds_the_flag_with_the_underscore(testtime: Run) -> None:
     assert "unknown flag 'sc_m'; did you mean sc_n?" in testtime("replay answers.jsonl --sc-m 3").err
 

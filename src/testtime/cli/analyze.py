@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,9 @@ def analyze(
     show.tables(shown)
     show.notes(notes)
     show.wrote(*frames)
-    show.next_step(f"testtime plot --csv {out_csv} --out_png {out_csv.with_suffix('.png')}")
+    show.next_step(
+        shlex.join(["testtime", "plot", "--csv", f"{out_csv}", "--out_png", f"{out_csv.with_suffix('.png')}"])
+    )
 
 
 def beside(path: Path, word: str) -> Path:

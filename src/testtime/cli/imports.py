@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,4 +33,4 @@ def import_(
     told = {"run": run, "model": model, "provider": provider, "dataset": dataset}
     path = api.import_file(kind, file, out, {key: value for key, value in told.items() if value})
     show.wrote(path)
-    show.next_step(f"testtime inspect {path}")
+    show.next_step(f"testtime inspect {shlex.quote(str(path))}")

@@ -16,7 +16,7 @@ EXIT_CODES = {
     130: "interrupted",
 }
 SUMMARY = {
-    "n_problems": "Problems the row is about.",
+    "n_problems": "Problems the row is about; the accuracy is over those with a verdict, which a note counts.",
     "accuracy": "Mean chance of a right answer; failures count as wrong. Empty where the pool was exhausted.",
     "accuracy_low": "Lower end of its 95 % interval over problems.",
     "accuracy_high": "Upper end.",

@@ -67,7 +67,9 @@ def play(spec: ReplaySpec) -> None:
 
 def _next(spec: ReplaySpec) -> str:
     if spec.out_csv:
-        return f"testtime plot --csv {spec.out_csv} --out_png {spec.out_csv.with_suffix('.png')}"
+        return shlex.join(
+            ["testtime", "plot", "--csv", f"{spec.out_csv}", "--out_png", f"{spec.out_csv.with_suffix('.png')}"]
+        )
     if spec.out_jsonl:
-        return f"testtime analyze --glob {spec.out_jsonl} --out_csv summary.csv --against sc_fixed"
+        return f"testtime analyze --glob {shlex.quote(str(spec.out_jsonl))} --out_csv summary.csv --against sc_fixed"
     return f"testtime replay {shlex.join(spec.pools)} --out_csv summary.csv"
