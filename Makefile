@@ -1,10 +1,13 @@
-# Targets: test (default), check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test check bench clean
+.PHONY: test demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
+
+demo: .venv/core
+	$(BIN)/testtime demo
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -18,8 +21,12 @@ bench: .venv/ready
 clean:
 	rm -rf .venv
 
-.venv/ready: pyproject.toml
+.venv/core: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[figures]' --group test --group check
+	$(BIN)/python -m pip install --quiet --editable '.[figures]'
+	touch $@
+
+.venv/ready: .venv/core
+	$(BIN)/python -m pip install --quiet --group test --group check
 	touch $@

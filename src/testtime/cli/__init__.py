@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from testtime.core.errors import BadInput, TesttimeError, unknown_name
 
 COMMANDS = {
+    "demo": ("testtime.cli.demo:demo", "The main job on the embedded model: no key, no network, no GPU."),
     "run": ("testtime.cli.run:run", "Draw a pool from a model, and score every policy on it."),
     "replay": ("testtime.cli.replay:replay", "Score policies on answers already drawn."),
     "analyze": (
