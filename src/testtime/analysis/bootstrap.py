@@ -26,6 +26,7 @@ LEVEL = 0.95
 FEW = 30
 """With fewer units than this, an accuracy's interval is Wilson's, not the bootstrap's."""
 Interval = tuple[float, float]
+_BLOCK = 100
 _NORMAL = NormalDist()
 
 
@@ -44,7 +45,11 @@ def units_of(clusters: Sequence[str | None] | None, problems: int) -> Ints:
 def _draws(units: int, seed: int, resamples: int) -> Floats:
     """[resample, unit] how often each unit is drawn, in `units` draws with replacement."""
     generator = rng_of(seed, "bootstrap", units)
-    return generator.multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
+    drawn = np.empty((resamples, units))
+    for start in range(0, resamples, _BLOCK):  # the counts come as whole numbers: never all of them twice in memory
+        rows = drawn[start : start + _BLOCK]
+        rows[:] = generator.multinomial(units, np.full(units, 1 / units), size=len(rows))
+    return drawn
 
 
 def resample(unit: Ints, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
