@@ -318,6 +318,8 @@ def test_a_damaged_line_of_any_kind_costs_no_reply_and_no_row(tmp_path: Path, ki
     timed = ("latency_s", "timestamp", "joules", "paid_usd")
     assert rows.drop(timed).equals(whole.drop(timed))
     assert open_pool(tmp_path).arms["arm"].floor == 2
+    again, _, _ = run(noted, tmp_path)
+    assert (again.unchanged, model.calls) == (True, 0), "what stands in another order now is still all there"
     borne, paid = rows["paid_usd"].sum(), calls.filter(status="ok")["usd"].sum()
     assert rows["paid_usd"].null_count() == (2 if kind == "call" else 0), "a call whose line is lost is not free"
     assert borne < paid if kind == "call" else borne == pytest.approx(paid, abs=1e-12)
@@ -372,6 +374,30 @@ def test_a_lost_request_is_a_row_with_the_most_it_can_have_cost(tmp_path: Path) 
     assert paid["usd"] < lost["usd_at_most"]
     run(replace(made, price=None, about={"notes": "unknown price"}), tmp_path)
     assert pl.read_parquet(tmp_path / "calls.parquet").filter(status="sent")["usd_at_most"].to_list() == [None]
+
+
+def test_once_stopped_no_request_leaves(tmp_path: Path) -> None:
+    """Two draws wait for two others to share a request with, which are stopped before they ask."""
+    waiting = asyncio.Event()
+
+    class Late(Plain):
+        async def draw(self, problem: Problem, messages: Any, idx: int, ask: Ask) -> Sequence[Candidate]:
+            if idx >= 2:
+                waiting.set()
+                await asyncio.sleep(3600)
+            return await super().draw(problem, messages, idx, ask)
+
+    async def stopped() -> None:
+        running = asyncio.create_task(execute(made, tmp_path))
+        await waiting.wait()
+        await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    made = plan_of(model := echo_seed(), due=4, count=1, decoding=Late())
+    asyncio.run(stopped())
+    assert model.calls == 0
+    assert {line["kind"] for line in read_journal(tmp_path).records} == {"run"}
 
 
 def test_a_second_process_is_kept_out_and_disturbs_nothing(tmp_path: Path) -> None:
