@@ -22,6 +22,7 @@ from testtime.analysis import against as comparing
 from testtime.analysis import frontier as frontiers
 from testtime.analysis.compare import paired
 from testtime.analysis.frontier import column_of
+from testtime.analysis.measured import measured
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
 from testtime.analysis.table import GROUP, notes, read_csv, summarise, to_csv
@@ -224,7 +225,8 @@ def _shown(drawn: Drawn) -> Run:
     files.append(folder.candidates)
     if not has_gold(pool):
         return Run(folder.path, None, drawn, files, [*notes, *pool.notes, "no answer is known to be right or wrong"])
-    table = Table(_outcomes_of(pool, [parse(text) for text in drawn.spec.policies]))
+    outcomes = _outcomes_of(pool, [parse(text) for text in drawn.spec.policies], live=drawn.spec.live)
+    table = Table(measured(outcomes, folder.calls) if drawn.spec.live else outcomes)
     table.to_jsonl(folder.outcomes)
     table.to_csv(folder.summary)
     files += [folder.outcomes, folder.summary]
@@ -239,9 +241,9 @@ def _shown(drawn: Drawn) -> Run:
     return Run(folder.path, table, drawn, files, notes)
 
 
-def _outcomes_of(pool: Pool, policies: Sequence[Policy]) -> pl.DataFrame:
+def _outcomes_of(pool: Pool, policies: Sequence[Policy], *, live: bool) -> pl.DataFrame:
     """Over all orders for what the floor holds; as it was executed for a policy that was given draws of its own."""
-    floor = min(draws.sampled if draws.floor is None else draws.floor for draws in pool.arms.values())
+    floor = 0 if live else min(draws.sampled if draws.floor is None else draws.floor for draws in pool.arms.values())
     within = [policy for policy in policies if policy.most is not None and policy.most <= floor]
     beyond = [policy for policy in policies if policy not in within]
     frames = [replayed(pool, within)] if within else []

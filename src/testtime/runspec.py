@@ -84,8 +84,8 @@ def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:
 
 
 def key_of(spec: RunSpec) -> dict[str, Any]:
-    """What shapes every draw, of a resolved spec."""
-    return spec.model_dump(mode="json", include=set(KEY))
+    """What shapes every draw, of a resolved spec; executed live, also the one policy that it is alone with."""
+    return spec.model_dump(mode="json", include={*KEY, "policies"} if spec.live else set(KEY))
 
 
 def digest_of(spec: RunSpec) -> str:
@@ -101,7 +101,8 @@ def resolved_yaml(spec: RunSpec) -> dict[str, Any]:
 def differing(stored: RunSpec, now: RunSpec) -> list[str]:
     """What keeps the stored draws from being used now, a sentence for each key that differs."""
     old, new = key_of(stored), key_of(now)
-    return [f"{name} is {_said(old[name])} there, {_said(new[name])} here" for name in KEY if old[name] != new[name]]
+    names = [name for name in old if name in new and old[name] != new[name]]
+    return [f"{name} is {_said(old[name])} there, {_said(new[name])} here" for name in names]
 
 
 def together(stored: RunSpec, now: RunSpec, *, where: str) -> RunSpec:

@@ -328,3 +328,28 @@ def test_progress_says_what_is_known_and_nothing_else() -> None:
     assert line(Progress(due=3, open_end=True), 0.0) == "0 of 3 or more draws"
     assert line(Progress(due=3, open_end=True, made=5), 100.0) == "5 of 5 or more draws"
     assert line(Progress(due=101, open_end=False, made=1), 100.0) == "1 of 101 draws · 2 h 46 min left"
+
+
+# ---- live ----
+def test_a_policy_executed_alone_is_measured_and_draws_what_its_replay_would(testtime: Run, folder: Path) -> None:
+    live = f"run --model fake:n {DATA} --live --run r --policies adaptive_margin:max_n=12"
+    assert testtime(live).code == 0
+    testtime(f"{FAKE}-full --num_candidates 12 --policies sc_fixed:n=1")
+    alone = tt.analyze(folder / "results/r.jsonl").outcomes
+    full = tt.load(folder / "results/r-full").replay("adaptive_margin:max_n=12", realised=True).outcomes
+    told = ["query_id", "answer", "correct", "answered", "candidates", "gen_tokens"]
+    assert_frame_equal(alone.select(told), full.select(told))
+    assert alone["measured"].all()
+    assert not full["measured"].any()
+    ledger = pl.read_parquet(folder / "results/r/calls.parquet").filter(status="ok")
+    assert alone["seconds"].sum() == pytest.approx(ledger["seconds"].sum())
+    assert rows(folder).height == alone["candidates"].sum()
+
+
+def test_a_live_folder_holds_one_policy(testtime: Run, folder: Path) -> None:
+    live = f"run --model fake:n {DATA} --live --run r"
+    testtime(f"{live} --policies sc_fixed:n=2")
+    ran = testtime(f"{live} --policies sc_fixed:n=3")
+    assert ran.code == 2
+    assert "policies is ['sc_fixed:n=2'] there, ['sc_fixed:n=3'] here" in ran.err
+    assert testtime(f"{live}-not --policies sc_fixed:n=3").code == 0
