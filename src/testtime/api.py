@@ -39,6 +39,7 @@ from testtime.policies.counts import COUNTS
 from testtime.policies.strings import parse, setting
 from testtime.runspec import RunSpec, run_spec
 from testtime.session import Drawn, Watch, carry_out
+from testtime.session import merge as merge_shards
 from testtime.spec import DEFAULT_POLICIES, canonical, grid, setting_texts
 from testtime.store.atomic import whole, writable
 from testtime.store.folder import is_run, runs
@@ -203,6 +204,11 @@ def run(
     """
     drawn = carry_out(asked_of(spec, overrides), fresh=fresh, watch=watch)
     return _shown(drawn)
+
+
+def merge(shards: Sources) -> Run:
+    """One run of the folders that `run --shard i/N` made, with its table. Raises BadInput."""
+    return _shown(merge_shards(paths_of(shards)))
 
 
 def asked_of(spec: RunSpec | str | Path | Mapping[str, Any] | None, overrides: Mapping[str, Any]) -> RunSpec:

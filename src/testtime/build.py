@@ -117,8 +117,21 @@ def problems_of(task: Task, spec: RunSpec) -> list[Problem]:
         ranked = sorted(every, key=lambda problem: seed_of(int(spec.sample or 0), "sample", problem.query_id))
         taken = {problem.query_id for problem in ranked[: spec.max_queries]}
         chosen += [problem for problem in every if problem.query_id in taken]
+    if spec.shard is not None:
+        chosen = _part(chosen, spec.shard)
     if not chosen:
         raise BadInput(f"no problem in {', '.join(spec.splits)}", where=spec.dataset, mend="name another split")
+    return chosen
+
+
+def _part(problems: Sequence[Problem], shard: str) -> list[Problem]:
+    """The problems of shard i/N: a problem's part depends on its id alone. Raises BadInput."""
+    part, parts = map(int, shard.split("/"))
+    if part > parts:
+        raise BadInput(f"there is no shard {part} of {parts}", mend=f"shards are 1/{parts} to {parts}/{parts}")
+    chosen = [problem for problem in problems if seed_of(0, "shard", problem.query_id) % parts == part - 1]
+    if not chosen:
+        raise BadInput(f"the shard {shard} holds none of {len(problems)} problems", mend="use fewer shards")
     return chosen
 
 

@@ -48,6 +48,8 @@ class RunSpec(BaseModel):
     """Problems of each split at most, the first in dataset order; by default all."""
     sample: Whole | None = None
     """A seed: take max_queries random problems instead, the same for every model."""
+    shard: Annotated[str | None, Field(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")] = None
+    """i/N: only the i-th of N parts of the problems, in a folder of its own; `testtime merge` makes one run of them."""
     policies: Several = DEFAULT_POLICIES
     """Policies as name or name:key=value,…; by default sc_fixed and adaptive_margin."""
     settings: Mapping[str, Several] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -25,6 +26,7 @@ from testtime.engine.plan import Plan
 from testtime.engine.run import Finished, fill
 from testtime.meters import rapl
 from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
+from testtime.store.atomic import whole
 from testtime.store.folder import RunFolder, default_name, is_run, runs
 from testtime.store.journal import journal_folder
 
@@ -102,7 +104,59 @@ def folder_of(spec: RunSpec) -> RunFolder:
     """Where a resolved spec's run lies."""
     provider, _, model = spec.model.partition(":")
     name = spec.run or default_name(spec.dataset, provider, model, digest_of(spec))
-    return RunFolder.at(spec.out_dir, name)
+    return RunFolder.at(spec.out_dir, f"{name}{_suffix(spec)}")
+
+
+def merge(paths: Sequence[Path]) -> Drawn:
+    """One run of its shards, in the folder beside them that is named like them without the shard.
+
+    Their journals become its own, so what a missing shard lacks is drawn by the same command without --shard.
+    Raises BadInput for what is no shard, or shards of different runs.
+    """
+    shards = {RunFolder.open(path): _shard(RunFolder.open(path)) for path in paths}
+    (first, spec), *others = shards.items()
+    for folder, other in others:
+        spec = together(spec, other, where=str(folder.path))
+    name = first.name.removesuffix(_suffix(shards[first]))
+    spec = spec.model_copy(update={"shard": None, "run": name})
+    target = RunFolder.at(first.path.parent, name)
+    spec = _whole(target, spec)
+    plan = plan_of(spec, target.name)
+    with target.held():
+        for folder in shards:
+            _take_journal(folder, target)
+        target.write_spec(resolved_yaml(spec))
+        write_pool(plan, target.path)
+    kept = draws_in(target.path)
+    progress = Progress(kept, open_end=False, kept=kept)
+    return Drawn(target, spec, progress, Finished(0, kept, 0, 0, ()), _absent(list(shards.values())))
+
+
+def _suffix(spec: RunSpec) -> str:
+    return f".{spec.shard.replace('/', 'of')}" if spec.shard else ""
+
+
+def _shard(folder: RunFolder) -> RunSpec:
+    """The spec of a shard. Raises BadInput."""
+    spec = _stored(folder)
+    if spec is None or spec.shard is None:
+        raise BadInput("is no shard", where=str(folder.path), mend="shards are what run --shard i/N makes")
+    return spec
+
+
+def _take_journal(shard: RunFolder, target: RunFolder) -> None:
+    """Copies what a shard wrote; none may be at work in it."""
+    with shard.held():
+        for path in sorted(journal_folder(shard.path).glob("*.jsonl")):
+            with whole(journal_folder(target.path) / f"{shard.name}.{path.name}") as part:
+                copyfile(path, part)
+
+
+def _absent(specs: Sequence[RunSpec]) -> list[str]:
+    """A note where shards are missing."""
+    parts = {int(str(spec.shard).partition("/")[2]) for spec in specs}
+    absent = {f"{i}/{n}" for n in parts for i in range(1, n + 1)} - {str(spec.shard) for spec in specs}
+    return [f"shards that are not here: {', '.join(sorted(absent))}"] if absent else []
 
 
 def explain_miss(spec: RunSpec) -> list[str]:

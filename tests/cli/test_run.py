@@ -353,3 +353,41 @@ def test_a_live_folder_holds_one_policy(testtime: Run, folder: Path) -> None:
     assert ran.code == 2
     assert "policies is ['sc_fixed:n=2'] there, ['sc_fixed:n=3'] here" in ran.err
     assert testtime(f"{live}-not --policies sc_fixed:n=3").code == 0
+
+
+# ---- shards ----
+def test_shards_merged_are_the_run_undivided(testtime: Run, folder: Path) -> None:
+    asked = f"run --model fake:one {DATA} --policies sc_fixed:n=3 --run"
+    for shard in ("1/3", "2/3", "3/3"):
+        assert testtime(f"{asked} parts --shard {shard}").code == 0
+    assert calls(folder) == 12 * 3
+    assert testtime("merge results/parts.1of3 results/parts.2of3 results/parts.3of3").code == 0
+    before = calls(folder)
+    testtime(f"{asked} whole")
+    same(rows(folder, "parts"), rows(folder, "whole"))
+    assert calls(folder) - before == 12 * 3
+    assert "no call was made" in testtime(f"{asked} parts").out
+
+
+def test_what_a_missing_shard_lacks_is_said_and_can_be_drawn(testtime: Run, folder: Path) -> None:
+    asked = f"run --model fake:one {DATA} --policies sc_fixed:n=3 --run parts"
+    testtime(f"{asked} --shard 1/2")
+    merged = testtime("merge results/parts.1of2")
+    assert "shards that are not here: 2/2" in merged.out
+    assert 0 < rows(folder, "parts").height < 36
+    testtime(asked)
+    assert rows(folder, "parts").height == 36
+    assert calls(folder) == 36
+
+
+def test_what_is_no_shard_or_of_another_run_is_not_merged(testtime: Run, folder: Path) -> None:
+    asked = f"run --model fake:one {DATA} --policies sc_fixed:n=1 --run"
+    testtime(f"{asked} a")
+    testtime(f"{asked} b --shard 1/2")
+    testtime(f"{asked} b --shard 2/2 --seed 3")
+    for shards, says in (("results/a", "is no shard"), ("results/b.1of2 results/b.2of2", "seed is 0 there, 3 here")):
+        ran = testtime(f"merge {shards}")
+        assert ran.code == 2
+        assert says in ran.err
+    assert not (folder / "results/b").exists()
+    assert "no shard 3 of 2" in testtime(f"{asked} c --shard 3/2").err

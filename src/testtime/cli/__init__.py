@@ -25,6 +25,7 @@ COMMANDS = {
     "plot": ("testtime.cli.plot:plot", "Draw accuracy against tokens, dollars, seconds, … from a table."),
     "inspect": ("testtime.cli.inspect:inspect", "Say what is in a pool."),
     "boundary": ("testtime.cli.boundary:boundary", "Print where a stopping rule of counts stops."),
+    "merge": ("testtime.cli.merge:merge", "Make one run of its shards."),
     "import": ("testtime.cli.imports:import_", "Make a pool of a recorded file."),
 }
 """Command → where its function is, and its sentence."""

@@ -31,6 +31,7 @@ def run(
     dataset_path: Annotated[Path | None, says(RunSpec, "dataset_path")] = None,
     max_queries: Annotated[int | None, says(RunSpec, "max_queries")] = None,
     sample: Annotated[int | None, says(RunSpec, "sample")] = None,
+    shard: Annotated[str | None, says(RunSpec, "shard")] = None,
     policies: Annotated[list[str] | None, says(RunSpec, "policies")] = None,
     num_candidates: Annotated[int | None, says(RunSpec, "num_candidates")] = None,
     prompt: Annotated[str | None, says(RunSpec, "prompt")] = None,
