@@ -262,19 +262,18 @@ def test_exact_laws_agree_with_many_orders(rule: str) -> None:
         assert abs(law[name].mean() - values.mean()) < 4 * error  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("realised", [False, True])
+def test_a_pool_replayed_in_blocks_is_the_pool_replayed_whole(realised: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = random_pool(11, 9, seed=23)
+    policies = [ScFixed(3), adaptive("beta,threshold=.9", 9), adaptive("window,width=3", 9)]
+    whole = outcomes(source, policies, realised=realised)
+    monkeypatch.setattr("testtime.analysis.replay.BLOCK", 4)
+    assert outcomes(source, policies, realised=realised).equals(whole)
+
+
 def test_orders_are_shared_and_do_not_depend_on_the_other_problems() -> None:
     source = random_pool(12, 10, seed=19)
-    some = replace(
-        source,
-        problems=source.problems[4:],
-        splits=source.splits[4:],
-        keys=source.keys[4:],
-        arms={
-            "arm": replace(
-                source.arms["arm"], codes=source.arms["arm"].codes[4:], right=source.arms["arm"].right[4:], columns={}
-            )
-        },
-    )
+    some = source.part(slice(4, None))
     policy = adaptive("window,width=3", 10)
     whole, part = outcomes(source, [policy]), outcomes(some, [policy])
     assert whole["correct"][4:].to_list() == part["correct"].to_list()

@@ -19,6 +19,9 @@ from testtime.core.errors import Refused
 from testtime.core.protocols import Policy
 from testtime.store.pool import Pool
 
+BLOCK = 2_000
+"""Problems replayed together: memory is bounded by what their orders need, whatever the pool's size."""
+
 
 def outcomes(
     pool: Pool,
@@ -40,8 +43,20 @@ def outcomes(
     Where the pool ends before the policy does, in some order, results are null and `exhausted` is the share.
     Raises Refused for an arm or a column that the pool lacks.
     """
-    books = Books(pool.worlds(None if realised else orders, seed))
-    results = []
+    whole = any(policy.across for policy in policies)
+    size = len(pool.problems) if whole else BLOCK
+    parts = [pool.part(slice(first, first + size)) for first in range(0, len(pool.problems), max(size, 1))] or [pool]
+    worlds = None if realised else orders
+    tables = [_outcomes(Books(part.worlds(worlds, seed)), policies, realised=realised, exact=exact) for part in parts]
+    if len(tables) == 1:
+        return tables[0]
+    blocks = [(table, len(part.problems)) for table, part in zip(tables, parts, strict=True)]
+    results = tables[0].height // blocks[0][1]
+    return pl.concat(table.slice(at * rows, rows) for at in range(results) for table, rows in blocks)
+
+
+def _outcomes(books: Books, policies: Sequence[Policy], *, realised: bool, exact: bool) -> pl.DataFrame:
+    pool, results = books.worlds.pool, []
     for labels, among in _plan(pool, policies):
         known = {} if realised or len(labels) > 1 else fixed(books, labels[0], among)
         laws = {} if realised or len(labels) > 1 or not exact else by_law(books, labels[0], among)

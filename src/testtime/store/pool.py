@@ -7,7 +7,7 @@ and the columns it needs, never the gold.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -52,6 +52,14 @@ class Draws:
         smallest = int(self.size.min(initial=self.codes.shape[1]))
         return smallest if self.floor is None else min(self.floor, smallest)
 
+    def part(self, which: slice) -> Draws:
+        """Some of the problems, with as many sampled draws as the whole has."""
+        columns = {name: values[which] for name, values in self.columns.items()}
+        sizes = None if self.sizes is None else self.sizes[which]
+        return replace(
+            self, codes=self.codes[which], right=self.right[which], columns=columns, sizes=sizes, floor=self.sampled
+        )
+
     def column(self, name: str) -> Floats:
         """[problem, draw] a column, all nan where the pool does not hold it."""
         return self.columns.get(name, np.full(self.codes.shape, np.nan))
@@ -75,6 +83,17 @@ class Pool:
     """What counts as one vote, in words."""
     notes: Sequence[str] = ()
     """What a reader must be told: lines dropped, draws cut to the floor."""
+
+    def part(self, which: slice) -> Pool:
+        """Some of the problems: each meets the orders it meets in the whole."""
+        return replace(
+            self,
+            problems=self.problems[which],
+            splits=self.splits[which],
+            arms={label: draws.part(which) for label, draws in self.arms.items()},
+            keys=self.keys[which],
+            clusters=None if self.clusters is None else self.clusters[which],
+        )
 
     def worlds(self, orders: int | None = None, seed: int = 0) -> Worlds:
         """The pool in the one issue order (None), or in `orders` seeded orders of its sampled draws.
