@@ -103,7 +103,8 @@ class Track:
     def _look(self, name: str) -> NDArray[Any]:
         if name == "n":
             return self.seen
-        return self.cells.prefix(name)[self.seen, self.rows]
+        found = self.cells.prefix(name)[self.seen, self.rows]
+        return found if name == "spread" else found.astype(np.int64)  # kept small, but rules add and multiply
 
     def at(self, mask: Any) -> Track:
         """The entries that a mask or index picks."""
@@ -195,19 +196,25 @@ def _deal(codes: Ints) -> Ints:
 _COUNTED = ("voted", "v1", "v2", "tied", "leader")
 
 
+def _counter(draws: int) -> type[np.signedinteger[Any]]:
+    """The smallest type that counts so many draws: what is kept for every draw of every row is much."""
+    return np.int8 if draws < 2**7 else np.int16 if draws < 2**15 else np.int32
+
+
 def _drawn_counts(codes: Ints) -> Iterator[tuple[Ints, Bools, Ints]]:
     """Draw by draw: how many votes the drawn answer has now (0: it abstains), whether it votes, and its slot."""
     rows, draws = codes.shape
     width = int(codes.max(initial=-1)) + 2  # one slot more, where abstentions are counted and never read
-    counts = np.zeros(rows * width, dtype=np.int16)
+    kind = _counter(draws)
+    counts = np.zeros(rows * width, dtype=kind)
     base = np.arange(rows) * width
     by_draw: Ints = np.ascontiguousarray(codes.T)
     for j in range(draws):
         votes: Bools = by_draw[j] >= 0
         slot: Ints = base + np.where(votes, by_draw[j], width - 1)
-        c = counts[slot] + np.int16(1)
+        c = counts[slot] + kind(1)
         counts[slot] = c
-        yield np.where(votes, c, np.int16(0)), votes, slot
+        yield np.where(votes, c, kind(0)), votes, slot
 
 
 def _scan_counts(codes: Ints) -> dict[str, NDArray[Any]]:
@@ -217,14 +224,15 @@ def _scan_counts(codes: Ints) -> dict[str, NDArray[Any]]:
     the runner-up if others were tied there; c = v1 joins the tie; else c may raise v2.
     """
     rows, draws = codes.shape
-    out = {name: np.zeros((draws + 1, rows), dtype=np.int16) for name in _COUNTED}
+    kind = _counter(draws)
+    out = {name: np.zeros((draws + 1, rows), dtype=kind) for name in _COUNTED}
     width = int(codes.max(initial=-1)) + 2
-    first = np.zeros(rows * width, dtype=np.int16)
-    v1, v2, tied, leader, voted = (np.zeros(rows, dtype=np.int16) for _ in range(5))
-    one = np.int16(1)
+    first = np.zeros(rows * width, dtype=kind)
+    v1, v2, tied, leader, voted = (np.zeros(rows, dtype=kind) for _ in range(5))
+    one = kind(1)
     for j, (c, votes, slot) in enumerate(_drawn_counts(codes)):
         new = np.flatnonzero(c == 1)
-        first[slot[new]] = np.int16(j)
+        first[slot[new]] = j
         ahead, level = c > v1, votes & (c == v1)
         v2 = np.where(ahead, np.where(tied > 1, v1, v2), np.maximum(v2, c))
         moved = np.flatnonzero(ahead | level)  # the old leader may be the drawn one: then it stays
@@ -244,9 +252,9 @@ def _scan_spectrum(codes: Ints) -> dict[str, NDArray[Any]]:
     The top counts stay sorted: of those equal to c − 1, the first becomes c.
     """
     rows, draws = codes.shape
-    distinct = np.zeros((draws + 1, rows), dtype=np.int16)
+    distinct = np.zeros((draws + 1, rows), dtype=_counter(draws))
     spread = np.zeros((draws + 1, rows))
-    top = np.zeros((draws + 1, TOP, rows), dtype=np.int16)
+    top = np.zeros((draws + 1, TOP, rows), dtype=_counter(draws))
     clog = np.concatenate([[0.0], np.arange(1, draws + 1) * np.log2(np.arange(1, draws + 1))])
     gain = np.diff(clog, prepend=0.0)  # [c] what the c-th vote of an answer adds
     for j, (c, _, _) in enumerate(_drawn_counts(codes)):
@@ -263,7 +271,7 @@ def _scan_spectrum(codes: Ints) -> dict[str, NDArray[Any]]:
 def _scan_run(codes: Ints) -> dict[str, NDArray[Any]]:
     """How many equal votes in a row end at each draw; an abstention breaks the run."""
     rows, draws = codes.shape
-    run = np.zeros((draws + 1, rows), dtype=np.int16)
+    run = np.zeros((draws + 1, rows), dtype=_counter(draws))
     before = np.full(rows, UNSEEN)
     for j in range(draws):
         code = codes[:, j]
