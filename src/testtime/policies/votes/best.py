@@ -7,42 +7,18 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from testtime.core.errors import Refused
 from testtime.core.history import Ballot, Track
-from testtime.policies.settings import TIES, check, setting
-
-GOLD = frozenset({"is_verified", "verification_confidence"})
-"""Columns of a verifier that may have seen the reference; a pool shows them as oracle(…) alone."""
-
-
-def column_of(by: str) -> str:
-    """The column that `by` names: itself. Raises Refused for one that saw the reference and does not say so.
-
-    >>> column_of("oracle(is_verified)")
-    'oracle(is_verified)'
-    """
-    if by in GOLD:
-        raise Refused(f"by={by} may have seen the reference", mend=f"write by=oracle({by}) for an upper bound")
-    return by
+from testtime.policies.settings import TIES, setting
+from testtime.policies.votes.scored import Scored
 
 
 @dataclass(frozen=True)
-class Best:
+class Best(Scored):
     """The highest score among the visible draws; an unknown score never wins."""
 
-    by: str = setting("the score column; oracle(column) for one that saw the reference")
     ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 
     name: ClassVar[str] = "best"
-
-    def __post_init__(self) -> None:
-        check(self)
-        column_of(self.by)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The score column."""
-        return frozenset({self.by})
 
     def ballot(self, track: Track) -> Ballot:
         """No entry for a row without a known score."""

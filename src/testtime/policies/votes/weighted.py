@@ -13,28 +13,18 @@ import numpy as np
 
 from testtime.core.errors import Refused
 from testtime.core.history import Ballot, Floats, Ints, Track
-from testtime.policies.settings import TIES, check, setting
-from testtime.policies.votes.best import column_of
+from testtime.policies.settings import TIES, setting
+from testtime.policies.votes.scored import Scored
 
 
 @dataclass(frozen=True)
-class WeightedVote:
+class WeightedVote(Scored):
     """The answer with the largest sum of weights; a draw with an unknown score weighs nothing."""
 
-    by: str = setting("the score column; oracle(column) for one that saw the reference")
     temperature: float | None = setting("weigh by softmax(score / temperature) in place of the score", None, above=0)
     ties: Literal["uniform", "first"] = setting(TIES, "uniform")
 
     name: ClassVar[str] = "weighted"
-
-    def __post_init__(self) -> None:
-        check(self)
-        column_of(self.by)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The score column."""
-        return frozenset({self.by})
 
     def ballot(self, track: Track) -> Ballot:
         """No entry for a row where no answer has weight. Raises Refused for negative weights."""
