@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core import registry
-from testtime.core.errors import BadInput, unknown_name
+from testtime.core.errors import BadInput, ModelError, unknown_name
 from testtime.core.records import Arm, canonical
 from testtime.core.seeds import digest, rng_of, seed_of
 from testtime.core.spend import Spend, add, total
@@ -78,3 +78,11 @@ def test_every_registered_built_in_is_there(kind: str) -> None:
 def test_a_name_nobody_registered_is_refused() -> None:
     with pytest.raises(BadInput, match="unknown policy 'nope'"):
         registry.find("policy", "nope")
+
+
+def test_what_a_model_error_says_of_itself_decides_whether_it_is_asked_again() -> None:
+    assert not ModelError("400 no such model").retry
+    assert ModelError("reset", lost=True).retry
+    assert ModelError("429", retry_after=0.0).busy
+    assert ModelError("529", busy=True).retry
+    assert not ModelError("500", retry=True).busy

@@ -75,6 +75,14 @@ class Batches(Protocol):
         ...
 
 
+class Closes(Protocol):
+    """Of a model that holds connections: the engine calls it once at the end of a session, in the session's loop."""
+
+    async def close(self) -> None:
+        """Lets go of what the session opened; the next `generate` opens it anew."""
+        ...
+
+
 # ---- how candidates are made ----
 class Ask(Protocol):
     """The one handle of decodings, judges and tools: roles, seeds, meters, retries, journal, n-grouping."""
@@ -266,6 +274,6 @@ class Policy(Protocol):
 
 
 __all__ = [
-    "Ask", "Asks", "Batches", "Cap", "Decoding", "Ints", "Meter", "Model", "Policy", "Scores",
+    "Ask", "Asks", "Batches", "Cap", "Closes", "Decoding", "Ints", "Meter", "Model", "Policy", "Scores",
     "States", "StoppingRule", "Task", "Verifier", "Vote",
 ]  # fmt: skip

@@ -28,7 +28,7 @@ class Foreign:
         if isinstance(error, TesttimeError):
             return
         if isinstance(error, (TimeoutError, ConnectionError)):
-            raise ModelError(_said(error), retry=True) from error
+            raise ModelError(_said(error), lost=True) from error
         if isinstance(error, Exception) or (isinstance(error, asyncio.CancelledError) and not stopping()):
             raise Fault(f"{self.who} raised {_said(error)} ({_place(at)})") from error
 
