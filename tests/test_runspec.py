@@ -21,6 +21,7 @@ OTHER: dict[str, Any] = {
     "dataset_path": Path("d"), "max_queries": 3, "sample": 4, "shard": "1/3", "policies": ["sc_fixed:n=3"],
     "num_candidates": 9, "prompt": "{question}", "temperature": 0.1, "top_p": 0.5, "max_tokens": 7, "seed": 5,
     "live": True, "measure_energy": True, "concurrency": 2, "out_dir": Path("o"), "run": "r", "notes": "why",
+    "env_file": Path("e"),
 }  # fmt: skip
 """A value for each field that is not its default."""
 

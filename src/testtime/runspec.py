@@ -72,6 +72,8 @@ class RunSpec(BaseModel):
     """Measure joules where the machine has a counter that can be read."""
     concurrency: Count = 16
     """Calls in flight at once; by default 16."""
+    env_file: Path | None = None
+    """A file of keys, NAME=value a line; else the environment, .env and env_vars/.env.main are read."""
     out_dir: Path = Path("results")
     """The folder of runs; by default results."""
     run: str | None = None

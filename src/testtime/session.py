@@ -25,6 +25,7 @@ from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
 from testtime.engine.run import Finished, fill
 from testtime.meters import rapl
+from testtime.models import keys
 from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
 from testtime.store.atomic import whole
 from testtime.store.folder import RunFolder, default_name, is_run, runs
@@ -84,10 +85,12 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
     An interrupt (Ctrl-C) stops the drawing, and what is there is written. Raises BadInput, with nothing
     written, for what cannot work.
     """
+    keys.use_file(spec.env_file)
     asked = resolve(spec)
     folder = folder_of(asked)
     meter = rapl.Rapl.here() if asked.measure_energy else None
     plan = plan_of(asked, folder.name, meter)
+    _open(plan)
     if not fresh:
         _whole(folder, asked)
     elif folder.path.exists():
@@ -98,6 +101,13 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
         notes = [f"energy: {meter.source if meter else f'none, {rapl.WHY_NOT}'}"] if asked.measure_energy else []
         notes += [taken_over] if taken_over else []
         return _draw(folder, _whole(folder, asked), plan, watch, notes)
+
+
+def _open(plan: Plan) -> None:
+    """Makes sure that every model can be called. Raises BadInput: a package or a key is missing."""
+    for model in plan.models.values():
+        if (opens := getattr(model, "open", None)) is not None:
+            opens()
 
 
 def folder_of(spec: RunSpec) -> RunFolder:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 
 from testtime.core.errors import BadInput, TesttimeError, unknown_name
+from testtime.core.secret import struck
 
 COMMANDS = {
     "demo": ("testtime.cli.demo:demo", "The main job on the embedded model: no key, no network, no GPU."),
@@ -59,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code."""
     tokens = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in tokens
+    sys.excepthook = _traceback
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -76,6 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"testtime: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     return 0
+
+
+def _traceback(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """A traceback without secrets: a library's error, on which ours was raised, may quote one."""
+    sys.stderr.write(struck("".join(traceback.format_exception(kind, error, at))))
 
 
 def dispatch(argv: Sequence[str]) -> None:

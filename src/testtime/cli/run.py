@@ -44,6 +44,7 @@ def run(
         bool | None, Parameter(negative="--no_measure_energy"), says(RunSpec, "measure_energy")
     ] = None,
     concurrency: Annotated[int | None, says(RunSpec, "concurrency")] = None,
+    env_file: Annotated[Path | None, says(RunSpec, "env_file")] = None,
     out_dir: Annotated[Path | None, says(RunSpec, "out_dir")] = None,
     run: Annotated[str | None, says(RunSpec, "run")] = None,
     notes: Annotated[str | None, says(RunSpec, "notes")] = None,

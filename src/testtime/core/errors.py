@@ -16,11 +16,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from testtime.core.secret import struck
+
 
 class TesttimeError(Exception):
-    """Root of the tree above."""
+    """Root of the tree above. Its message holds no secret, whatever a provider put into it."""
 
     exit_code = 1
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(struck(part) if isinstance(part, str) else part for part in said))
 
 
 class BadInput(TesttimeError):

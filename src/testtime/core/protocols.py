@@ -75,6 +75,14 @@ class Batches(Protocol):
         ...
 
 
+class Opens(Protocol):
+    """Of a model behind a package or a key. Asked once before the first call of a session; a dry run asks not."""
+
+    def open(self) -> None:
+        """Makes sure that it can be called. Raises BadInput: its package is missing, or its key."""
+        ...
+
+
 class Closes(Protocol):
     """Of a model that holds connections: the engine calls it once at the end of a session, in the session's loop."""
 
@@ -274,6 +282,6 @@ class Policy(Protocol):
 
 
 __all__ = [
-    "Ask", "Asks", "Batches", "Cap", "Closes", "Decoding", "Ints", "Meter", "Model", "Policy", "Scores",
+    "Ask", "Asks", "Batches", "Cap", "Closes", "Decoding", "Ints", "Meter", "Model", "Opens", "Policy", "Scores",
     "States", "StoppingRule", "Task", "Verifier", "Vote",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal, get_args
 
 from testtime.core.errors import BadInput
+from testtime.core.secret import struck_line
 from testtime.store.atomic import lock, slug, sync_folder
 from testtime.store.codec import dumps, loads
 
@@ -35,12 +36,12 @@ _OURS = frozenset({"id", "kind", "v", "sum"})
 
 
 def seal(kind: Kind, id: str, fields: dict[str, Any]) -> bytes:
-    """One line of the journal, with its checksum and its newline."""
+    """One line of the journal, without secrets, with its checksum and its newline."""
     if kind not in KINDS:
         raise ValueError(f"no journal kind {kind!r}")
     if taken := fields.keys() & _OURS:
         raise ValueError(f"a journal field cannot be called {sorted(taken)[0]!r}")
-    body = dumps({"id": id, "kind": kind, **fields, "v": VERSION})[:-1]
+    body = struck_line(dumps({"id": id, "kind": kind, **fields, "v": VERSION}))[:-1]
     return body + _tail(body) + b"\n"
 
 
