@@ -29,6 +29,7 @@ COMMANDS = {
     "inspect": ("testtime.cli.inspect:inspect", "Say what is in a pool."),
     "boundary": ("testtime.cli.boundary:boundary", "Print where a stopping rule of counts stops."),
     "merge": ("testtime.cli.merge:merge", "Make one run of its shards."),
+    "serve": ("testtime.cli.serve:serve", "Serve a model on the OpenAI wire."),
     "import": ("testtime.cli.imports:import_", "Make a pool of a recorded file."),
 }
 """Command → where its function is, and its sentence."""

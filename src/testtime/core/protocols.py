@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -80,6 +80,24 @@ class Opens(Protocol):
 
     def open(self) -> None:
         """Makes sure that it can be called. Raises BadInput: its package is missing, or its key."""
+        ...
+
+
+@runtime_checkable
+class Tokens(Protocol):
+    """Of a model that shows its tokens, here and at once."""
+
+    @property
+    def context(self) -> int:
+        """The most tokens that it can read and write together."""
+        ...
+
+    def ids(self, request: Request) -> tuple[int, ...]:
+        """What it would read: prompt and prefix. Raises ModelError."""
+        ...
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token. Raises ModelError for an unknown one."""
         ...
 
 
@@ -283,5 +301,5 @@ class Policy(Protocol):
 
 __all__ = [
     "Ask", "Asks", "Batches", "Cap", "Closes", "Decoding", "Ints", "Meter", "Model", "Opens", "Policy", "Scores",
-    "States", "StoppingRule", "Task", "Verifier", "Vote",
+    "States", "StoppingRule", "Task", "Tokens", "Verifier", "Vote",
 ]  # fmt: skip

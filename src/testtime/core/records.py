@@ -52,6 +52,7 @@ class Request:
     """What a model is asked, once."""
 
     messages: Sequence[Map]
+    """The conversation; none: `prefix` is all that the model reads, without a chat template."""
     prefix: str | tuple[int, ...] = ""
     """Assistant text, or its token ids, to continue."""
     n: int = 1

@@ -134,12 +134,28 @@ class PocketModel:
             lane.call(lambda runtime: scoring.states_at(runtime, prompt, prefix, positions)),
         )
 
+    @property
+    def context(self) -> int:
+        """The most tokens of prompt and text together."""
+        return self.config.context
+
+    def ids(self, request: Request) -> Tokens:
+        """The tokens of prompt and prefix. Raises ModelError for what cannot be honoured."""
+        prompt, prefix, _ = self._read(request)
+        return (*prompt, *prefix)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token. Raises ModelError for an unknown one."""
+        return [self.tokenizer.tokens[token] for token in self._ids(tuple(ids))]
+
     def _read(self, request: Request) -> tuple[Tokens, Tokens, Params]:
         """(Prompt, prefix, how to sample). Raises ModelError for what cannot be honoured."""
         if why := why_not(request):
             raise ModelError(why)
-        prompt = tuple(self.tokenizer.prompt(request.messages))
+        prompt = tuple(self.tokenizer.prompt(request.messages)) if request.messages else ()
         prefix = self._ids(request.prefix)
+        if not prompt and not prefix:
+            raise ModelError("there is nothing to go on from: no message and no prefix")
         self._fits(len(prompt) + len(prefix) + 1)
         return prompt, prefix, Params.of(request)
 
