@@ -122,7 +122,9 @@ class Ask(Protocol):
         """Asks the role's model. The same request of the same draw is answered from the journal."""
         ...
 
-    async def score(self, role: str, request: Request, texts: Sequence[str], full: bool = False) -> Sequence[Floats]:
+    async def score(
+        self, role: str, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
+    ) -> Sequence[Floats]:
         """Teacher forcing by the role's model."""
         ...
 

@@ -87,6 +87,16 @@ class Generation:
     """Keys of the calls that paid for it; filled in by Ask, for `Part.call` and `Candidate.calls`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tokens of a model whose texts are its tokens joined. Models with equal ones can go on by token ids."""
+
+    tokens: Sequence[str]
+    """By id."""
+    ends: frozenset[int]
+    """Ids that end a turn; they are no part of its text."""
+
+
 Status = Literal["sent", "ok", "failed", "cancelled"]
 
 
@@ -108,7 +118,7 @@ class Call:
     why: str | None = None
 
 
-PartKind = Literal["base", "oracle", "thinking", "forced", "answer", "call", "result", "step"]
+PartKind = Literal["base", "oracle", "thinking", "forced", "answer", "call", "result", "step", "member"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +172,7 @@ class Candidate:
     @property
     def text(self) -> str:
         """All parts joined: what the model side wrote, in order."""
-        return "".join(part.text for part in self.parts if part.kind not in ("call", "result"))
+        return "".join(part.text for part in self.parts if part.kind not in ("call", "result", "member"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ ROOMS = {
     "task": "tasks",
     "model": "models",
     "decoding": "decoding",
+    "trigger": "decoding.triggers",
     "verifier": "verifiers",
     "importer": "importers",
 }

@@ -58,7 +58,9 @@ class Handle:
         said = [reply.completion for reply in got if reply.completion is not None]
         return Generation(said, self._alone(got), got[0].model, calls=list(dict.fromkeys(r.call for r in got)))
 
-    async def score(self, role: str, request: Request, texts: Sequence[str], full: bool = False) -> Sequence[Floats]:
+    async def score(
+        self, role: str, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
+    ) -> Sequence[Floats]:
         """Teacher forcing by the role's model. Raises ModelError, Refused where it cannot."""
         name = self._model(role)
         model: Any = self.wire.plan.models[name]

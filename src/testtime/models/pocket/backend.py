@@ -15,7 +15,7 @@ from pathlib import Path
 from testtime.core.errors import BadInput, ModelError, unknown_name
 from testtime.core.history import Floats
 from testtime.core.protocols import Cap
-from testtime.core.records import Completion, Generation, Request
+from testtime.core.records import Completion, Generation, Request, Vocabulary
 from testtime.core.spend import Spend
 from testtime.models.pocket import numpy_ops, scoring, weights
 from testtime.models.pocket.kept import Kept
@@ -61,6 +61,7 @@ class PocketModel:
         self.tokenizer = Tokenizer.load(folder)
         if (there := len(self.tokenizer.tokens)) != self.config.vocab_size:
             raise BadInput(f"the tokenizer has {there} tokens, the model {self.config.vocab_size}", where=str(folder))
+        self.vocabulary = Vocabulary(tuple(self.tokenizer.tokens), frozenset(self.config.eos))
         self.ops = ops or fastest()
         self.kept = Kept(KEPT_BYTES)
         packed = Packed(loaded)
