@@ -39,6 +39,7 @@ _WEAK = re.compile(
     r"|^[*_ ]{0,4}A[*_ ]{0,4}:",
     re.IGNORECASE | re.MULTILINE,
 )
+_INLINE = re.compile(r"\$\$?([^$]{1,300})\$|\\\(((?:[^\\]|\\(?!\))){1,300})\\\)")
 _SENTENCE = re.compile(r"[.!?;](?=\s|$)|\n")
 _LIST = re.compile(r"%?\s?(?:[,;]|and|or)\s{1,2}[$(]{0,2}[-+]?\.?[0-9]")
 _OPERATOR = re.compile(
@@ -98,6 +99,18 @@ def last_box(text: str) -> Marked | None:
 def marked(text: str) -> Marked | None:
     """The span of the last strong mark, thinking already stripped; None where the text has none."""
     return max(filter(None, (last_box(text), _after_last(_FINAL, text))), key=lambda mark: mark.start, default=None)
+
+
+def weakly(text: str) -> str | None:
+    """What the last weak mark is followed by, to the end of its sentence; mathematics without its dollars."""
+    for mark in reversed(deque(_WEAK.finditer(text), _RECENT)):
+        said = text[mark.end() : mark.end() + _LONGEST].lstrip(" \t\r\n*_`:")
+        math = _INLINE.match(said)
+        sentence = _SENTENCE.search(said)
+        span = math[1] or math[2] if math else said[: sentence.start()] if sentence else said
+        if span := span.strip(_EDGE):
+            return span
+    return None
 
 
 def number(text: str | None) -> tuple[str | None, str | None]:
