@@ -18,20 +18,20 @@ import numpy as np
 
 from testtime.analysis.replay import outcomes
 from testtime.core.records import Arm
+from testtime.core.strings import parse
 from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.stops.beta import Beta
 from testtime.policies.stops.dirichlet import leads
-from testtime.policies.strings import parse
 from testtime.store.frame import pool_of
 from testtime.store.pool import Draws, Pool
 
 PROBLEMS, DRAWS, ORDERS = 1318, 40, 100
-FIXED = [parse(f"sc_fixed:n={k}") for k in range(1, DRAWS + 1)]
+FIXED = [parse("policy", f"sc_fixed:n={k}") for k in range(1, DRAWS + 1)]
 RULES = (
     "stop_rule=share", "stop_rule=margin", "stop_rule=entropy", "stop_rule=beta", "stop_rule=beta,threshold=.99",
     "stop_rule=dirichlet", "stop_rule=sprt", "stop_rule=sprt,p1=.8", "stop_rule=window", "stop_rule=lossless",
 )  # fmt: skip
-TEN = [cast(AdaptiveMargin, parse(f"adaptive_margin:max_n={DRAWS},{rule}")) for rule in RULES]
+TEN = [cast(AdaptiveMargin, parse("policy", f"adaptive_margin:max_n={DRAWS},{rule}")) for rule in RULES]
 SOME = 400
 """Problems that the slow loops take, in one order each."""
 

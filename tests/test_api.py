@@ -14,8 +14,8 @@ import pytest
 
 import testtime as tt
 from testtime import api
+from testtime.core.strings import parse
 from testtime.policies.sc_fixed import ScFixed
-from testtime.policies.strings import parse
 
 DATA = Path(__file__).parent.parent.parent / "shared/data"
 ROWS = [
@@ -75,7 +75,7 @@ def test_strings_settings_and_objects_are_the_same_policies(answers: Path) -> No
     pool = tt.load(answers)
     by_string = pool.replay(["sc_fixed:n=1", "sc_fixed:n=4"]).to_polars()
     assert pool.replay("sc_fixed", sc_n=[1, 4]).to_polars().equals(by_string)
-    assert pool.replay([ScFixed(1), parse("sc_fixed:n=4")]).to_polars().equals(by_string)
+    assert pool.replay([ScFixed(1), parse("policy", "sc_fixed:n=4")]).to_polars().equals(by_string)
     assert pool.replay(ScFixed(1)).to_polars().equals(by_string[:1])
 
 

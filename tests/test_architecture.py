@@ -40,15 +40,17 @@ MAY = {
 }
 """Room → rooms it may import from; spec, build, workflow, api and cli may import all rooms below them."""
 SHELLS = {
-    "__init__": 7,
-    "__main__": 7,
-    "cli": 6,
-    "api": 5,
-    "workflow": 5,
-    "session": 4,
-    "build": 3,
+    "__init__": 8,
+    "__main__": 8,
+    "cli": 7,
+    "api": 6,
+    "workflow": 6,
+    "session": 5,
+    "build": 4,
+    "lanes": 3,
     "runspec": 2,
     "spec": 1,
+    "grid": 0,
 }
 """What stands above the rooms, lowest first: each may import the rooms and what is lower."""
 HEAVY = {"torch", "transformers", "vllm", "openai", "anthropic", "google", "boto3", "botocore", "ray", "datasets"}

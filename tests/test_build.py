@@ -13,8 +13,8 @@ import pytest
 import fake_model
 from testtime.build import columns_here, plan_of, problems_of, resolve, text_of
 from testtime.core.errors import BadInput, Refused
+from testtime.core.strings import parse
 from testtime.models import BUILTIN
-from testtime.policies.strings import parse
 from testtime.runspec import RunSpec, run_spec
 from testtime.tasks.gsm8k import Gsm8k
 
@@ -42,7 +42,7 @@ def test_resolving_leaves_nothing_to_guess_and_is_done_once(data: Path) -> None:
     )
     assert (whole.settings, whole.prompt) == ({}, Gsm8k.prompt)
     assert resolve(whole) == whole
-    assert all(text_of(parse(text)) == text for text in whole.policies)
+    assert all(text_of(parse("policy", text)) == text for text in whole.policies)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_request_that_the_model_would_refuse_is_refused(data: Path, monkeypatc
 
 def test_policies_may_read_what_a_run_knows_and_gold_only_by_its_name(data: Path) -> None:
     plan = plan_of(spec(data), "r")
-    known = columns_here(plan.problems[0], plan.lanes[0].arms[0], plan.verifiers, None)
+    known = columns_here(plan.problems[0], plan.lanes[0], plan.verifiers, None)
     assert {"completion", "seconds", "truncated", "oracle(is_verified)"} <= known
     assert not known & {"is_verified", "joules", "candidate_idx", "generation_seed"}
     plan_of(spec(data, policies=["best_of_n:n=2,by=oracle(is_verified)"]), "r")

@@ -22,6 +22,7 @@ OTHER: dict[str, Any] = {
     "num_candidates": 9, "prompt": "{question}", "temperature": 0.1, "top_p": 0.5, "max_tokens": 7, "seed": 5,
     "live": True, "measure_energy": True, "concurrency": 2, "out_dir": Path("o"), "run": "r", "notes": "why",
     "env_file": Path("e"),
+    "oracle_model": "l", "judge_model": "j", "mock_model": "k", "persona": "a cat", "decoding": ["guided:c=1"],
 }  # fmt: skip
 """A value for each field that is not its default."""
 

@@ -14,17 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
+from testtime.core.strings import parse, setting
+from testtime.grid import DEFAULT_GRID, grid, setting_fields
 from testtime.policies.sc_fixed import ScFixed
-from testtime.policies.strings import parse, setting
 from testtime.spec import (
-    DEFAULT_GRID,
     DEFAULT_POLICIES,
     NAMES,
     ReplaySpec,
     canonical,
     canonical_flags,
-    grid,
-    policy_fields,
     read_yaml,
     replay_spec,
     setting_texts,
@@ -167,7 +165,7 @@ def test_a_wrong_flag_names_the_flag(tmp_path: Path) -> None:
 
 # ---- the grid ----
 def test_the_default_grid_is_the_documented_one() -> None:
-    assert grid(DEFAULT_POLICIES, {}) == [
+    assert grid({"policy": DEFAULT_POLICIES}, {})["policy"] == [
         *(f"sc_fixed:n={n}" for n in (1, 2, 4, 8, 16)),
         *(f"adaptive_margin:max_n={n}" for n in (8, 16)),
     ]
@@ -176,7 +174,9 @@ def test_the_default_grid_is_the_documented_one() -> None:
 
 def test_a_setting_of_one_rule_applies_to_that_rule_only() -> None:
     settings = setting_texts({"stop_rule": ["beta", "sprt"], "threshold": [0.9, 0.95], "max_n": 8})
-    assert sorted(setting(parse(text)) for text in grid(["adaptive_margin"], settings)) == [
+    assert sorted(
+        setting(parse("policy", text)) for text in grid({"policy": ["adaptive_margin"]}, settings)["policy"]
+    ) == [
         "stop_rule=beta,threshold=0.9,max_n=8",
         "stop_rule=beta,threshold=0.95,max_n=8",
         "stop_rule=sprt,p1=0.7,error=0.05,max_n=8",
@@ -184,7 +184,7 @@ def test_a_setting_of_one_rule_applies_to_that_rule_only() -> None:
 
 
 def test_what_a_string_says_no_flag_changes() -> None:
-    texts = grid(["sc_fixed:n=3", "sc_fixed"], {"n": ("5",)})
+    texts = grid({"policy": ["sc_fixed:n=3", "sc_fixed"]}, {"n": ("5",)})["policy"]
     assert texts == ["sc_fixed:n=3", "sc_fixed:n=5"]
 
 
@@ -202,7 +202,7 @@ def test_a_setting_that_applies_nowhere_is_refused(
     policies: list[str], settings: dict[str, tuple[str, ...]], says: str
 ) -> None:
     with pytest.raises(BadInput, match=says):
-        grid(policies, settings)
+        grid({"policy": policies}, settings)["policy"]
 
 
 @given(
@@ -212,10 +212,10 @@ def test_a_setting_that_applies_nowhere_is_refused(
 )
 def test_every_string_of_a_grid_is_a_policy_and_pastes_back(ns: list[int], rules: list[str], most: list[int]) -> None:
     settings = setting_texts({"sc_n": ns, "stop_rule": rules, "adaptive_max_n": most})
-    texts = grid(["sc_fixed", "adaptive_margin"], settings)
+    texts = grid({"policy": ["sc_fixed", "adaptive_margin"]}, settings)["policy"]
     assert len(texts) == len(ns) + len(rules) * len(most)
-    policies = [parse(text) for text in texts]
-    pasted = [parse(f"{policy.name}:{setting(policy)}") for policy in policies]
+    policies = [parse("policy", text) for text in texts]
+    pasted = [parse("policy", f"{policy.name}:{setting(policy)}") for policy in policies]
     assert pasted == policies
 
 
@@ -238,10 +238,10 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("plugged")
 def test_a_plugged_in_policy_has_flags_and_a_grid_like_a_built_in() -> None:
-    assert policy_fields()["patience"] == "patient: rounds to wait"
+    assert setting_fields(["policy"])["patience"] == "patient: rounds to wait"
     assert replay_spec({"patience": ["1", "3"]}).settings == {"patience": ("1", "3")}
-    assert grid(["sc_fixed:n=1", "patient"], {"patience": ("1", "3"), "n": ("4",)}) == [
+    assert grid({"policy": ["sc_fixed:n=1", "patient"]}, {"patience": ("1", "3"), "n": ("4",)})["policy"] == [
         "sc_fixed:n=1", "patient:n=4,patience=1", "patient:n=4,patience=3",
     ]  # fmt: skip
     with pytest.raises(BadInput, match="it belongs to patient"):
-        grid(["sc_fixed"], {"patience": ("1",)})
+        grid({"policy": ["sc_fixed"]}, {"patience": ("1",)})["policy"]

@@ -30,17 +30,18 @@ from testtime.core import rows
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Policy
 from testtime.core.registry import find
+from testtime.core.strings import parse, setting
 from testtime.figures import tables
+from testtime.grid import grid
 from testtime.importers import sniff
 from testtime.importers.write import import_to
 from testtime.policies import counts as stopping
 from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.counts import COUNTS
-from testtime.policies.strings import parse, setting
 from testtime.runspec import RunSpec, run_spec
 from testtime.session import Drawn, Watch, carry_out
 from testtime.session import merge as merge_shards
-from testtime.spec import DEFAULT_POLICIES, canonical, grid, setting_texts
+from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
 from testtime.store.atomic import whole, writable
 from testtime.store.folder import is_run, runs
 from testtime.store.frame import open_pool, pool_of
@@ -161,7 +162,7 @@ def build(policies: Sequence[str | Policy] | str | Policy, settings: Mapping[str
     """Policy objects, each setting once, from objects, strings, and settings that stand for a grid of strings."""
     several = [policies] if isinstance(policies, str) or not isinstance(policies, Sequence) else list(policies)
     texts = [policy for policy in several if isinstance(policy, str)]
-    built: list[Policy] = [parse(text) for text in grid(texts, setting_texts(settings))]
+    built: list[Policy] = [parse("policy", text) for text in grid({"policy": texts}, setting_texts(settings))["policy"]]
     chosen = [policy for policy in several if not isinstance(policy, str)] + built
     return list({(policy.name, setting(policy)): policy for policy in reversed(chosen)}.values())[::-1]
 
@@ -231,7 +232,7 @@ def _shown(drawn: Drawn) -> Run:
     files.append(folder.candidates)
     if not has_gold(pool):
         return Run(folder.path, None, drawn, files, [*notes, *pool.notes, "no answer is known to be right or wrong"])
-    outcomes = _outcomes_of(pool, [parse(text) for text in drawn.spec.policies], live=drawn.spec.live)
+    outcomes = _outcomes_of(pool, [parse("policy", text) for text in drawn.spec.policies], live=drawn.spec.live)
     table = Table(measured(outcomes, folder.calls) if drawn.spec.live else outcomes)
     table.to_jsonl(folder.outcomes)
     table.to_csv(folder.summary)
@@ -411,7 +412,7 @@ def boundary(text: str, max_n: int = 40) -> pl.DataFrame:
     """
     name = text.partition(":")[0].strip()
     whole_text = "max_n=" in text or find("policy", name) is not AdaptiveMargin
-    policy = parse(text if whole_text else f"{text}{',' if ':' in text else ':'}max_n={max_n}")
+    policy = parse("policy", text if whole_text else f"{text}{',' if ':' in text else ':'}max_n={max_n}")
     if not isinstance(policy, AdaptiveMargin):
         raise BadInput(f"{name} has no stopping rule", mend="give adaptive_margin:stop_rule=…")
     if not policy.reads <= COUNTS:

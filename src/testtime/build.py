@@ -1,55 +1,60 @@
 """From a spec to a plan: every component is opened, and every pair that cannot work is refused, before any call.
 
-resolve   RunSpec → RunSpec   names made whole, the grid made policy strings, the prompt filled in
-plan_of   RunSpec → Plan      a resolved spec with its model, problems, lane, verifiers and policies at hand
+resolve   RunSpec → RunSpec   names made whole, the grid made texts of components, the prompt filled in
+plan_of   RunSpec → Plan      a resolved spec with its models, problems, lanes, verifiers and policies at hand
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from testtime.core.errors import BadInput, Refused, unknown_name
-from testtime.core.protocols import Meter, Model, Policy, Task, Verifier
-from testtime.core.records import Arm, Candidate, Map, Part, Problem, Request, Verdict
+from testtime.core.protocols import Meter, Policy, Task, Verifier
+from testtime.core.records import Candidate, Part, Problem, Verdict
 from testtime.core.registry import find, names
 from testtime.core.seeds import seed_of
 from testtime.core.spend import Spend
-from testtime.decoding.plain import Plain
+from testtime.core.strings import parse, text_of
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
+from testtime.grid import grid
+from testtime.lanes import lanes_of, refuse_requests
 from testtime.models.naming import open_model
 from testtime.models.naming import resolve as whole_name
-from testtime.policies.strings import parse, setting
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
-from testtime.spec import grid
 
 
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
-    policies = [parse(text) for text in grid(spec.policies, spec.settings)]
+    chosen = {"policy": spec.policies, "decoding": spec.decoding, "task": (spec.dataset,)}
+    texts = grid(chosen, spec.settings)
+    policies: list[Policy] = [parse("policy", text) for text in texts["policy"]]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
         given = f"{len(policies)} policies are" if len(policies) != 1 else "num_candidates is"
         raise BadInput(f"--live executes one policy alone, and {given} given", mend="name one policy and nothing more")
-    task = find("task", spec.dataset)
+    if len(texts["task"]) != 1:
+        raise BadInput(f"a run has one dataset, and {', '.join(texts['task'])} are given", mend="give one value each")
+    task = open_task(texts["task"][0], spec.dataset_path)
     return spec.model_copy(
         update={
             "model": whole_name(spec.model, spec.provider, spec.generator),
+            **{key: whole_name(name) for key in OTHER_MODELS if (name := getattr(spec, key))},
             "provider": None,
             "generator": None,
+            "dataset": text_of(task),
             "policies": tuple(dict.fromkeys(map(text_of, policies))),
+            "decoding": tuple(dict.fromkeys(text_of(parse("decoding", text)) for text in texts["decoding"])),
             "settings": {},
             "prompt": task.prompt if spec.prompt is None else spec.prompt,
         }
     )
 
 
-def text_of(policy: Policy) -> str:
-    """A policy as text that can be parsed again."""
-    settings = setting(policy)
-    return f"{policy.name}:{settings}" if settings else policy.name
+OTHER_MODELS = ("oracle_model", "judge_model", "mock_model")
 
 
 def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
@@ -58,24 +63,23 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     Draws that a policy makes whatever comes out are due at once; only what it may want beyond them, or a
     policy that is executed live, is left to be asked for.
     """
-    task = open_task(spec)
-    model = open_model(spec.model)
+    task = open_task(spec.dataset, spec.dataset_path)
     problems = problems_of(task, spec)
-    sampling = {"temperature": spec.temperature, "top_p": spec.top_p, "max_tokens": spec.max_tokens}
-    policies = [parse(text) for text in spec.policies]
+    policies: list[Policy] = [parse("policy", text) for text in spec.policies]
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
-    arm = Arm("plain", {"model": spec.model}, str(spec.prompt), sampling=sampling)
-    lane = Lane((arm,), Plain(sampling), messages_of(str(spec.prompt)), due)
+    lanes = lanes_of(spec, due)
+    models = {name: open_model(name) for lane in lanes for name in lane.arms[0].models.values()}
     verifiers = [_verifier(task)]
-    _refuse_request(model, lane, problems[0], sampling)
-    _refuse_columns(policies, columns_here(problems[0], arm, verifiers, meter))
+    for lane in lanes:
+        refuse_requests(lane, models, problems[0])
+        _refuse_columns(policies, columns_here(problems[0], lane, verifiers, meter))
     return Plan(
         run=run,
-        dataset=spec.dataset,
+        dataset=task.name,
         seed=spec.seed,
         problems=problems,
-        lanes=[lane],
-        models={spec.model: model},
+        lanes=lanes,
+        models=models,
         answer=task.answer,
         policies=[policy for policy in policies if spec.live or policy.most is None or policy.most > due],
         verifiers=verifiers,
@@ -91,15 +95,15 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     )
 
 
-def open_task(spec: RunSpec) -> Task:
+def open_task(dataset: str, path: Path | None = None) -> Task:
     """The dataset. Raises BadInput: not known, its file is not named, or a file is named that it has no use for."""
-    kind = find("task", spec.dataset)
-    reads = "path" in {f.name for f in fields(kind)}
-    if reads and spec.dataset_path is None:
-        raise BadInput(f"{spec.dataset} is read from a file, and none is named", mend="add --dataset_path FILE")
-    if spec.dataset_path is not None and not reads:
-        raise BadInput(f"{spec.dataset} is bundled and reads no file", mend="leave out --dataset_path")
-    task: Task = kind(spec.dataset_path) if reads else kind()
+    kind = find("task", dataset.partition(":")[0].strip())
+    reads = {f.name: f for f in fields(kind)}.get("path")
+    if reads is None and path is not None:
+        raise BadInput(f"{dataset} is bundled and reads no file", mend="leave out --dataset_path")
+    if reads is not None and path is None and reads.default is MISSING:
+        raise BadInput(f"{dataset} is read from a file, and none is named", mend="add --dataset_path FILE")
+    task: Task = parse("task", dataset, **({"path": path} if path is not None else {}))
     return task
 
 
@@ -135,22 +139,12 @@ def _part(problems: Sequence[Problem], shard: str) -> list[Problem]:
     return chosen
 
 
-def messages_of(prompt: str) -> Callable[[Problem], Sequence[Map]]:
-    """The messages of a problem: the template, filled in, as the user's. Raises BadInput for a broken template."""
-    try:
-        sees_question = prompt.format(question="\0") != prompt.format(question="")
-    except (KeyError, ValueError, IndexError) as error:
-        what = f"the prompt cannot be filled in ({type(error).__name__}: {error})"
-        raise BadInput(what, mend="write {question} where it goes, and other braces twice") from None
-    if not sees_question:
-        raise BadInput("the prompt does not hold the question", mend="write {question} where it goes")
-    return lambda problem: [{"role": "user", "content": prompt.format(question=problem.question)}]
-
-
-def columns_here(problem: Problem, arm: Arm, verifiers: Sequence[Verifier], meter: Meter | None) -> frozenset[str]:
-    """What this run's rows will tell policies, by the names they ask for it."""
-    spend = Spend(prompt=1, cached=0, completion=1, reasoning=0, seconds=1.0)
-    probe = Candidate(arm.label, problem.query_id, 0, [Part("answer", "0", 1)], "stop", {"model": spend}, seed=0)
+def columns_here(problem: Problem, lane: Lane, verifiers: Sequence[Verifier], meter: Meter | None) -> frozenset[str]:
+    """What the rows of a lane will tell policies, by the names they ask for it."""
+    arm, spend = lane.arms[0], Spend(prompt=1, cached=0, completion=1, reasoning=0, seconds=1.0)
+    facts = dict.fromkeys(lane.decoding.notes, 0.0)
+    alone = dict.fromkeys(lane.decoding.roles, spend)
+    probe = Candidate(arm.label, problem.query_id, 0, [Part("answer", "0", 1)], "stop", alone, seed=0, facts=facts)
     said = [Verdict(stage.stage, stage.digest, value=True, confidence=1.0, gold=stage.gold) for stage in verifiers]
     known: Mapping[str, Any] = columns_of(row_of(problem, arm, probe, said))
     return frozenset(known) - _NAMES | ({"joules"} if meter else frozenset())
@@ -165,13 +159,6 @@ def _verifier(task: Task) -> Verifier:
         raise unknown_name("verifier", task.verifier, names("verifier"))
     stage: Verifier = find("verifier", task.verifier)(task)
     return stage
-
-
-def _refuse_request(model: Model, lane: Lane, problem: Problem, sampling: Map) -> None:
-    """Asks the model whether it would honour what the lane is going to send."""
-    probe = Request(lane.messages(problem), seed=0 if "seed" in model.can else None, params=sampling)
-    if why := model.refuses(probe):
-        raise Refused(f"{model.name} would refuse the first request: {why}", mend="change what it is asked")
 
 
 def _refuse_columns(policies: Sequence[Policy], known: frozenset[str]) -> None:

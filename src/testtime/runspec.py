@@ -1,7 +1,8 @@
 """What a user may ask of a run, and which parts of it shape, extend or merely steer it.
 
     KEY      shapes every draw: two runs that differ here share nothing, and one folder holds one of them
-    extent   splits, max_queries, num_candidates, policies: a folder grows to the union of what was ever asked of it
+    extent   splits, max_queries, num_candidates, decoding, policies: a folder grows to the union of what was ever
+             asked of it; a decoding is an arm (or several), and says for itself what shapes its draws
     knobs    all the rest changes no result: where files lie, how many calls are in flight
 
 The names and the reading of flags and YAML are those of `spec`.
@@ -20,7 +21,12 @@ from testtime.core.records import canonical
 from testtime.core.seeds import digest
 from testtime.spec import DEFAULT_POLICIES, Several, typed
 
-KEY = ("model", "dataset", "sample", "prompt", "temperature", "top_p", "max_tokens", "seed", "live")
+KEY = (
+    "model", "oracle_model", "mock_model", "dataset", "sample", "prompt", "persona",
+    "temperature", "top_p", "max_tokens", "seed", "live",
+)  # fmt: skip
+KINDS = ("policy", "decoding", "task")
+"""Kinds of components whose settings are keys of a run."""
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 Whole = Annotated[int, Field(strict=True)]
@@ -38,8 +44,14 @@ class RunSpec(BaseModel):
     """Who serves the model, where its name does not say."""
     generator: Literal["claude", "openai"] | None = None
     """claude or openai: the provider, as earlier tools named it."""
+    oracle_model: str | None = None
+    """The larger model that a guided decoding may ask, as provider:name."""
+    judge_model: str | None = None
+    """The model of judges, as provider:name; by default the one that makes the candidates."""
+    mock_model: str | None = None
+    """The model that plays tools, as provider:name; by default the one that makes the candidates."""
     dataset: str
-    """The benchmark: pocket-math needs no file."""
+    """The benchmark, as name or name:key=value,…; pocket-math needs no file."""
     splits: Several = ("test",)
     """Splits of the dataset; by default test."""
     dataset_path: Path | None = None
@@ -52,12 +64,16 @@ class RunSpec(BaseModel):
     """i/N: only the i-th of N parts of the problems, in a folder of its own; `testtime merge` makes one run of them."""
     policies: Several = DEFAULT_POLICIES
     """Policies as name or name:key=value,…; by default sc_fixed and adaptive_margin."""
+    decoding: Several = ("plain",)
+    """How a draw is made, as name or name:key=value,…; several are drawn side by side. By default plain."""
     settings: Mapping[str, Several] = Field(default_factory=dict)
-    """Settings of the selected policies, each one value or several: a grid."""
+    """Settings of the dataset and the selected policies and decodings, each one value or several: a grid."""
     num_candidates: Count | None = None
     """Draws of each problem, also where the policies need fewer; by default what they need."""
     prompt: str | None = None
     """A template with {question} in it; by default the dataset's."""
+    persona: str | None = None
+    """Who the model is to be: a file, or the text itself; it is the system message."""
     temperature: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.7
     """Sampling temperature; by default 0.7."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.95
@@ -84,7 +100,7 @@ class RunSpec(BaseModel):
 
 def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:
     """The spec of a run from flags over a file. Raises BadInput."""
-    return typed(RunSpec, flags, config)
+    return typed(RunSpec, flags, config, KINDS)
 
 
 def key_of(spec: RunSpec) -> dict[str, Any]:
@@ -121,6 +137,7 @@ def together(stored: RunSpec, now: RunSpec, *, where: str) -> RunSpec:
     return now.model_copy(
         update={
             "splits": _union(stored.splits, now.splits),
+            "decoding": _union(stored.decoding, now.decoding),
             "policies": _union(stored.policies, now.policies),
             "max_queries": most,
             "num_candidates": _larger(stored.num_candidates, now.num_candidates),

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from testtime.build import plan_of, resolve
 from testtime.core.errors import BadInput, BoundaryError
 from testtime.core.protocols import Ask, Cap, Decoding, Verifier
-from testtime.core.records import Candidate, Map, Problem, Verdict
+from testtime.core.records import Candidate, Map, Problem, Request, Verdict
 from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
 from testtime.engine.run import Finished, fill
@@ -113,7 +113,7 @@ def _open(plan: Plan) -> None:
 def folder_of(spec: RunSpec) -> RunFolder:
     """Where a resolved spec's run lies."""
     provider, _, model = spec.model.partition(":")
-    name = spec.run or default_name(spec.dataset, provider, model, digest_of(spec))
+    name = spec.run or default_name(spec.dataset.partition(":")[0], provider, model, digest_of(spec))
     return RunFolder.at(spec.out_dir, f"{name}{_suffix(spec)}")
 
 
@@ -252,6 +252,17 @@ class _Counted:
 
     decoding: Decoding
     progress: Progress
+
+    @property
+    def name(self) -> str:
+        return self.decoding.name
+
+    @property
+    def notes(self) -> frozenset[str]:
+        return self.decoding.notes
+
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        return self.decoding.probes(messages)
 
     @property
     def roles(self) -> Mapping[str, frozenset[Cap]]:

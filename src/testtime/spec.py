@@ -1,7 +1,7 @@
 """What a user may ask for: the names, the typed specs, and how flags and a YAML file become one.
 
     flags ─ canonical_flags ─┐
-                             ├─ replay_spec ─ ReplaySpec ─ grid ─ policy strings
+                             ├─ replay_spec ─ ReplaySpec ─ grid.grid ─ policies as text
     YAML  ─ read_yaml ───────┘
 
 A key has one canonical name, which is the only one in files, columns and metadata; the others of NAMES
@@ -10,10 +10,8 @@ are accepted wherever a user types. Imports no table library: `testtime --help` 
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -21,7 +19,6 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from testtime.core.errors import BadInput, unknown_name
-from testtime.core.registry import find, names
 
 
 @dataclass(frozen=True)
@@ -43,15 +40,13 @@ NAMES = (
     Name("n", ("sc_n",), "Draws of a policy that draws a fixed number (sc_fixed, best_of_n, weighted)."),
     Name("max_n", ("adaptive_max_n",), "The most draws an adaptive policy may make."),
     Name("max_tokens", ("max_new_tokens",), "Completion tokens of one call, at most."),
-    Name("model", ("model_name",), "The model that makes the candidates."),
+    Name("model", ("model_name", "base_model"), "The model that makes the candidates."),
     Name("dataset", ("dataset_name",), "The benchmark."),
     Name("splits", ("split",), "Which splits of the dataset."),
 )
 _CANONICAL = {accepted: name.canonical for name in NAMES for accepted in name.accepted}
 
 DEFAULT_POLICIES = ("sc_fixed", "adaptive_margin")
-DEFAULT_GRID: Mapping[str, tuple[str, ...]] = {"n": ("1", "2", "4", "8", "16"), "max_n": ("8", "16")}
-"""The values of a setting that a policy needs and nobody gave."""
 
 
 def canonical(key: str) -> str:
@@ -200,17 +195,21 @@ def replay_spec(flags: Mapping[str, Any], config: Path | None = None) -> ReplayS
 _Spec = TypeVar("_Spec", bound=BaseModel)
 
 
-def typed(kind: type[_Spec], flags: Mapping[str, Any], config: Path | None = None) -> _Spec:
+def typed(
+    kind: type[_Spec], flags: Mapping[str, Any], config: Path | None = None, kinds: Sequence[str] = ("policy",)
+) -> _Spec:
     """A spec that has `settings`, from flags over a file; a flag that is None was not given. Raises BadInput.
 
-    Keys that are no field of it are settings of policies, and must be a field of one.
+    Keys that are no field of it are settings of components of these `kinds`, and must be a field of one.
     """
+    from testtime.grid import setting_fields  # numpy comes with it
+
     document = read_yaml(config) if config else None
     given = _given(flags)
     merged: dict[str, Any] = {**(document.values if document else {}), **given}
     own = kind.model_fields.keys() - {"settings"}
     settings = {key: merged.pop(key) for key in list(merged) if key not in own}
-    known = sorted({*own, *policy_fields()})
+    known = sorted({*own, *setting_fields(kinds)})
     for key, value in settings.items():
         where = document.at(key) if document and key not in given else None
         if key not in known:
@@ -255,87 +254,3 @@ def setting_texts(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {
         key: tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in given) for key, given in listed.items()
     }
-
-
-# ---- policies ----
-def policy_fields() -> dict[str, str]:
-    """Every setting of every policy (built-in or plug-in) and its sentence, led by the policies that have it."""
-    holders: dict[str, list[str]] = {}
-    says: dict[str, str] = {}
-    for policy in names("policy"):
-        for key, (_, _, sentence) in _fields_of(policy).items():
-            holders.setdefault(key, []).append(policy)
-            says.setdefault(key, sentence)
-    return {key: f"{', '.join(holders[key])}: {says[key]}" for key in sorted(holders)}
-
-
-def grid(policies: Sequence[str], settings: Mapping[str, Sequence[str]]) -> list[str]:
-    """Policies and settings as the policy strings they are shorthand for.
-
-    A setting applies to every selected policy that has it and does not already say it; a setting of one
-    stopping rule only where that rule is chosen. Raises BadInput for a setting that applies nowhere.
-
-    >>> grid(["sc_fixed", "adaptive_margin:max_n=8"], {"n": ["1", "2"], "p1": [".8"]})
-    ['sc_fixed:n=1', 'sc_fixed:n=2', 'adaptive_margin:max_n=8,p1=.8']
-    """
-    used: set[str] = set()
-    texts = [text for policy in policies for text in _variants(policy, settings, used)]
-    for key in settings:
-        if key not in used:
-            raise _applies_nowhere(key, policies)
-    return list(dict.fromkeys(texts))
-
-
-def _variants(policy: str, settings: Mapping[str, Sequence[str]], used: set[str]) -> list[str]:
-    """One policy string for each combination of what the policy leaves open."""
-    name, said = _said(policy)
-    known = _fields_of(name)
-    open_keys = [key for key in known if key not in said]
-    defaults = {key: DEFAULT_GRID[key] for key in open_keys if key in DEFAULT_GRID and known[key][1] is None}
-    choices = {key: tuple(settings.get(key, defaults.get(key, ()))) for key in open_keys}
-    rules = _rules() if "stop_rule" in known else {}
-    chosen = (said["stop_rule"],) if "stop_rule" in said else choices.pop("stop_rule", ()) or ("",)
-    texts = []
-    for rule in chosen:
-        foreign = (
-            set().union(*rules.values()) - rules.get(rule or str(known["stop_rule"][1]), set()) if rules else set()
-        )
-        axes = {key: values for key, values in choices.items() if values and key not in foreign}
-        head = [f"stop_rule={rule}"] if rule and "stop_rule" not in said else []
-        used |= axes.keys() | ({"stop_rule"} if head else set())
-        for values in itertools.product(*axes.values()):
-            pairs = head + [f"{key}={value}" for key, value in zip(axes, values, strict=True)]
-            texts.append(f"{policy}{',' if said else ':'}{','.join(pairs)}" if pairs else policy)
-    return texts
-
-
-def _said(policy: str) -> tuple[str, dict[str, str]]:
-    """The name of a policy string and the settings written in it; `strings.parse` judges them."""
-    name, _, rest = policy.partition(":")
-    plain = re.sub(r"\([^()]*\)", "()", rest)
-    pairs = (part.partition("=") for part in plain.split(",") if "=" in part)
-    return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _applies_nowhere(key: str, policies: Sequence[str]) -> BadInput:
-    """Why a setting cannot be used, and where it could be."""
-    if any(key in _said(policy)[1] for policy in policies):
-        return BadInput(f"{key} is already said by the policies given", mend="say it in one place")
-    owners = [name for name in names("policy") if key in _fields_of(name)]
-    rules = [rule for rule, keys in _rules().items() if key in keys]
-    if not owners:
-        near = {known for name in names("policy") for known in _fields_of(name)}
-        return unknown_name("setting", key, near)
-    by = f" with --stop_rule {' or '.join(rules)}" if rules else ""
-    return BadInput(f"{key} is a setting of no selected policy", mend=f"it belongs to {' or '.join(owners)}{by}")
-
-
-def _fields_of(name: str) -> Mapping[str, tuple[type, Any, str]]:
-    from testtime.policies.strings import fields_of  # numpy comes with it
-
-    return fields_of(name)
-
-
-def _rules() -> dict[str, set[str]]:
-    """Stopping rule → its own settings."""
-    return {rule: {f.name for f in fields(find("stopping rule", rule))} for rule in names("stopping rule")}

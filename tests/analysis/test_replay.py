@@ -26,10 +26,10 @@ from testtime.core.errors import BadInput, Refused
 from testtime.core.history import Asks, Ballot, History
 from testtime.core.protocols import Policy
 from testtime.core.records import Arm
+from testtime.core.strings import parse
 from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.sc_fixed import ScFixed
 from testtime.policies.stops.window import Window
-from testtime.policies.strings import parse
 from testtime.store.outcomes import outcome_schema
 from testtime.store.pool import Draws, Pool, codes_of
 
@@ -69,7 +69,7 @@ def random_pool(problems: int, draws: int, seed: int, abstain: float = 0.1) -> P
 
 
 def adaptive(rule: str, max_n: int, **more: Any) -> AdaptiveMargin:
-    policy = parse(f"adaptive_margin:max_n={max_n},stop_rule={rule}")
+    policy = parse("policy", f"adaptive_margin:max_n={max_n},stop_rule={rule}")
     assert isinstance(policy, AdaptiveMargin)
     return replace(policy, **more) if more else policy
 
@@ -289,7 +289,7 @@ def test_draws_past_the_floor_are_no_sample(text: str) -> None:
     draws = source.arms["arm"]
     codes, right = draws.codes.copy(), draws.right.copy()
     codes[:, 6:], right[:, 6:] = 0, 1.0
-    policies = [parse(text)]
+    policies = [parse("policy", text)]
     tables = [
         outcomes(replace(source, arms={"arm": replace(draws, codes=c, right=r, floor=6)}), policies)
         for c, r in ((draws.codes, draws.right), (codes, right))
@@ -332,7 +332,7 @@ def test_without_gold_there_is_no_accuracy_but_there_is_a_spend() -> None:
 def test_what_a_pool_lacks_is_refused_by_name() -> None:
     source = random_pool(3, 6, seed=41)
     with pytest.raises(Refused, match=r"no column 'rm_score'.*it has: completion, prompt, seconds"):
-        outcomes(source, [parse("best_of_n:n=4,by=rm_score")])
+        outcomes(source, [parse("policy", "best_of_n:n=4,by=rm_score")])
     with pytest.raises(Refused, match="needs the arm 'large'"):
         outcomes(source, [Cascade()])
 
@@ -477,10 +477,10 @@ def test_the_columns_are_the_contract() -> None:
 
 def test_best_of_n_is_exact_and_picks_a_draw() -> None:
     source = pool([["a", "b", None, "b"]], score=[[0.1, 0.9, NAN, 0.5]])
-    table = outcomes(source, [parse(f"best_of_n:n={n},by=score") for n in (1, 2, 3, 4)])
+    table = outcomes(source, [parse("policy", f"best_of_n:n={n},by=score") for n in (1, 2, 3, 4)])
     assert table["correct"].to_numpy() == pytest.approx([1 / 4, 1 / 6, 0, 0])
     assert table["answered"].to_numpy() == pytest.approx([3 / 4, 1, 1, 1])
-    assert outcomes(source, [parse("best_of_n:n=4,by=score")], realised=True)["answer"].to_list() == ["b"]
+    assert outcomes(source, [parse("policy", "best_of_n:n=4,by=score")], realised=True)["answer"].to_list() == ["b"]
 
 
 # ---- recorded samples ----
@@ -525,7 +525,7 @@ def test_the_reward_model_example_of_qwen() -> None:
     )
     source = replace(source, arms={"arm": draws})
     policies = [
-        parse(t)
+        parse("policy", t)
         for t in ("sc_fixed:n=1", "sc_fixed:n=8", "best_of_n:n=8,by=score", "best_of_n:n=8,by=oracle(is_verified)")
     ]
     means = outcomes(source, policies).group_by("policy", "setting", maintain_order=True).agg(pl.col("correct").mean())

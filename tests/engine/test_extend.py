@@ -15,12 +15,12 @@ from plans import echo_seed, messages, plan_of, run
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Ask
 from testtime.core.records import Candidate, Problem, Verdict
+from testtime.core.strings import parse
 from testtime.decoding.plain import Plain
 from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
 from testtime.engine.run import execute
 from testtime.meters.price import Price, Prices
-from testtime.policies.strings import parse
 from testtime.store.frame import open_pool
 from testtime.store.parquet import read_meta
 
@@ -65,7 +65,7 @@ def test_an_arm_that_a_later_plan_lacks_keeps_its_rows_with_their_messages(tmp_p
 def test_the_floor_is_what_every_problem_was_due_not_what_some_session_asked(tmp_path: Path) -> None:
     """Draws that a policy chose to make are no sample, also where another session was due more of other problems."""
     model = echo_seed()
-    adaptive = plan_of(model, due=0, count=6, policies=[parse("adaptive_margin:stop_rule=margin,max_n=8")])
+    adaptive = plan_of(model, due=0, count=6, policies=[parse("policy", "adaptive_margin:stop_rule=margin,max_n=8")])
     run(adaptive, tmp_path)
     floor = open_pool(tmp_path).arms["arm"].floor
     assert floor is not None
@@ -77,7 +77,7 @@ def test_the_floor_is_what_every_problem_was_due_not_what_some_session_asked(tmp
 
 
 def test_finished_and_unchanged_touches_no_file_and_says_so(tmp_path: Path) -> None:
-    made = plan_of(echo_seed(), policies=[parse("sc_fixed:n=4")])
+    made = plan_of(echo_seed(), policies=[parse("policy", "sc_fixed:n=4")])
     first, _, _ = run(made, tmp_path)
     before = stamps(tmp_path)
     again, _, _ = run(made, tmp_path)
@@ -104,7 +104,7 @@ def test_files_that_are_missing_cut_or_of_another_plan_are_written_again(tmp_pat
 
 
 def test_draws_due_that_policies_had_made_already_raise_the_floor_without_a_call(tmp_path: Path) -> None:
-    run(plan_of(echo_seed(), due=2, policies=[parse("adaptive_margin:stop_rule=margin,max_n=6")]), tmp_path)
+    run(plan_of(echo_seed(), due=2, policies=[parse("policy", "adaptive_margin:stop_rule=margin,max_n=6")]), tmp_path)
     done, _, _ = run(plan_of(model := echo_seed(), due=6), tmp_path)
     assert (done.made, done.unchanged, model.calls) == (0, False, 0)
     assert open_pool(tmp_path).arms["arm"].floor == 6

@@ -30,6 +30,7 @@ from testtime.core.history import Asks, Ballot, History, only
 from testtime.core.protocols import Ask
 from testtime.core.records import Candidate, Generation, Problem, Request, Verdict
 from testtime.core.spend import Spend
+from testtime.core.strings import parse
 from testtime.decoding.plain import Plain
 from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
@@ -39,7 +40,6 @@ from testtime.meters.constant import Constant
 from testtime.meters.price import Price, Prices
 from testtime.models.scripted import ALL, Scripted
 from testtime.policies.sc_fixed import ScFixed
-from testtime.policies.strings import parse
 from testtime.store.frame import open_pool
 from testtime.store.journal import KINDS, read_journal
 
@@ -302,7 +302,7 @@ def test_a_verifier_that_hangs_is_stopped_and_judges_later(tmp_path: Path) -> No
 @pytest.mark.parametrize("kind", ["run", "sent", "call", "draw", "verdict", "window", "end"])
 def test_a_damaged_line_of_any_kind_costs_no_reply_and_no_row(tmp_path: Path, kind: str) -> None:
     def shape(model: Scripted) -> Plan:
-        policies = [parse("adaptive_margin:stop_rule=margin,max_n=5")]
+        policies = [parse("policy", "adaptive_margin:stop_rule=margin,max_n=5")]
         return plan_of(model, due=2, verifiers=[Judge()], price=PRICE, meter=Constant(9.0), policies=policies)
 
     _, whole, _ = run(shape(echo_seed(can=ALONE)), tmp_path)

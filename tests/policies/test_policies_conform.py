@@ -10,9 +10,9 @@ import pytest
 
 from testtime.core.history import Asks, Ballot, History, only
 from testtime.core.registry import names
+from testtime.core.strings import parse
 from testtime.policies.conformance import check
 from testtime.policies.sc_fixed import ScFixed
-from testtime.policies.strings import parse
 
 RULES = [f"adaptive_margin:stop_rule={rule},max_n={n}" for rule in names("stopping rule") for n in (1, 2, 5, 24)]
 FIXED = ["sc_fixed:n=7", "sc_fixed:n=6,ties=first", "best_of_n:n=6,by=score", "best_of_n:n=6,by=score,ties=first"]
@@ -22,7 +22,7 @@ WEIGHTED = ["weighted:n=7,by=score", "weighted:n=7,by=score,temperature=0.2,ties
 @pytest.mark.parametrize("text", [*RULES, *FIXED, *WEIGHTED])
 @pytest.mark.parametrize("seed", range(3))
 def test_every_policy_conforms(text: str, seed: int) -> None:
-    check(parse(text), seed=seed)
+    check(parse("policy", text), seed=seed)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from testtime.core.errors import ModelError
 from testtime.core.records import Request
 from testtime.core.registry import names
+from testtime.core.strings import parse
 from testtime.decoding.plain import Plain
 from testtime.engine.plan import Plan
 from testtime.meters.price import Price, Prices
-from testtime.policies.strings import parse
 
 LIVE = (
     "sc_fixed:n=3",
@@ -33,7 +33,7 @@ def sometimes(request: Request, seed: int) -> str | ModelError:
 def shape(folder: Path) -> Plan:
     model = server(folder, sometimes, failures=[ModelError("overloaded", retry=True)])
     price = Prices({model.name: Price(1, 1)})
-    return plan(model, [lane(Plain(), 2, "plain")], 6, price=price, policies=[parse(text) for text in LIVE])
+    return plan(model, [lane(Plain(), 2, "plain")], 6, price=price, policies=[parse("policy", text) for text in LIVE])
 
 
 def whole() -> Outcome:
@@ -59,7 +59,7 @@ def test_any_kills_in_sequence_change_nothing(kills: list[tuple[int, bool]]) -> 
 @pytest.mark.parametrize("rule", sorted(names("stopping rule")))
 def test_every_stopping_rule_live_is_its_replay_after_a_kill(tmp_path: Path, rule: str) -> None:
     def alone(folder: Path) -> Plan:
-        policies = [parse(f"adaptive_margin:stop_rule={rule},max_n={most}") for most in (5, 12)]
+        policies = [parse("policy", f"adaptive_margin:stop_rule={rule},max_n={most}") for most in (5, 12)]
         price = Prices({"scripted:1": Price(1, 1)})
         return plan(server(folder, sometimes), [lane(Plain(), 0, "plain")], 8, policies=policies, price=price)
 

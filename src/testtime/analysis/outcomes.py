@@ -20,7 +20,7 @@ from testtime.analysis.play import Played, Step
 from testtime.core.history import Bools, Floats, Ints
 from testtime.core.protocols import Policy
 from testtime.core.records import Arm
-from testtime.policies.strings import setting
+from testtime.core.strings import setting
 from testtime.store.outcomes import outcome_schema
 from testtime.store.pool import Draws, Worlds
 

@@ -77,13 +77,13 @@ def _names() -> Iterator[str]:
 
 def _policies() -> Iterator[str]:
     from testtime.core.registry import names
-    from testtime.policies.strings import fields_of
+    from testtime.core.strings import fields_of
 
     rules = _rule_settings()
     of_rules = {key for keys in rules.values() for key in keys}
     rows = []
     for policy in names("policy"):
-        for key, (kind, default, sentence) in fields_of(policy).items():
+        for key, (kind, default, sentence) in fields_of("policy", policy).items():
             if key not in of_rules:
                 rows.append((policy, f"`{key}`", kind.__name__, "" if default is None else str(default), sentence))
     return _table(["policy", "setting", "type", "default", "is"], rows)

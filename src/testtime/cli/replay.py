@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from testtime.cli.flags import says, settings_of_policies
+from testtime.cli.flags import says, settings_of
 from testtime.spec import ReplaySpec, replay_spec
 
 OWN = frozenset(ReplaySpec.model_fields) | {"config", "debug", "help", "version"}
-PolicySettings: Any = settings_of_policies(OWN)
-NO_SETTINGS = PolicySettings()
+Settings: Any = settings_of(("policy",), OWN)
+NO_SETTINGS = Settings()
 
 
 def replay(
@@ -26,7 +26,7 @@ def replay(
     out_csv: Annotated[Path | None, says(ReplaySpec, "out_csv")] = None,
     out_jsonl: Annotated[Path | None, says(ReplaySpec, "out_jsonl")] = None,
     config: Annotated[Path | None, Parameter(help="A YAML file with these keys; flags beat it.")] = None,
-    settings: Annotated[PolicySettings, Parameter(name="*")] = NO_SETTINGS,
+    settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Score policies on answers already drawn."""
     own = {

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from testtime.cli.flags import says, settings_of_policies
-from testtime.runspec import RunSpec, run_spec
+from testtime.cli.flags import says, settings_of
+from testtime.runspec import KINDS, RunSpec, run_spec
 
 if TYPE_CHECKING:
     from testtime.api import Run
 
 OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "explain_miss", "debug", "help", "version"}
-PolicySettings: Any = settings_of_policies(OWN)
-NO_SETTINGS = PolicySettings()
+Settings: Any = settings_of(KINDS, OWN)
+NO_SETTINGS = Settings()
 
 
 def run(
@@ -26,15 +26,20 @@ def run(
     model: Annotated[str | None, says(RunSpec, "model")] = None,
     provider: Annotated[str | None, says(RunSpec, "provider")] = None,
     generator: Annotated[str | None, says(RunSpec, "generator")] = None,
+    oracle_model: Annotated[str | None, says(RunSpec, "oracle_model")] = None,
+    judge_model: Annotated[str | None, says(RunSpec, "judge_model")] = None,
+    mock_model: Annotated[str | None, says(RunSpec, "mock_model")] = None,
     dataset: Annotated[str | None, says(RunSpec, "dataset")] = None,
     splits: Annotated[list[str] | None, says(RunSpec, "splits")] = None,
     dataset_path: Annotated[Path | None, says(RunSpec, "dataset_path")] = None,
     max_queries: Annotated[int | None, says(RunSpec, "max_queries")] = None,
     sample: Annotated[int | None, says(RunSpec, "sample")] = None,
     shard: Annotated[str | None, says(RunSpec, "shard")] = None,
+    decoding: Annotated[list[str] | None, says(RunSpec, "decoding")] = None,
     policies: Annotated[list[str] | None, says(RunSpec, "policies")] = None,
     num_candidates: Annotated[int | None, says(RunSpec, "num_candidates")] = None,
     prompt: Annotated[str | None, says(RunSpec, "prompt")] = None,
+    persona: Annotated[str | None, says(RunSpec, "persona")] = None,
     temperature: Annotated[float | None, says(RunSpec, "temperature")] = None,
     top_p: Annotated[float | None, says(RunSpec, "top_p")] = None,
     max_tokens: Annotated[int | None, says(RunSpec, "max_tokens")] = None,
@@ -55,7 +60,7 @@ def run(
     explain_miss: Annotated[
         bool, Parameter(show_default=False, help="Say what keeps stored draws from being reused, and call no model.")
     ] = False,
-    settings: Annotated[PolicySettings, Parameter(name="*")] = NO_SETTINGS,
+    settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Draw a pool from a model, and score every policy on it."""
     given = {key: value for key, value in locals().items() if key in RunSpec.model_fields and key != "settings"}

@@ -138,7 +138,16 @@ class Ask(Protocol):
 
 
 class Decoding(Protocol):
-    """How one draw is made: sequential scaling. One short file each."""
+    """How one draw is made: sequential scaling. One short file each.
+
+    A frozen dataclass whose fields are its settings (`core.settings.setting`), but for `sampling`: the parameters of
+    its requests (temperature, top_p, max_tokens), which `lanes` gives it.
+    """
+
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
 
     @property
     def roles(self) -> Mapping[str, frozenset[Cap]]:
@@ -147,12 +156,21 @@ class Decoding(Protocol):
 
     @property
     def settings(self) -> Sequence[Map]:
-        """One arm each: prefix budgets serve several from one draw, the rest have one."""
+        """For each arm that a draw serves, all that shapes its candidates: several for prefix budgets, one else."""
         ...
 
     @property
     def calls(self) -> int | None:
         """Calls a draw needs: 1 allows n-grouping and batch files, None is not known before."""
+        ...
+
+    @property
+    def notes(self) -> frozenset[str]:
+        """The numbers it writes into the facts of every candidate: policies may read them as columns."""
+        ...
+
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        """(Role, request) of each kind that it will send: models are asked beforehand whether they refuse it."""
         ...
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:

@@ -1,3 +1,5 @@
-"""How one draw is made, one decoding a file. A decoding holds no model: it asks, by role."""
+"""How one draw is made, one decoding a file: from a problem's messages to a candidate."""
 
-BUILTIN: dict[str, str] = {"plain": "testtime.decoding.plain:Plain"}
+BUILTIN: dict[str, str] = {
+    "plain": "testtime.decoding.plain:Plain",
+}

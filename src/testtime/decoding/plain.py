@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from testtime.core.protocols import Ask, Cap
 from testtime.core.records import Candidate, Map, Part, Problem, Request
@@ -15,18 +16,23 @@ class Plain:
 
     sampling: Map = field(default_factory=dict)
     """Parameters of the request: temperature, top_p, max_tokens, …"""
-    roles: Mapping[str, frozenset[Cap]] = field(default_factory=lambda: {"model": frozenset()}, repr=False)
-    settings: Sequence[Map] = field(default=({},), repr=False)
-    calls: int | None = 1
+
+    name: ClassVar[str] = "plain"
+    roles: ClassVar[Mapping[str, frozenset[Cap]]] = {"model": frozenset()}
+    settings: ClassVar[Sequence[Map]] = ({},)
+    calls: ClassVar[int | None] = 1
+    notes: ClassVar[frozenset[str]] = frozenset()
+
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        """The one request."""
+        return [("model", Request(messages, params=self.sampling))]
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """The one candidate."""
-        got = await ask.generate("model", Request(messages, params=self.sampling))
+        ((role, request),) = self.probes(messages)
+        got = await ask.generate(role, request)
         (said,) = got.completions
         part = Part("answer", said.text, said.tokens, got.calls[0] if got.calls else None, said.token_ids)
         (arm,) = ask.arms
-        return [
-            Candidate(
-                arm.label, problem.query_id, idx, [part], said.finish, alone={"model": got.spend}, calls=got.calls
-            )
-        ]
+        alone = {role: got.spend}
+        return [Candidate(arm.label, problem.query_id, idx, [part], said.finish, alone=alone, calls=got.calls)]

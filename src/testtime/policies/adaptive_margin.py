@@ -14,8 +14,9 @@ import numpy as np
 from testtime.core.errors import BadInput
 from testtime.core.history import Asks, Ballot, Bools, History, Tally, only
 from testtime.core.protocols import StoppingRule
+from testtime.core.settings import check, component, setting
 from testtime.policies.counts import COUNTS, least_batch
-from testtime.policies.settings import MOST_DRAWS, TIES, check, setting
+from testtime.policies.settings import MOST_DRAWS, TIES
 from testtime.policies.stops.lossless import Lossless
 from testtime.policies.votes.majority import Majority
 
@@ -24,7 +25,7 @@ from testtime.policies.votes.majority import Majority
 class AdaptiveMargin:
     """Stop by `rule`, vote by majority. Each round asks for the fewest draws that could stop."""
 
-    rule: StoppingRule
+    rule: StoppingRule = component("when the votes suffice", "stopping rule", key="stop_rule", usual="sprt")
     max_n: int = setting("the most draws a problem", least=1, most=MOST_DRAWS)
     min_samples: int = setting(
         "draws before the rule is asked; 0 means the rule's own: 2, or 3 for share", 0, least=0, most=MOST_DRAWS

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from testtime.core.settings import setting
 from testtime.policies.fixed import Fixed
-from testtime.policies.settings import TIES, setting
+from testtime.policies.settings import TIES
 from testtime.policies.votes.best import Best
 
 

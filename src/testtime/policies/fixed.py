@@ -10,7 +10,8 @@ import numpy as np
 
 from testtime.core.history import Asks, Ballot, History, only
 from testtime.core.protocols import Vote
-from testtime.policies.settings import MOST_DRAWS, check, setting
+from testtime.core.settings import check, setting
+from testtime.policies.settings import MOST_DRAWS
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 from testtime.core.history import Bools, Ints, Tally
-from testtime.policies.settings import check, exact, reach, setting
+from testtime.core.settings import check, setting
+from testtime.policies.settings import exact, reach
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from testtime.core.history import Bools, Floats, Ints, Tally
-from testtime.policies.settings import check, reach, setting
+from testtime.core.settings import check, setting
+from testtime.policies.settings import reach
 from testtime.policies.stops.beta import beats
 
 _NODES = 96

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from testtime.core.history import Bools, Tally
-from testtime.policies.settings import check, setting
+from testtime.core.settings import check, setting
 
 _EQUAL = 1e-9
 """Logarithms of counts: nearer than this is equal, and equal stops."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from testtime.core.history import Bools, Tally
-from testtime.policies.settings import check, setting, shares
+from testtime.core.settings import check, setting
+from testtime.policies.settings import shares
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import ClassVar
 
 from testtime.core.history import Bools, Tally
-from testtime.policies.settings import check, exact, setting
+from testtime.core.settings import check, setting
+from testtime.policies.settings import exact
 
 
 @dataclass(frozen=True)

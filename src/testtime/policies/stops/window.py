@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from testtime.core.history import Bools, Tally
-from testtime.policies.settings import MOST_DRAWS, check, setting
+from testtime.core.settings import check, setting
+from testtime.policies.settings import MOST_DRAWS
 
 
 @dataclass(frozen=True)

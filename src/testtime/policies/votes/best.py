@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from testtime.core.history import Ballot, Track
-from testtime.policies.settings import TIES, setting
+from testtime.core.settings import setting
+from testtime.policies.settings import TIES
 from testtime.policies.votes.scored import Scored
 
 

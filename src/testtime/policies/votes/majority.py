@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from testtime.core.history import Ballot, Ints, Track
-from testtime.policies.settings import TIES, check, setting
+from testtime.core.settings import check, setting
+from testtime.policies.settings import TIES
 
 
 @dataclass(frozen=True)

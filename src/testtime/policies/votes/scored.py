@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testtime.core.errors import Refused
-from testtime.policies.settings import check, setting
+from testtime.core.settings import check, setting
 
 GOLD = frozenset({"is_verified", "verification_confidence"})
 """Columns of a verifier that may have seen the reference; a pool shows them as oracle(…) alone."""

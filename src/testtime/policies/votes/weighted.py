@@ -13,7 +13,8 @@ import numpy as np
 
 from testtime.core.errors import Refused
 from testtime.core.history import Ballot, Floats, Ints, Track
-from testtime.policies.settings import TIES, setting
+from testtime.core.settings import setting
+from testtime.policies.settings import TIES
 from testtime.policies.votes.scored import Scored
 
 

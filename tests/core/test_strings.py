@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput, Refused
 from testtime.core.registry import names
-from testtime.policies.strings import fields_of, parse, setting
+from testtime.core.strings import fields_of, parse, setting
 
 TEXTS = [
     "sc_fixed:n=8",
@@ -32,26 +32,28 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_canonical_text_is_printed_as_it_is_read(text: str) -> None:
-    policy = parse(text)
+    policy = parse("policy", text)
     assert f"{policy.name}:{setting(policy)}" == text
 
 
 @given(st.sampled_from(["share", "margin", "entropy", "beta"]), st.floats(0.001, 0.999), st.integers(1, 500))
 def test_a_text_is_read_back_as_the_same_policy(rule: str, threshold: float, max_n: int) -> None:
-    policy = parse(f"adaptive_margin:stop_rule={rule},threshold={threshold},max_n={max_n}")
-    assert parse(f"adaptive_margin:{setting(policy)}") == policy
+    policy = parse("policy", f"adaptive_margin:stop_rule={rule},threshold={threshold},max_n={max_n}")
+    assert parse("policy", f"adaptive_margin:{setting(policy)}") == policy
 
 
 def test_the_default_rule_and_order_and_spaces_do_not_matter() -> None:
-    assert parse(" adaptive_margin: max_n = 16 ,stop_rule=sprt") == parse("adaptive_margin:max_n=16")
-    assert parse("adaptive_margin:stop_rule=beta,threshold=.95,max_n=40") == parse(TEXTS[3])
+    assert parse("policy", " adaptive_margin: max_n = 16 ,stop_rule=sprt") == parse(
+        "policy", "adaptive_margin:max_n=16"
+    )
+    assert parse("policy", "adaptive_margin:stop_rule=beta,threshold=.95,max_n=40") == parse("policy", TEXTS[3])
 
 
 def test_share_waits_for_three_unless_told_otherwise() -> None:
-    assert parse("adaptive_margin:stop_rule=share,max_n=8").floor == 3
-    assert parse("adaptive_margin:stop_rule=share,max_n=2").floor == 2
-    assert parse("adaptive_margin:stop_rule=share,max_n=8,min_samples=1").floor == 1
-    assert parse("adaptive_margin:stop_rule=beta,max_n=8").floor == 2
+    assert parse("policy", "adaptive_margin:stop_rule=share,max_n=8").floor == 3
+    assert parse("policy", "adaptive_margin:stop_rule=share,max_n=2").floor == 2
+    assert parse("policy", "adaptive_margin:stop_rule=share,max_n=8,min_samples=1").floor == 1
+    assert parse("policy", "adaptive_margin:stop_rule=beta,max_n=8").floor == 2
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_share_waits_for_three_unless_told_otherwise() -> None:
 )
 def test_a_wrong_text_is_one_line_with_the_mend(text: str, says: str) -> None:
     with pytest.raises(BadInput) as caught:
-        parse(text)
+        parse("policy", text)
     line = str(caught.value)
     assert says in line
     assert text.strip() in line
@@ -99,16 +101,16 @@ def test_a_wrong_text_is_one_line_with_the_mend(text: str, says: str) -> None:
 
 def test_a_column_that_saw_the_gold_must_be_named_an_oracle() -> None:
     with pytest.raises(Refused, match=r"by=oracle\(is_verified\)"):
-        parse("best_of_n:n=4,by=is_verified")
+        parse("policy", "best_of_n:n=4,by=is_verified")
     with pytest.raises(Refused, match=r"oracle\(verification_confidence\)"):
-        parse("weighted:n=4,by=verification_confidence")
-    assert parse("best_of_n:n=4,by=oracle(is_verified)").needs == {"oracle(is_verified)"}
+        parse("policy", "weighted:n=4,by=verification_confidence")
+    assert parse("policy", "best_of_n:n=4,by=oracle(is_verified)").needs == {"oracle(is_verified)"}
 
 
 def said_of(text: str) -> str:
     """The error's text, or nothing. Any other error fails the test."""
     try:
-        parse(text)
+        parse("policy", text)
     except BadInput as error:
         return str(error)
     return ""
@@ -126,7 +128,7 @@ def test_any_settings_give_a_policy_or_one_line(text: str) -> None:
 
 
 def test_fields_of_names_every_key_that_is_read() -> None:
-    known = fields_of("adaptive_margin")
+    known = fields_of("policy", "adaptive_margin")
     assert {"stop_rule", "max_n", "min_samples", "curtail", "ties", "threshold", "p1", "error", "width"} == known.keys()
     assert known["max_n"][:2] == (int, None)
     assert known["p1"][:2] == (float, 0.7)
@@ -134,11 +136,11 @@ def test_fields_of_names_every_key_that_is_read() -> None:
     assert known["stop_rule"][:2] == (str, "sprt")
     assert "beta (0.95)" in known["threshold"][2]
     for name in names("policy"):
-        assert all(sentence for _, _, sentence in fields_of(name).values())
+        assert all(sentence for _, _, sentence in fields_of("policy", name).values())
 
 
 def test_every_text_here_covers_every_policy_and_rule() -> None:
-    policies = [parse(text) for text in TEXTS]
+    policies = [parse("policy", text) for text in TEXTS]
     assert {policy.name for policy in policies} == set(names("policy"))
     rules = {policy.rule.name for policy in policies if "rule" in {f.name for f in fields(policy)}}  # type: ignore[attr-defined, arg-type]
     assert rules == set(names("stopping rule"))

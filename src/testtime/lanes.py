@@ -1,0 +1,96 @@
+"""From a resolved spec to lanes: each decoding with its arms, the models it needs by role, and its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from testtime.core.errors import BadInput, Refused
+from testtime.core.protocols import Decoding, Model
+from testtime.core.records import Arm, Map, Problem
+from testtime.core.strings import parse, said, text_of
+from testtime.engine.plan import Lane
+from testtime.runspec import RunSpec
+
+ROLES = {"model": "model", "base": "model", "oracle": "oracle_model"}
+"""Role of a decoding → key of the spec that names its model."""
+BESIDE = {"judge": "judge_model", "mock": "mock_model"}
+"""Role of judges and tools, which every arm has → key of the spec; the run's own model where that is not given."""
+
+
+def lanes_of(spec: RunSpec, due: int) -> list[Lane]:
+    """A lane for each decoding. Raises BadInput for what is not there, Refused for a role without a model."""
+    messages = messages_of(str(spec.prompt), persona_of(spec.persona))
+    return [_lane(spec, text, messages, due) for text in spec.decoding]
+
+
+def _lane(spec: RunSpec, text: str, messages: Callable[[Problem], Sequence[Map]], due: int) -> Lane:
+    sampling = {"temperature": spec.temperature, "top_p": spec.top_p, "max_tokens": spec.max_tokens}
+    decoding: Decoding = parse("decoding", text, sampling=sampling)
+    models = {role: _model_of(spec, text, role) for role in decoding.roles}
+    persona = persona_of(spec.persona)
+    arms = [
+        Arm(label, models, str(spec.prompt), persona, {"kind": decoding.name, **settings}, sampling)
+        for label, settings in zip(labels(decoding), decoding.settings, strict=True)
+    ]
+    return Lane(tuple(arms), decoding, messages, due)
+
+
+def labels(decoding: Decoding) -> list[str]:
+    """What a decoding's arms are called: the decoding as text, or its name and the settings of each arm."""
+    if len(decoding.settings) == 1:
+        return [text_of(decoding)]
+    return [
+        f"{decoding.name}:{','.join(f'{key}={said(value)}' for key, value in settings.items())}"
+        for settings in decoding.settings
+    ]
+
+
+def _model_of(spec: RunSpec, decoding: str, role: str) -> str:
+    if role not in ROLES:
+        raise Refused(f"the decoding {decoding} needs a model for the role {role!r}", mend=f"roles: {', '.join(ROLES)}")
+    if not (name := getattr(spec, ROLES[role])):
+        raise Refused(f"the decoding {decoding} needs a model for the role {role!r}", mend=f"add --{ROLES[role]}")
+    return str(name)
+
+
+def roles_of(spec: RunSpec) -> dict[str, str]:
+    """The roles that every arm has besides its own."""
+    return {role: getattr(spec, key) or spec.model for role, key in BESIDE.items()}
+
+
+def refuse_requests(lane: Lane, models: Mapping[str, Model], problem: Problem) -> None:
+    """Asks each model whether it would honour what the lane is going to send it. Raises Refused."""
+    for role, probe in lane.decoding.probes(lane.messages(problem)):
+        model = models[lane.arms[0].models[role]]
+        if why := model.refuses(probe):
+            raise Refused(f"{model.name} would refuse the first request: {why}", mend="change what it is asked")
+
+
+def persona_of(persona: str | None) -> str | None:
+    """The text of a persona, which is given as itself or as a file. Raises BadInput."""
+    if persona is None:
+        return None
+    path = Path(persona)
+    if any(letter.isspace() for letter in persona.strip()) or not path.suffix:
+        return persona
+    try:
+        return path.read_bytes().decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the persona cannot be read ({error})", where=persona, mend="name a text file") from None
+
+
+def messages_of(prompt: str, persona: str | None = None) -> Callable[[Problem], Sequence[Map]]:
+    """The messages of a problem: the persona as the system's, the template, filled in, as the user's.
+
+    Raises BadInput for a broken template.
+    """
+    try:
+        sees_question = prompt.format(question="\0") != prompt.format(question="")
+    except (KeyError, ValueError, IndexError) as error:
+        what = f"the prompt cannot be filled in ({type(error).__name__}: {error})"
+        raise BadInput(what, mend="write {question} where it goes, and other braces twice") from None
+    if not sees_question:
+        raise BadInput("the prompt does not hold the question", mend="write {question} where it goes")
+    system = [{"role": "system", "content": persona}] if persona else []
+    return lambda problem: [*system, {"role": "user", "content": prompt.format(question=problem.question)}]

@@ -1,0 +1,146 @@
+"""Every decoding asked for is drawn side by side in one pool, under a label that says it; each role gets the model that
+the spec names, or is refused by the flag that would name it; a persona is the system's message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+import pytest
+
+import fake_model
+import testtime as tt
+from testtime import decoding
+from testtime.build import plan_of, resolve
+from testtime.core.errors import BadInput, Refused
+from testtime.core.protocols import Ask, Cap
+from testtime.core.records import Candidate, Map, Problem, Request
+from testtime.core.settings import check, setting, settings_of
+from testtime.decoding.plain import Plain
+from testtime.lanes import persona_of
+from testtime.models import BUILTIN
+from testtime.runspec import RunSpec, run_spec
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Asks an oracle, as often as it is told, and keeps the last word."""
+
+    sampling: Map = field(default_factory=dict)
+    times: int = setting("how often", 1, least=1)
+    marks: tuple[int, ...] = setting("where", (3,))
+
+    name: ClassVar[str] = "twice"
+    roles: ClassVar[Mapping[str, frozenset[Cap]]] = {"base": frozenset(), "oracle": frozenset()}
+    calls: ClassVar[int | None] = None
+    notes: ClassVar[frozenset[str]] = frozenset({"asked"})
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def settings(self) -> Sequence[Map]:
+        return (settings_of(self),)
+
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        return [(role, Request(messages, params=self.sampling)) for role in self.roles]
+
+    async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
+        made = await Plain(self.sampling).draw(problem, messages, idx, _As(ask, "base"))
+        for _ in range(self.times):
+            made = await Plain(self.sampling).draw(problem, messages, idx, _As(ask, "oracle"))
+        return [replace(one, facts={"asked": self.times}) for one in made]
+
+
+@dataclass(frozen=True)
+class _As:
+    """An `Ask` whose model is that of a role."""
+
+    ask: Ask
+    role: str
+
+    @property
+    def arms(self) -> Any:
+        return self.ask.arms
+
+    async def generate(self, role: str, request: Request) -> Any:
+        return await self.ask.generate(self.role, request)
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILTIN, "fake", fake_model.PLACE)
+    monkeypatch.setitem(decoding.BUILTIN, "twice", "test_lanes:Twice")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return fake_model.sums(tmp_path / "sums.jsonl", 4)
+
+
+def spec(data: Path, **more: Any) -> RunSpec:
+    return resolve(run_spec({"model": "fake:n", "dataset": "gsm8k", "dataset_path": data, **more}))
+
+
+def test_several_decodings_and_several_values_of_a_setting_are_lanes_and_several_at_once_are_one(data: Path) -> None:
+    asked = {"decoding": ["plain", "twice"], "times": [1, 2], "marks": [5, 6], "oracle_model": "fake:big"}
+    plan = plan_of(spec(data, **asked), "r")
+    labels = [arm.label for lane in plan.lanes for arm in lane.arms]
+    assert labels == ["plain", "twice:marks=(5,6)", "twice:times=2,marks=(5,6)"]
+    big = plan.lanes[2].arms[0]
+    assert big.models == {"base": "fake:n", "oracle": "fake:big"}
+    assert big.decoding == {"kind": "twice", "times": 2, "marks": (5, 6)}
+    assert set(plan.models) == {"fake:n", "fake:big"}
+
+
+def test_a_role_without_a_model_is_refused_by_its_flag(data: Path) -> None:
+    with pytest.raises(Refused, match="decoding twice needs a model for the role 'oracle'; add --oracle_model"):
+        plan_of(spec(data, decoding="twice"), "r")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"decoding": "twic"}, "unknown decoding 'twic'; did you mean twice"),
+        ({"decoding": "plain", "times": 3}, "times is a setting of no selected .*decoding.*; it belongs to twice"),
+        ({"decoding": "twice", "times": 0}, "decoding twice:times=0: times=0 cannot be; expected a whole number"),
+        ({"decoding": "twice", "marks": "a"}, "marks=a cannot be; expected a whole number"),
+    ],
+)
+def test_a_decoding_that_cannot_be_is_one_line(data: Path, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says) as caught:
+        spec(data, **more)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_grows_by_a_decoding_and_every_policy_is_scored_on_each(data: Path, tmp_path: Path) -> None:
+    same: dict[str, Any] = {"model": "fake:n", "oracle_model": "fake:big", "dataset": "gsm8k", "dataset_path": data}
+    same |= {"policies": "sc_fixed:n=2", "out_dir": tmp_path / "runs"}
+    first = tt.run(same)
+    both = tt.run(same, decoding="twice", times=[1, 2])
+    assert both.path == first.path
+    rows = pl.read_parquet(both.path / "candidates.parquet")
+    assert dict(rows["arm"].value_counts().rows()) == {"plain": 8, "twice": 8, "twice:times=2": 8}
+    assert both.drawn.progress.kept == 8
+    assert both.drawn.spec.decoding == ("plain", "twice", "twice:times=2")
+    plan_of(spec(data, decoding="twice", oracle_model="fake:n", policies="best_of_n:n=2,by=asked"), "r")
+    with pytest.raises(Refused, match="no column 'asked'"):
+        plan_of(spec(data, policies="best_of_n:n=2,by=asked"), "r")
+
+
+def test_a_persona_is_the_systems_message_and_another_arm(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "marvin.txt"
+    file.write_text("You are gloomy.\n")
+    for given in (file, "You are gloomy."):
+        plan = plan_of(spec(data, persona=str(given)), "r")
+        system, user = plan.lanes[0].messages(plan.problems[0])
+        assert system == {"role": "system", "content": "You are gloomy."}
+        assert user["role"] == "user"
+        assert plan.lanes[0].arms[0].persona == "You are gloomy."
+    assert plan.lanes[0].arms[0].id != plan_of(spec(data), "r").lanes[0].arms[0].id
+    with pytest.raises(BadInput, match=r"missing.txt: the persona cannot be read"):
+        persona_of("missing.txt")
