@@ -35,25 +35,39 @@ class Agenda:
     due: Iterator[Job]
     urgent: deque[Job] = field(default_factory=deque)
     _running: int = 0
-    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _closed: bool = False
+    _idle: list[asyncio.Future[None]] = field(default_factory=list)
 
     async def next(self) -> Job | None:
-        """A job; waits while one that runs may bring more; None when all is done."""
-        async with self._news:
-            while True:
-                job = self.urgent.popleft() if self.urgent else next(self.due, None)
-                if job is not None:
-                    self._running += 1
-                    return job
-                if not self._running:
-                    return None
-                await self._news.wait()
+        """A job; waits while one that runs may bring more; None when all is done, or the run stops."""
+        while not self._closed:
+            job = self.urgent.popleft() if self.urgent else next(self.due, None)
+            if job is not None:
+                self._running += 1
+                return job
+            if not self._running:
+                break
+            news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(news)
+            await news
+        return None
 
-    async def done(self) -> None:
+    def done(self) -> None:
         """A job has ended, and what it brought is in `urgent`."""
-        async with self._news:
-            self._running -= 1
-            self._news.notify_all()
+        self._running -= 1
+        if self.urgent or not self._running:
+            self._tell()
+
+    def close(self) -> None:
+        """Hands out nothing more."""
+        self._closed = True
+        self._tell()
+
+    def _tell(self) -> None:
+        idle, self._idle = self._idle, []
+        for news in idle:
+            if not news.done():
+                news.set_result(None)
 
 
 def split(plan: Plan, lane: Lane, at: int, indices: range, drawn: Mapping[tuple[str, str], set[int]]) -> Iterator[Job]:

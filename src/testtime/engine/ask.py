@@ -17,17 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from testtime.core.errors import BoundaryError, ModelError, Refused, ToolError, unknown_name
+from testtime.core.errors import BoundaryError, ModelError, Refused, StoppedEarly, ToolError, unknown_name
 from testtime.core.history import Floats
 from testtime.core.protocols import Verifier
 from testtime.core.records import Arm, Candidate, Generation, Map, Part, Problem, Request, Verdict, canonical
 from testtime.core.seeds import digest, seed_of
 from testtime.core.spend import Spend, add
+from testtime.engine.costs import FREE, TOOL, priced, reads, text_of
 from testtime.engine.foreign import Foreign
-from testtime.engine.wire import TOOL, Errand, Reply, Want, Wire, priced, text_of
-
-FREE = Spend(prompt=0, cached=0, completion=0, reasoning=0, usd=0.0)
-"""What a tool costs; the models it asks are calls of their own."""
+from testtime.engine.wire import Errand, Reply, Want, Wire
 
 
 @dataclass(eq=False)
@@ -48,6 +46,8 @@ class Handle:
     """Of the replies it got: they can be forgotten when the draw is written down."""
     calls: list[str] = field(default_factory=list)
     """Keys of the calls that answered it, in order, once each."""
+    received: dict[str, list[Spend]] = field(default_factory=dict)
+    """By role: what its replies would have cost alone."""
     _asked: Counter[str] = field(default_factory=Counter)
 
     async def generate(self, role: str, request: Request) -> Generation:
@@ -55,8 +55,9 @@ class Handle:
         wants = self._wants(role, request)
         replies = await (self.group.complete(wants) if self.group else self.wire.complete(wants))
         got = [self._keep(want.key, reply) for want, reply in zip(wants, replies, strict=True)]
+        self.received.setdefault(role, []).append(alone := self._alone(got))
         said = [reply.completion for reply in got if reply.completion is not None]
-        return Generation(said, self._alone(got), got[0].model, calls=list(dict.fromkeys(r.call for r in got)))
+        return Generation(said, alone, got[0].model, calls=list(dict.fromkeys(r.call for r in got)))
 
     async def score(
         self, role: str, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
@@ -110,7 +111,7 @@ class Handle:
         else:
             seed = self.seed
         single = Request(request.messages, request.prefix, params=request.params)
-        return [Want(role, name, single, seed + child, self.scope) for child in range(request.n)]
+        return [Want(role, name, single, seed + child, self.scope, text) for child in range(request.n)]
 
     def _place(self, *asked: object) -> int:
         """How often this was asked before in this scope."""
@@ -131,7 +132,8 @@ class Handle:
         def note(got: Any) -> Map:
             return {"children": [key], "value": got}
 
-        errand = Errand(key, role, name, [self.scope], work, note, takes_slot=takes_slot)
+        asked = {} if role == TOOL else {"n": 1, "most": 0, "reads": reads(text)}
+        errand = Errand(key, role, name, [self.scope], work, note, asked, takes_slot=takes_slot)
         return self._keep(key, await self.wire.value(errand))
 
     def _keep(self, key: str, reply: Reply | ModelError) -> Reply:
@@ -194,6 +196,9 @@ class Group:
             came = iter(await self._wire.complete([want for wants, _ in waiting for want in wants]))
             for wants, future in waiting:
                 future.set_result([next(came) for _ in wants])
+        except StoppedEarly as stopped:
+            for _, future in waiting:
+                future.set_exception(stopped)
         finally:
             for _, future in waiting:
                 future.cancel()  # of no effect on those that have their result

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from testtime.core.errors import BadInput, BoundaryError, TesttimeError
+from testtime.core.errors import BadInput, BoundaryError, ModelError, StoppedEarly, TesttimeError
 from testtime.core.protocols import Verifier
-from testtime.core.records import Candidate, Problem, Verdict
+from testtime.core.records import Candidate, Map, Problem, Verdict
 from testtime.core.seeds import rng_of, seed_of
+from testtime.core.spend import Spend, add
 from testtime.engine.ask import Group, Handle, verdict_of
 from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Lane
@@ -37,11 +38,16 @@ async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group 
         opening=messages,
         group=group,
     )
+    failed: Map = {}
     try:
         with Foreign(f"the decoding of {lane.arms[0].label} at {handle.scope}"):
             made = await lane.decoding.draw(problem, messages, idx, handle)
     except BoundaryError as error:
-        made = [Candidate(arm.label, problem.query_id, idx, (), "error", error=str(error)) for arm in lane.arms]
+        made, failed = _failed(handle, lane, problem, idx, error)
+    except StoppedEarly:
+        if group:
+            await group.leave()
+        raise
     except (asyncio.CancelledError, TesttimeError):
         if group:
             group.abandon()
@@ -51,22 +57,40 @@ async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group 
     with Foreign(f"the answer of {handle.scope}"):
         rows = list(_rows(handle, lane, problem, idx, made))
         first = {} if scope in wire.told else {"first": introduced(problem, messages)}
-        line = {"scope": lane.scope, "query": problem.query_id, "idx": idx, "at": wire.clock(), **first}
+        line = {"scope": lane.scope, "query": problem.query_id, "idx": idx, "at": wire.clock(), **first, **failed}
+        if wire.plan.parser:
+            line["parser"] = wire.plan.parser
         wire.journal.append("draw", handle.scope, **line, candidates=[encode(row) for row in rows])
     wire.told.add(scope)
     wire.forget(handle.keys)
     return Pending(rows)
 
 
+def _failed(
+    handle: Handle, lane: Lane, problem: Problem, idx: int, error: BoundaryError
+) -> tuple[list[Candidate], Map]:
+    """The rows of a draw that failed, and what its line says of that: whether it may go better another time.
+
+    It cost what was received by then: a request that is refused costs nothing; what a lost one cost is not known.
+    """
+    lost = isinstance(error, ModelError) and error.lost
+    alone = {} if lost else {role: add([NOTHING, *handle.received.get(role, ())]) for role in lane.decoding.roles}
+    made = [Candidate(arm.label, problem.query_id, idx, (), "error", alone, error=str(error)) for arm in lane.arms]
+    return made, {"failed": "transient" if isinstance(error, ModelError) and error.retry else "final"}
+
+
+NOTHING = Spend(prompt=0, cached=0, completion=0, reasoning=0, seconds=0.0, usd=0.0)
+
+
 def _rows(handle: Handle, lane: Lane, problem: Problem, idx: int, made: Sequence[Candidate]) -> Iterable[Candidate]:
     """The candidates with what the engine knows: arm id, number, seed, calls, answer. Raises BadInput."""
-    ids = {arm.label: arm.id for arm in lane.arms}
+    ids = lane.ids
     if sorted(one.arm for one in made if one.retry_of is None) != sorted(ids):
         raise BadInput(f"the decoding of {', '.join(ids)} did not give one candidate for each arm", where=handle.scope)
     again: Counter[str] = Counter()
     for one in made:
         again[one.arm] += one.retry_of is not None
-        printed, key = handle.wire.plan.answer(problem, one.text) if one.error is None else (None, None)
+        printed, key = handle.wire.plan.read(problem, one)
         yield replace(
             one,
             arm=ids[one.arm],
@@ -82,12 +106,12 @@ async def verify(wire: Wire, problem: Problem, pending: Pending, draw: str) -> N
     """Gets the verdicts that a draw's candidates still lack, and writes each down."""
     for candidate in pending.judged:
         for stage in wire.plan.verifiers:
-            if (id := verdict_id(candidate, stage)) not in pending.verdicts:
+            if (id := verdict_id(candidate, stage, wire.plan)) not in pending.verdicts:
                 pending.verdicts[id] = await _verdict(wire, problem, candidate, stage, draw)
 
 
 async def _verdict(wire: Wire, problem: Problem, candidate: Candidate, stage: Verifier, draw: str) -> Verdict:
-    id = verdict_id(candidate, stage)
+    id = verdict_id(candidate, stage, wire.plan)
     arm = wire.plan.arms[candidate.arm]
     handle = Handle(wire, [arm], id, seed_of(wire.plan.seed, id), rng_of(wire.plan.seed, id))
     said = await verdict_of(stage, problem, replace(candidate, arm=arm.label), handle)

@@ -15,12 +15,12 @@ from typing import Any
 
 from testtime.core.records import Arm, Call, Candidate, Map, Problem, Verdict, canonical
 from testtime.core.seeds import digest
+from testtime.engine.costs import at_most
 from testtime.engine.ledger import Ledger
 from testtime.engine.plan import Plan
 from testtime.engine.roster import Roster
 from testtime.engine.rows import row_of, scores_of_facts, scores_of_verdict
-from testtime.engine.state import verdict_id
-from testtime.engine.wire import at_most
+from testtime.engine.state import candidates_of, verdict_id
 from testtime.store.codec import decode, encode
 from testtime.store.journal import Dropped, Place, Reader, journal_folder, scan
 from testtime.store.parquet import Row, write_calls, write_candidates, written_from
@@ -101,7 +101,7 @@ def _source(plan: Plan, folder: Path) -> str:
     problems = [[encode(problem), list(lane.messages(problem))] for lane in plan.lanes for problem in plan.problems]
     stages = [[stage.stage, stage.digest] for stage in plan.verifiers]
     sizes = [[path.name, path.stat().st_size] for path in sorted(journal_folder(folder).glob("*.jsonl"))]
-    return digest(canonical([plan.run, plan.dataset, plan.about, lanes, problems, stages, sizes]))
+    return digest(canonical([plan.run, plan.dataset, plan.about, plan.parser, lanes, problems, stages, sizes]))
 
 
 def _meta(plan: Plan, index: Index) -> Map:
@@ -144,7 +144,7 @@ def _row(
     index: Index, id: str, arm: Arm, problem: Problem, messages: str, record: Mapping[str, Any], at: int, reader: Reader
 ) -> Row:
     """One candidate with its verdicts, and what it and they cost."""
-    candidates = [decode(Candidate, one) for one in record["candidates"]]
+    candidates = candidates_of(index.plan, record)
     candidate = candidates[at]
     places = index.verdicts.get((id, candidate.query_id, candidate.candidate_idx), ())
     said = {line["id"]: decode(Verdict, line["verdict"]) for line in map(reader.read, places)}
@@ -160,7 +160,7 @@ def _row(
 
 def _shown(plan: Plan, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
     """The verdicts of the plan's verifiers, in its order, then the last word of each stage that it lacks."""
-    own = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage)) in said]
+    own = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage, plan)) in said]
     lacking = {verdict.stage: verdict for verdict in said.values()}
     for stage in plan.verifiers:
         lacking.pop(stage.stage, None)
@@ -178,11 +178,13 @@ def _calls(index: Index, folder: Path, reader: Reader) -> Iterator[Row]:
     bounds: dict[str, float | None] = {}
     for _, record in scan(folder, kinds={"sent", "call"}):
         if record["kind"] == "sent":
-            bounds[record["id"]] = at_most(index.plan, record)
+            bounds[record["id"]] = at_most(index.plan, record["role"], record["model"], record).usd
         else:
             call = decode(Call, record)
             spend = replace(call.spend, joules=index.ledger.joules.get(record["id"]))
             bound = bounds.pop(record["id"], None)
-            yield call_row(replace(call, spend=spend)) | {"usd_at_most": bound if call.status == "cancelled" else None}
+            yield call_row(replace(call, spend=spend)) | {
+                "usd_at_most": bound if call.status == "cancelled" or record.get("lost") else None
+            }
     for id, place in index.lost.items():
         yield call_row(decode(Call, reader.read(place))) | {"usd_at_most": bounds[id]}

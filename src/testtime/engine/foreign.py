@@ -27,6 +27,8 @@ class Foreign:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if isinstance(error, TesttimeError):
             return
+        if isinstance(error, ExceptionGroup) and error.split(TesttimeError)[1] is None:
+            raise _first(error) from error  # tasks of its own, of which one met what passes
         if isinstance(error, (TimeoutError, ConnectionError)):
             raise ModelError(_said(error), lost=True) from error
         if isinstance(error, Exception) or (isinstance(error, asyncio.CancelledError) and not stopping()):
@@ -37,6 +39,13 @@ def stopping() -> bool:
     """Whether this task is being cancelled; a CancelledError without it was raised by the code itself."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _first(group: BaseException) -> BaseException:
+    """The first error of a group, which may hold groups."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 def _said(error: BaseException) -> str:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from testtime.core.records import Candidate, Verdict
 from testtime.core.spend import Spend, total
+from testtime.engine.costs import alone
 from testtime.engine.energy import Window, attribute
 from testtime.engine.plan import Plan
-from testtime.engine.wire import alone
 from testtime.store.codec import decode
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Ask, Decoding, Meter, Model, Policy, Verifier
-from testtime.core.records import Arm, Map, Problem
+from testtime.core.records import Arm, Candidate, Finish, Map, Problem
 from testtime.core.spend import Spend
+from testtime.engine.caps import Caps, need_prices
 
+ABSTAIN: frozenset[Finish] = frozenset({"length", "filter", "refusal", "error"})
+"""Ways to end without an answer: paid outcomes that are neither failures nor drawn again."""
+Retry = Literal["none", "transient", "all"]
 Tool = Callable[[Map, Ask], Awaitable[Map]]
 """Arguments → result. Raises ToolError."""
 
@@ -26,10 +31,15 @@ class Lane:
     due: int = 0
     """Draws of each problem whatever comes out; policies may ask for more."""
 
-    @property
+    @cached_property
     def scope(self) -> str:
         """What its seeds and draws are named by: the id of its first arm."""
         return self.arms[0].id
+
+    @cached_property
+    def ids(self) -> Mapping[str, str]:
+        """Label of each of its arms → id."""
+        return {arm.label: arm.id for arm in self.arms}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +60,8 @@ class Plan:
     """By the names that arms and `roles` use."""
     answer: Callable[[Problem, str], tuple[str | None, str | None]]
     """The task's: (as printed, answer key)."""
+    parser: str = ""
+    """Digest of what `answer` is made of: answers that another parser read are read again."""
     policies: Sequence[Policy] = ()
     """Executed live: they ask for draws beyond those due."""
     verifiers: Sequence[Verifier] = ()
@@ -68,9 +80,21 @@ class Plan:
     share: int = 64
     """The most draws that share one request."""
     attempts: int = 4
-    """Tries of one request within a session."""
+    """Tries of one request within a session, but for those that the provider was too busy for."""
     backoff: float = 1.0
     """Seconds before the second try; doubled before each further one, at most a minute."""
+    patience: float = 300.0
+    """Seconds for which a busy provider is asked again."""
+    timeout: float | None = None
+    """Seconds after which a call is given up; None: never."""
+    requests_per_minute: float | None = None
+    """The most requests that leave for one model in a minute."""
+    tokens_per_minute: float | None = None
+    """The most tokens, prompt and completion, that requests of a minute are to take."""
+    caps: Caps = field(default_factory=Caps)
+    """What all that is spent for this output may come to."""
+    retry_failed: Retry = "transient"
+    """Which draws that failed in earlier sessions are made again."""
     window: float = 5.0
     """Seconds of one energy window."""
 
@@ -83,6 +107,7 @@ class Plan:
             raise BadInput("two problems have one query_id", mend="make the ids of the dataset unique")
         for lane in self.lanes:
             self._check(lane)
+        need_prices(self.caps, self.models, self.price)
         for policy in self.policies:
             if missing := set(policy.arms) - self.by_label.keys():
                 have = ", ".join(self.by_label)
@@ -116,6 +141,16 @@ class Plan:
     def at(self) -> Mapping[str, int]:
         """query_id → place in `problems`."""
         return {problem.query_id: at for at, problem in enumerate(self.problems)}
+
+    def read(self, problem: Problem, candidate: Candidate) -> tuple[str | None, str | None]:
+        """(As printed, answer key) of a candidate. One that failed, was cut short, filtered or refused abstains."""
+        if candidate.error is not None or candidate.finish in ABSTAIN:
+            return None, None
+        return self.answer(problem, candidate.text)
+
+    def reference(self, query: str) -> str | None:
+        """The gold answer of a problem; None where there is none, or the problem is not the plan's."""
+        return self.problems[self.at[query]].reference if query in self.at else None
 
     def chunk(self, lane: Lane) -> int:
         """How many draws of a problem are made together: those that may share a request."""

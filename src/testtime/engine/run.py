@@ -8,25 +8,28 @@ only what is missing, over the replies it received.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from testtime.core.errors import StoppedEarly
 from testtime.core.history import Ballot, Ints
 from testtime.core.protocols import Policy
-from testtime.core.records import Candidate
 from testtime.core.spend import total
 from testtime.engine.agenda import Agenda, Job, issue, split
 from testtime.engine.ask import Group
 from testtime.engine.draw import draw, verify
 from testtime.engine.energy import measured
 from testtime.engine.finish import write_pool
+from testtime.engine.foreign import Foreign
 from testtime.engine.live import Board, Sitting, floors_of, sittings
 from testtime.engine.plan import Plan
-from testtime.engine.state import Pending, State, draw_id
+from testtime.engine.state import Pending, State, candidates_of, draw_id
 from testtime.engine.wire import Wire
-from testtime.store.codec import decode, encode
+from testtime.store.codec import encode
 from testtime.store.journal import Journal, scan
 
 
@@ -62,6 +65,12 @@ class Finished:
     """Dollars they can have cost at most; None where that is not known."""
     unchanged: bool = False
     """Nothing was missing, so no file was touched."""
+    stopped: str | None = None
+    """Why the run stopped before its end: a cap, or too many failures."""
+    reread: int = 0
+    """Draws of earlier sessions whose answers were read again, as the parser has changed."""
+    rejudged: int = 0
+    """Draws of earlier sessions that were judged anew, as a verifier, their answer or its reference has changed."""
 
 
 async def execute(plan: Plan, folder: Path) -> Finished:
@@ -84,12 +93,27 @@ async def fill(plan: Plan, folder: Path) -> Finished:
         session = _Session(plan, folder, state, board, floors, journal)
         if session.lacks_nothing():
             return session.finished(unchanged=True)
-        number = state.roster.sessions
-        journal.append("run", str(number), **_opening(plan, state, floors))
-        async with measured(plan.meter, journal, number, session.wire.clock, plan.window):
+        state.account.check()
+        number, clock = state.roster.sessions, session.wire.clock
+        journal.append("run", str(number), **_opening(plan, state, floors), at=clock())
+        async with _at_hand(plan), measured(plan.meter, journal, number, clock, plan.window):
             await session.work()
-        journal.append("end", str(number))
+        journal.append("end", str(number), at=clock(), **({"stopped": why} if (why := state.account.stopped) else {}))
     return session.finished()
+
+
+@asynccontextmanager
+async def _at_hand(plan: Plan) -> AsyncIterator[None]:
+    """Threads for models that block, as many as calls may be under way; at the end their connections are closed."""
+    threads = ThreadPoolExecutor(plan.concurrency, "testtime-call")
+    asyncio.get_running_loop().set_default_executor(threads)
+    try:
+        yield
+    finally:
+        for name, model in plan.models.items():
+            if (close := getattr(model, "close", None)) is not None:
+                with Foreign(f"closing {name}"):
+                    await close()
 
 
 def _opening(plan: Plan, state: State, floors: Mapping[str, int]) -> dict[str, Any]:
@@ -112,7 +136,8 @@ class _Session:
         self, plan: Plan, folder: Path, state: State, board: Board, floors: Mapping[str, int], journal: Journal
     ) -> None:
         self.plan, self.folder, self.state, self.board = plan, folder, state, board
-        self.wire = Wire(plan, journal, state.replies, state.tries, set(state.roster.told))
+        self.account = state.account
+        self.wire = Wire(plan, journal, self.account, state.replies, state.tries, set(state.roster.told))
         self.sittings = list(sittings(plan))
         self.at_problem: dict[int, list[Sitting]] = {}
         for sitting in self.sittings:
@@ -123,8 +148,11 @@ class _Session:
         self.issued: dict[tuple[str, int], int] = {}
         self.lanes = {lane.scope: lane for lane in plan.lanes}
         self.agenda = Agenda(self._due())
+        self.account.on_stop.append(self.agenda.close)
         self.kept = sum(len(indices) for indices in state.drawn.values())
         self.made = self.failed = 0
+        self.why: str | None = None
+        self.rejudged = sum(bool(one.verdicts) for one in state.pending.values())
 
     def lacks_nothing(self) -> bool:
         """Consults the policies on what is there; whether all that the plan asks for is in the journal."""
@@ -138,13 +166,23 @@ class _Session:
         return whole and judged and next(issue(self.plan, self.due, self.state.drawn), None) is None
 
     async def work(self) -> None:
-        """Until nothing is left to do. Raises what stops a run: BadInput, a full disk, a Fault of foreign code."""
+        """Until nothing is left to do, or a cap is met. Raises BadInput, a full disk, a Fault of foreign code."""
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(left, self._late) if (left := self.account.left) < float("inf") else None
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(self.plan.concurrency):
+                for _ in range(self.plan.concurrency * (2 if self.plan.verifiers else 1)):
                     workers.create_task(self._worker())
         except ExceptionGroup as failed:
             raise _first(failed) from failed
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+        self.account.failures(self.failed, self.made, self.why, over=True)
+
+    def _late(self) -> None:
+        with suppress(StoppedEarly):
+            self.account.go_on()
 
     def finished(self, unchanged: bool = False) -> Finished:
         """What came of it, with the answers of the policies."""
@@ -157,8 +195,11 @@ class _Session:
             self.state.dropped,
             realised,
             lost=len(lost),
-            lost_usd=total(lost.values()).value,
+            lost_usd=total(bound.usd for bound in lost.values()).value,
             unchanged=unchanged,
+            stopped=self.account.stopped,
+            reread=self.state.reread,
+            rejudged=self.rejudged,
         )
 
     def _due(self) -> Iterator[Job]:
@@ -174,29 +215,35 @@ class _Session:
                 lane, at = self.lanes.get(record["scope"]), self.plan.at.get(record["query"])
                 if lane is not None and at is not None:
                     pending = self.state.pending.pop(record["id"])
-                    candidates = [decode(Candidate, one) for one in record["candidates"]]
-                    yield Job(lane, at, [record["idx"]], Pending(candidates, pending.verdicts))
+                    yield Job(lane, at, [record["idx"]], Pending(candidates_of(self.plan, record), pending.verdicts))
 
     async def _worker(self) -> None:
         while (job := await self.agenda.next()) is not None:
-            await self._do(job)
-            await self.agenda.done()
+            if len(job.indices) == 1:
+                await self._do(job, job.indices[0])
+            else:
+                group = Group(self.wire, len(job.indices))
+                async with asyncio.TaskGroup() as draws:
+                    for idx in job.indices:
+                        draws.create_task(self._do(job, idx, group))
+            self.agenda.done()
 
-    async def _do(self, job: Job) -> None:
-        if job.pending is not None:
-            await self._judge(job, job.indices[0], job.pending)
-            return
-        group = Group(self.wire, len(job.indices)) if len(job.indices) > 1 else None
-        async with asyncio.TaskGroup() as draws:
-            for idx in job.indices:
-                draws.create_task(self._draw(job, idx, group))
+    async def _do(self, job: Job, idx: int, group: Group | None = None) -> None:
+        """One draw, or its verdicts; left where it is once the run stops."""
+        with suppress(StoppedEarly):
+            if job.pending is not None:
+                await self._judge(job, idx, job.pending)
+            else:
+                await self._draw(job, idx, group)
 
     async def _draw(self, job: Job, idx: int, group: Group | None) -> None:
         problem = self.plan.problems[job.at]
         made = await draw(self.wire, job.lane, problem, idx, group)
         made.verdicts |= self.state.orphans.pop(draw_id(job.lane, problem, idx), {})
         self.made += 1
-        self.failed += any(one.error is not None for one in made.candidates)
+        if (why := next((one.error for one in made.candidates if one.error is not None), None)) is not None:
+            self.failed, self.why = self.failed + 1, why
+            self.account.failures(self.failed, self.made, why)
         await self._judge(job, idx, made)
 
     async def _judge(self, job: Job, idx: int, pending: Pending) -> None:

@@ -9,10 +9,14 @@ from typing import Any
 
 from testtime.core.protocols import Verifier
 from testtime.core.records import Candidate, Completion, Problem, Verdict
+from testtime.core.seeds import digest
 from testtime.core.spend import Spend
+from testtime.engine.caps import Account
+from testtime.engine.costs import FREE, alone, at_most
+from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.roster import Roster
-from testtime.engine.wire import Reply, alone, at_most
+from testtime.engine.wire import Reply
 from testtime.store.codec import decode
 from testtime.store.journal import Dropped, scan
 
@@ -22,9 +26,30 @@ def draw_id(lane: Lane, problem: Problem, idx: int) -> str:
     return f"{lane.scope}/{problem.query_id}/{idx}"
 
 
-def verdict_id(candidate: Candidate, verifier: Verifier) -> str:
-    """What a verdict is called; the candidate's arm is an arm id here."""
-    return f"{candidate.arm}/{candidate.query_id}/{candidate.candidate_idx}/{verifier.stage}/{verifier.digest}"
+def verdict_id(candidate: Candidate, verifier: Verifier, plan: Plan) -> str:
+    """What a verdict is called; the candidate's arm is an arm id here.
+
+    Of a stage that sees the reference it names that and the answer too: where either changes, it is given anew.
+    """
+    scope = f"{candidate.arm}/{candidate.query_id}/{candidate.candidate_idx}/{verifier.stage}/{verifier.digest}"
+    if not verifier.gold:
+        return scope
+    return f"{scope}/{digest(plan.reference(candidate.query_id), candidate.facts.get('answer_key'), length=8)}"
+
+
+def candidates_of(plan: Plan, record: Mapping[str, Any]) -> list[Candidate]:
+    """The candidates of a `draw` line, with their answers read again where another parser read them."""
+    candidates = [decode(Candidate, one) for one in record["candidates"]]
+    if record.get("parser", "") == plan.parser or record["query"] not in plan.at:
+        return candidates
+    return [_read_again(plan, one) for one in candidates]
+
+
+def _read_again(plan: Plan, candidate: Candidate) -> Candidate:
+    problem = plan.problems[plan.at[candidate.query_id]]
+    with Foreign(f"the answer of {candidate.query_id}"):
+        printed, key = plan.read(problem, candidate)
+    return replace(candidate, facts={**candidate.facts, "answer": printed, "answer_key": key})
 
 
 @dataclass
@@ -37,11 +62,11 @@ class Pending:
 
     def lacks(self, plan: Plan) -> bool:
         """True while a verifier of the plan has not spoken on a candidate."""
-        return any(verdict_id(one, stage) not in self.verdicts for one in self.judged for stage in plan.verifiers)
+        return any(verdict_id(one, stage, plan) not in self.verdicts for one in self.judged for stage in plan.verifiers)
 
     def of(self, candidate: Candidate, plan: Plan) -> list[Verdict]:
         """A candidate's verdicts, in the order of the plan's verifiers."""
-        ids = [verdict_id(candidate, stage) for stage in plan.verifiers]
+        ids = [verdict_id(candidate, stage, plan) for stage in plan.verifiers]
         return [self.verdicts[id] for id in ids if id in self.verdicts]
 
     @property
@@ -55,6 +80,7 @@ class State:
     """A run as its journal tells it."""
 
     roster: Roster
+    account: Account
     drawn: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """(Lane scope, query_id) → indices of draws written down."""
     replies: dict[str, Reply] = field(default_factory=dict)
@@ -65,8 +91,14 @@ class State:
     """By draw id: draws without all their verdicts; their texts are left out."""
     orphans: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     """By draw id: verdicts, by id, on a draw whose line is damaged, or is further down because it was."""
-    lost: dict[str, float | None] = field(default_factory=dict)
-    """By call id: attempts of which nothing came back → the dollars they can have cost at most."""
+    lost: dict[str, Spend] = field(default_factory=dict)
+    """By call id: attempts of which nothing came back → what they can have cost at most."""
+    reread: int = 0
+    """Draws whose answers another parser had read."""
+    _first: float | None = None
+    """When the session that is read began."""
+    _last: float = 0.0
+    """The latest time that one of its lines says."""
     dropped: int = 0
     """Damaged lines."""
     _waiting: dict[str, list[str]] = field(default_factory=dict)
@@ -79,14 +111,15 @@ class State:
 
         Raises BadInput where it is another run's: see `Roster`.
         """
-        state, dropped = cls(Roster(plan, folder)), list[Dropped]()
+        state, dropped = cls(Roster(plan, folder), Account(plan.caps)), list[Dropped]()
         for place, record in scan(folder, dropped):
+            state._time(record)
             match record["kind"]:
                 case "run":
                     state.roster.run(record)
                 case "sent":
                     state.tries[record["key"]] = record["attempt"]
-                    state.lost[record["id"]] = at_most(plan, record)
+                    state.lost[record["id"]] = at_most(plan, record["role"], record["model"], record)
                 case "call":
                     state._call(plan, record)
                 case "draw":
@@ -95,11 +128,33 @@ class State:
                 case "verdict":
                     state._verdict(plan, record, show)
         state.dropped = len(dropped)
+        state._close()
+        for bound in state.lost.values():
+            state.account.spent(bound, bound)
         for pending in state.pending.values():
             pending.candidates = [replace(one, parts=()) for one in pending.candidates]
         return state
 
+    def _time(self, record: Mapping[str, Any]) -> None:
+        """Adds up how long the sessions ran."""
+        now = record.get("ended") or record.get("at") or record.get("started")
+        if record["kind"] == "run":
+            self._close()
+            self._first = self._last = now or 0.0
+        elif now is not None:
+            self._last = max(self._last, now)
+
+    def _close(self) -> None:
+        if self._first:
+            self.account.seconds += max(0.0, self._last - self._first)
+        self._first = None
+
     def _call(self, plan: Plan, record: Mapping[str, Any]) -> None:
+        bound = self.lost.get(record["id"], Spend())
+        if record["status"] == "ok":
+            self.account.spent(decode(Spend, record["spend"]), bound)
+        elif record["status"] == "failed":
+            self.account.spent(Spend() if record.get("lost") else FREE, bound)
         if record["status"] != "cancelled":
             self.lost.pop(record["id"], None)
         if record["status"] != "ok":
@@ -112,10 +167,13 @@ class State:
                 self._waiting.setdefault(serves, []).append(key)
 
     def _draw(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
+        if record.get("failed") in _AGAIN[plan.retry_failed]:
+            return  # to be made again, over the replies it received
         self.drawn.setdefault((record["scope"], record["query"]), set()).add(record["idx"])
         self._settle(record["id"])
         if plan.verifiers or plan.policies:
-            candidates = [decode(Candidate, one) for one in record["candidates"]]
+            candidates = candidates_of(plan, record)
+            self.reread += record.get("parser", "") != plan.parser
             self._file(plan, record["id"], Pending(candidates, self.orphans.pop(record["id"], {})), show)
 
     def _verdict(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
@@ -138,6 +196,10 @@ class State:
         self._settled.add(id)
         for key in self._waiting.pop(id, ()):
             self.replies.pop(key, None)
+
+
+_AGAIN = {"none": frozenset[str](), "transient": frozenset({"transient"}), "all": frozenset({"transient", "final"})}
+"""What is retried → the failures that are made again."""
 
 
 def replies_of(plan: Plan, record: Mapping[str, Any]) -> list[Reply]:

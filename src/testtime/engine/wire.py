@@ -11,25 +11,26 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from testtime.core.errors import Fault, ModelError
-from testtime.core.records import Call, Completion, Generation, Map, Request, canonical
+from testtime.core.records import Call, Completion, Generation, Map, Request
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
+from testtime.engine.caps import Account
+from testtime.engine.costs import FREE, alone, at_most, priced, reads
 from testtime.engine.foreign import Foreign
+from testtime.engine.gate import Gate, Pace
 from testtime.engine.plan import Plan
 from testtime.store.codec import dumps, encode, loads
 from testtime.store.journal import Journal
 
 _T = TypeVar("_T")
 LONGEST_WAIT = 60.0
-TOOL = "tool"
-"""The role of a call that runs a tool."""
+BYTES_A_TOKEN = 4
+"""Of text, about: how many tokens a request will take from a limit a minute, until it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,13 @@ class Want:
     seed: int
     serves: str
     """The id of the draw or verdict it is for."""
+    text: str
+    """The request as text, without its seed."""
 
     @cached_property
     def content(self) -> str:
         """Digest of the request without its seed: wants that differ in seed alone can share a request."""
-        return digest(self.model, text_of(self.request))
+        return digest(self.model, self.text)
 
     @cached_property
     def key(self) -> str:
@@ -88,11 +91,6 @@ class Errand(Generic[_T]):
     """A tool takes none: it may ask models itself."""
 
 
-def text_of(request: Request) -> str:
-    """A request without its seed and n, as text to be digested."""
-    return canonical([request.messages, request.prefix, request.params])
-
-
 class Clock:
     """Seconds since the epoch that never run backwards within a session."""
 
@@ -110,6 +108,7 @@ class Wire:
 
     plan: Plan
     journal: Journal
+    account: Account
     replies: dict[str, Reply] = field(default_factory=dict)
     """By key: received, for draws not yet written down."""
     tries: dict[str, int] = field(default_factory=dict)
@@ -119,17 +118,27 @@ class Wire:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.plan.concurrency)
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, model: str) -> Gate:
+        """The gate of a model: each has its own, as each provider has its own limits."""
+        if model not in self._gates:
+            paces = [self.plan.requests_per_minute, self.plan.tokens_per_minute]
+            requests, tokens = (Pace(limit) if limit else None for limit in paces)
+            self._gates[model] = Gate(self.plan.concurrency, self.account.sleep, requests, tokens)
+        return self._gates[model]
 
     async def complete(self, wants: Sequence[Want]) -> list[Reply | ModelError]:
         """A reply or a failure for each want, from the journal where it is there.
 
         What is missing is asked for in as few requests as the model allows. A shared request that is
         refused for good is asked again one by one: each draw fails alone, whatever it was grouped with.
+        Raises StoppedEarly, once those under way are home, where the run stops.
         """
+        failed: dict[str, ModelError] = {}
         missing = [want for want in wants if want.key not in self.replies]
-        outcomes = await asyncio.gather(*[self._shared(group) for group in self._groups(missing)])
-        failed = {key: error for outcome in outcomes for key, error in outcome.items()}
+        for outcome in await _all([self._shared(group) for group in self._groups(missing)]):
+            failed |= outcome
         return [failed[want.key] if want.key in failed else self.replies[want.key] for want in wants]
 
     def _groups(self, wants: Sequence[Want]) -> list[list[Want]]:
@@ -156,7 +165,7 @@ class Wire:
         except ModelError as error:
             if len(group) == 1 or error.retry:
                 return {want.key: error for want in group}
-            alone = await asyncio.gather(*[self._shared([want]) for want in group])
+            alone = await _all([self._shared([want]) for want in group])
             return {key: failure for each in alone for key, failure in each.items()}
         return {}
 
@@ -186,7 +195,7 @@ class Wire:
 
         keys, serves = [want.key for want in group], [want.serves for want in group]
         key = keys[0] if len(keys) == 1 else digest(*keys)
-        asked = {"n": len(keys), "most": _most(request), "reads": _reads(request)}
+        asked = {"n": len(keys), "most": request.params.get("max_tokens"), "reads": reads(first.text)}
         got, spend = await self._attempt(Errand(key, first.role, first.model, serves, generate, note, asked))
         came = len(got.completions)
         for want, one in zip(group, got.completions, strict=False):
@@ -208,75 +217,101 @@ class Wire:
             self.replies.pop(key, None)
 
     async def _attempt(self, errand: Errand[_T]) -> tuple[_T, Spend]:
-        """Tries until it succeeds or must not be tried again: (what came, what it cost)."""
-        for turn in range(self.plan.attempts):
+        """Tries until it succeeds or must not be tried again: (what came, what it cost).
+
+        A provider that is busy is waited for as long as the plan has patience; any other transient failure
+        counts against the attempts.
+        """
+        began, turn, failed = time.monotonic(), 0, 0
+        while True:
             try:
-                async with self._slots if errand.takes_slot else nullcontext():
-                    return await self._once(errand)
+                return await self._pass(errand)
             except ModelError as error:
-                if not error.retry or turn + 1 == self.plan.attempts:
+                turn, failed = turn + 1, failed + (not error.busy)
+                wait = min(self.plan.backoff * 2 ** (turn - 1), LONGEST_WAIT) * random.uniform(0.75, 1.25)
+                patient = time.monotonic() - began + (error.retry_after or wait) < self.plan.patience
+                if not error.retry or failed >= self.plan.attempts or (error.busy and not patient):
                     raise
-                await asyncio.sleep(min(self.plan.backoff * 2**turn, LONGEST_WAIT) * random.uniform(0.75, 1.25))
-        raise ModelError("no attempt was allowed")
+                if error.retry_after is None:  # else its gate is shut for so long
+                    await self.account.sleep(wait)
+
+    async def _pass(self, errand: Errand[_T]) -> tuple[_T, Spend]:
+        """One try, at a time when it may be made and can be paid."""
+        if not errand.takes_slot:
+            self.account.go_on()
+            return await self._once(errand)
+        gate, bound = self.gate(errand.model), at_most(self.plan, errand.role, errand.model, errand.asked)
+        guess = errand.asked.get("reads", 0) // BYTES_A_TOKEN + errand.asked.get("n", 0) * (
+            errand.asked.get("most") or 0
+        )
+        left_at = await gate.enter(guess)
+        cost = Spend()
+        try:
+            await self.account.reserve(bound)
+            try:
+                got, cost = await self._once(errand)
+            except ModelError as error:
+                cost = cost if error.lost else FREE
+                raise
+            finally:
+                self.account.settle(bound, cost)
+        except ModelError as error:
+            if error.busy:
+                gate.too_many(left_at, min(error.retry_after or 0.0, self.plan.patience))
+            raise
+        finally:
+            gate.leave()
+        used = guess if cost.prompt is None or cost.completion is None else cost.prompt + cost.completion
+        gate.answered(guess - used)
+        return got, cost
 
     async def _once(self, errand: Errand[_T]) -> tuple[_T, Spend]:
         """One try: a `sent` line before, a `call` line after."""
         attempt = self.tries[errand.key] = self.tries.get(errand.key, 0) + 1
         id = f"{errand.key}.{attempt}"
         call = Call(errand.key, errand.role, errand.model, errand.serves, attempt, "sent", Spend(), self.clock())
-        self.journal.append("sent", id, **encode(call), **errand.asked)
+        said = encode(call)
+        self.journal.append("sent", id, **said, **errand.asked)
         try:
             with Foreign(f"{errand.role} {errand.model}"):
-                got, spend = await errand.work()
-                seconds = self.clock() - call.started if spend.seconds is None else spend.seconds
+                got, spend = await _within(self.plan.timeout if errand.takes_slot else None, errand.work())
+                ended = self.clock()
+                seconds = ended - call.started if spend.seconds is None else spend.seconds
                 spend = priced(self.plan, errand.model, replace(spend, seconds=seconds))
-                self._end(id, call, errand.note(got), status="ok", spend=spend)
+                note = dict(errand.note(got))
+                self._end(id, said, status="ok", ended=ended, spend=encode(spend), **note)
         except (ModelError, Fault) as error:
-            self._end(id, call, status="failed", why=str(error))
+            lost = {"lost": True} if isinstance(error, ModelError) and error.lost else {}
+            self._end(id, said, status="failed", ended=self.clock(), why=str(error), **lost)
             raise
         except asyncio.CancelledError:
-            self._end(id, call, status="cancelled", why="its draw was stopped")
+            self._end(id, said, status="cancelled", ended=self.clock(), why="its draw was stopped")
             raise
         self.tries.pop(errand.key)
         return got, spend
 
-    def _end(self, id: str, call: Call, note: Mapping[str, Any] = MappingProxyType({}), **how: Any) -> None:
-        self.journal.append("call", id, **{**encode(replace(call, ended=self.clock(), **how)), **note})
+    def _end(self, id: str, said: Map, **how: Any) -> None:
+        """The `call` line of an attempt: its `sent` line, and how it ended."""
+        self.journal.append("call", id, **{**said, **how})
 
 
-def _most(request: Request) -> int | None:
-    """The most tokens that one completion can have."""
-    most: int | None = request.params.get("max_tokens")
-    return most
+async def _within(seconds: float | None, work: Awaitable[_T]) -> _T:
+    """What it gives. Raises TimeoutError where that takes longer."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await work
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"no answer within {seconds:g} s") from error
+        raise
 
 
-def _reads(request: Request) -> int:
-    """The most tokens that its prompt can have: its bytes, as no token is shorter; JSON's marks are room for roles."""
-    return len(text_of(request).encode("utf-8", "surrogatepass"))
-
-
-def at_most(plan: Plan, sent: Mapping[str, Any]) -> float | None:
-    """Dollars that a request can have cost of which nothing came back: all its bytes read, all its tokens written.
-
-    None where it had no token limit, or the price is not known. What has no tokens (a tool) costs nothing itself.
-    """
-    if sent["role"] == TOOL:
-        return 0.0
-    if sent.get("most") is None or plan.price is None:
-        return None
-    return plan.price(sent["model"], Spend(prompt=sent["reads"], cached=0, completion=sent["n"] * sent["most"]))
-
-
-def priced(plan: Plan, model: str, spend: Spend) -> Spend:
-    """The spend with its dollars, where the backend gave none and the price is known."""
-    if spend.usd is not None or plan.price is None:
-        return spend
-    return replace(spend, usd=plan.price(model, spend))
-
-
-def alone(plan: Plan, model: str, paid: Spend, tokens: int | None, children: int) -> Spend:
-    """What one of a call's completions would have cost by itself: all of the prompt, and its own tokens."""
-    if children == 1:
-        return paid
-    reasoning = 0 if paid.reasoning == 0 else None
-    return priced(plan, model, Spend(paid.prompt, paid.cached, tokens, reasoning, paid.seconds))
+async def _all(works: Sequence[Awaitable[_T]]) -> list[_T]:
+    """What all of them give, once all have ended. Raises what the first that failed raised."""
+    if len(works) == 1:
+        return [await works[0]]
+    ended = await asyncio.gather(*works, return_exceptions=True)
+    for one in ended:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in ended if not isinstance(one, BaseException)]
