@@ -238,7 +238,7 @@ def _shown(drawn: Drawn) -> Run:
     table.to_csv(folder.summary)
     files += [folder.outcomes, folder.summary]
     notes += [*pool.notes, *table.notes]
-    x = "tokens" if table.to_polars()["gen_tokens"].count() else "candidates"  # a failed draw's tokens are not known
+    x = "tokens" if table.to_polars()["gen_tokens"].count() else "candidates"  # a lost draw's tokens are not known
     figure = folder.path / "figures" / f"accuracy_vs_{x}.png"
     try:
         draw(folder.summary, {"png": figure}, x)

@@ -66,7 +66,7 @@ def test_a_run_leaves_a_pool_outcomes_a_table_and_a_figure(testtime: Run, folder
     ran = testtime(f"{FAKE} --max_examples 5")
     assert ran.code == 0
     assert "80 of 80 draws" in ran.err
-    assert (folder / "results/r/figures/accuracy_vs_candidates.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "results/r/figures/accuracy_vs_tokens.png").read_bytes().startswith(b"\x89PNG")
     assert rows(folder).height == 5 * 16
     assert rows(folder)["is_verified"].sum() > 0
     meta = read_meta(folder / "results/r/candidates.parquet")
