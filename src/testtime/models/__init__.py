@@ -2,5 +2,11 @@
 
 BUILTIN: dict[str, str] = {
     "echo": "testtime.models.echo:Echo",
+    "hyperbolic": "testtime.models.openai.backend:OpenAI",
+    "openai": "testtime.models.openai.backend:OpenAI",
     "pocket": "testtime.models.pocket.backend:PocketModel",
+    "sglang": "testtime.models.openai.backend:OpenAI",
+    "together": "testtime.models.openai.backend:OpenAI",
+    "vllm": "testtime.models.openai.backend:OpenAI",
 }
+"""Provider → its backend. Hosts of OpenAI's wire share one; a test holds them to models/openai/hosts.toml."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -59,10 +59,14 @@ def need(provider: str) -> str:
     """The key of a provider. Raises BadInput: a line with the variable to set, and where a key is to be had."""
     key = value(*READ[provider])
     if key is None:
-        names = " or ".join(READ[provider])
-        mend = f"set it in the environment, in .env or in --env_file FILE (keys: {ASK_AT[provider]})"
-        raise BadInput(f"{provider}: models need the key {names}, which is not set", mend=mend)
+        raise missing(provider, READ[provider], ASK_AT[provider])
     return key
+
+
+def missing(provider: str, variables: Sequence[str], ask_at: str) -> BadInput:
+    """The error for a key that is not set: a line with the variables that may hold it, and where one is to be had."""
+    mend = f"set it in the environment, in .env or in --env_file FILE (keys: {ask_at})"
+    return BadInput(f"{provider}: models need the key {' or '.join(variables)}, which is not set", mend=mend)
 
 
 def of_aws() -> dict[str, str]:
@@ -127,4 +131,4 @@ def _secrets(name: str, text: str) -> Iterator[str]:
         yield from (password, unquote(password))
 
 
-__all__ = ["ASK_AT", "READ", "USUAL", "gated", "hide", "need", "of_aws", "read_file", "use_file", "value"]
+__all__ = ["ASK_AT", "READ", "USUAL", "gated", "hide", "missing", "need", "of_aws", "read_file", "use_file", "value"]

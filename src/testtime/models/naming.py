@@ -10,13 +10,18 @@ named `provider:name`. The providers of PROVIDERS that no backend is registered 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any
 
 from testtime.core.errors import BadInput, unknown_name
 from testtime.core.protocols import Model
 from testtime.core.registry import find, names
 
-PROVIDERS = ("pocket", "hf", "vllm", "openai", "anthropic", "gemini", "bedrock", "hyperbolic")
+PROVIDERS = ("pocket", "hf", "vllm", "openai", "anthropic", "gemini", "bedrock", "hyperbolic", "together")
 PRESETS = {
     "gpt-oss*": ("vllm", "hf", "hyperbolic"),
     "gpt-*": ("openai",),
@@ -46,19 +51,49 @@ def resolve(name: str, provider: str | None = None, generator: str | None = None
     return f"{chosen}:{rest}"
 
 
-def open_model(whole: str) -> Model:
-    """The model of a whole name. Raises BadInput: no such provider here, no such model, a library is missing."""
+def open_model(whole: str, settings: Mapping[str, Any] = MappingProxyType({})) -> Model:
+    """The model of a whole name, with settings of its backend: base_url, dtype, … (see `settings_of_provider`).
+
+    A backend whose field `host` is marked as set by the provider serves several, and is told which. Raises BadInput:
+    no such provider here, no such model, no such setting, a library is missing.
+    """
     provider, _, name = whole.partition(":")
+    known = settings_of_provider(provider)
+    if strange := sorted(settings.keys() - known):
+        has = f"they have {', '.join(known)}" if known else "they have no settings"
+        raise BadInput(f"{provider}: models have no {', '.join(strange)}", mend=has)
+    with _installed(provider):
+        kind = find("model", provider)
+        hosts = is_dataclass(kind) and any(f.metadata.get("by") == "provider" for f in fields(kind))
+        model: Model = kind(name, **({"host": provider} if hosts else {}), **settings)
+    return model
+
+
+def settings_of_provider(provider: str) -> tuple[str, ...]:
+    """The settings that models of a provider have: the fields of its backend that are declared with a sentence.
+
+    Raises BadInput for a provider that no backend is registered for, or whose library is missing.
+
+    >>> settings_of_provider("vllm")
+    ('base_url', 'api', 'timeout', 'stream', 'send_seed')
+    """
     if provider not in names("model"):
         here = ", ".join(f"{known}:" for known in names("model"))
         raise BadInput(f"this installation has no backend for {provider}: models", mend=f"it has {here}")
+    with _installed(provider):
+        kind = find("model", provider)
+    return tuple(f.name for f in fields(kind) if "sentence" in f.metadata) if is_dataclass(kind) else ()
+
+
+@contextmanager
+def _installed(provider: str) -> Iterator[None]:
+    """Raises BadInput for a package that is missing."""
     try:
-        model: Model = find("model", provider)(name)
+        yield
     except ModuleNotFoundError as error:
         raise BadInput(
             f"{provider}: models need the package {error.name}", mend=f'run: pip install "testtime[{provider}]"'
         ) from None
-    return model
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -75,7 +75,7 @@ def chat_choice(index: int, said: Completion, wants_ids: bool, most: int | None)
         "finish_reason": FINISH[said.finish],
         "logprobs": None if most is None else chat_logprobs(pieces(said, None), most),
     }
-    return choice | ({"token_ids": _ids(said)} if wants_ids else {})
+    return choice | (_counted(said) if wants_ids else {})
 
 
 def chat_chunks(
@@ -129,7 +129,7 @@ def text_logprobs(tokens: Sequence[str], laws: Sequence[Mapping[str, float] | No
 def text_choice(index: int, said: Completion, wants_ids: bool) -> dict[str, Any]:
     """One choice of a text completion, without its log-probabilities."""
     choice = {"index": index, "text": said.text, "finish_reason": FINISH[said.finish], "logprobs": None}
-    return choice | ({"token_ids": _ids(said)} if wants_ids else {})
+    return choice | (_counted(said) if wants_ids else {})
 
 
 def event(value: Mapping[str, Any] | str) -> bytes:
@@ -147,8 +147,10 @@ def error(message: str, kind: str, param: str | None = None, code: str | None = 
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def _ids(said: Completion) -> list[int] | None:
-    return None if said.token_ids is None else list(said.token_ids)
+def _counted(said: Completion) -> dict[str, Any]:
+    """Token ids that lie wholly in the text, and how many tokens were written in all, the end token among them."""
+    ids = None if said.token_ids is None else list(said.token_ids)
+    return {"token_ids": ids, "completion_tokens": said.tokens}
 
 
 def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,226 @@
+"""OpenAI, and with another host every server that speaks its wire: vLLM, Hyperbolic, Together, `testtime serve`.
+
+`vllm:NAME` is this backend with the host "vllm" of hosts.toml. A request is sent once: waiting and trying again is
+the engine's work, so the SDK's own retries are off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from testtime.core.errors import BadInput, ModelError
+from testtime.core.history import Floats
+from testtime.core.protocols import Cap
+from testtime.core.records import Generation, Map, Request, canonical
+from testtime.core.settings import check, setting
+from testtime.models import keys
+from testtime.models.openai import asking, failing, reading, streams
+from testtime.models.openai.hosts import Host, host
+
+Tokens = tuple[int, ...]
+
+NO_KEY = "none"
+"""Sent where a server needs no key. Never left out: the SDK would send OpenAI's own to whatever server this is."""
+CONNECT_SECONDS = 10.0
+REMEMBERED = 1024
+"""Conversations whose token ids are remembered."""
+SCORED_AT_ONCE = 32
+"""Texts of one scoring request."""
+
+
+@dataclass(eq=False)
+class OpenAI:
+    """One model at one host."""
+
+    model: str
+    host: str = field(default="openai", metadata={"by": "provider"})
+    """A row of hosts.toml."""
+    base_url: str | None = setting("address of the server, …/v1; by default the host's", None)
+    api: Literal["chat", "responses", "completions"] | None = setting(
+        "which of OpenAI's APIs is spoken; by default what the model needs", None
+    )
+    timeout: float = setting("seconds that a reply may take", 600.0, above=0)
+    stream: bool = setting("receive chat replies as streams: for proxies that cut silent connections", False)
+    send_seed: bool = setting("send each draw's seed, where the host takes one", True)
+    _clients: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
+    _known_ids: OrderedDict[str, Tokens] = field(default_factory=OrderedDict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check(self)
+        self.row: Host = host(self.host, self.model, self.api)
+        self.can: frozenset[Cap] = self.row.can if self.send_seed else self.row.can - {"seed"}
+
+    @property
+    def name(self) -> str:
+        """The whole name."""
+        return f"{self.host}:{self.model}"
+
+    @cached_property
+    def url(self) -> str:
+        """The server's address, without a slash at the end."""
+        variable = self.row.url_variable
+        said = self.base_url or (keys.value(variable) if variable else None) or self.row.url(self.model)
+        return said.rstrip("/")
+
+    def open(self) -> None:
+        """Makes sure that it can be called. Raises BadInput: no package, no key."""
+        try:
+            import openai  # noqa: F401
+        except ModuleNotFoundError as error:
+            what = f"{self.host}: models need the package {error.name}"
+            raise BadInput(what, mend='run: pip install "testtime[openai]"') from None
+        self._key()
+
+    def _key(self) -> str:
+        """Raises BadInput where the host needs a key and none is set."""
+        found = keys.value(*self.row.keys) if self.row.keys else None
+        if found is None and self.row.key_at is not None and self.base_url is None:
+            raise keys.missing(self.host, self.row.keys, self.row.key_at)
+        return found or NO_KEY
+
+    def refuses(self, request: Request) -> str | None:
+        """Why this request cannot be honoured exactly, or None."""
+        if request.seed is not None and "seed" not in self.can:
+            return f"{self.name} takes no seed"
+        return asking.why_not(self.name, self.row, request)
+
+    async def generate(self, request: Request) -> Generation:
+        """`request.n` completions of one request; fewer where the host gives fewer.
+
+        A completion's tokens are None where the host bills several in one sum and does not tell them apart. Thinking
+        that a server took out of the text is put back between <think> marks. Raises ModelError.
+        """
+        if why := self.refuses(request):
+            raise ModelError(why)
+        if request.prefix and request.messages and self.row.continues == "ids":
+            prompt = (*await self._ids(request), *await self._prefix_ids(request.prefix))
+            body = asking.completions(self.row, request, prompt)
+            return reading.completions(await self._sent("completions", body))
+        api = "completions" if not request.messages else self.row.api
+        return _READ[api](await self._sent(api, asking.BODIES[api](self.row, request)))
+
+    async def score(self, request: Request, texts: Sequence[str | Tokens], full: bool = False) -> Sequence[Floats]:
+        """Natural log-probabilities of each text's tokens after prompt and prefix [token], by teacher forcing.
+
+        Raises ModelError; also for whole laws, of which the wire names a few tokens only.
+        """
+        if "score" not in self.can or full:
+            raise ModelError(f"{self.name} cannot score {'whole laws' if full else 'texts'}")
+        prefix = await self._prefix_ids(request.prefix) if request.prefix else ()
+        start = (*(await self._ids(request) if request.messages else ()), *prefix)
+        ids = [await self._prefix_ids(text) if text else () for text in texts]
+        scores: list[Floats] = []
+        for low in range(0, len(ids), SCORED_AT_ONCE):
+            part = [[*start, *one] for one in ids[low : low + SCORED_AT_ONCE]]
+            body = {"prompt": part, "max_tokens": 0, "echo": True, "logprobs": 1}
+            reply = await self._sent("completions", body)
+            scores += [np.asarray(one.logprobs.token_logprobs[len(start) :], dtype=float) for one in reply.choices]
+        return scores
+
+    async def close(self) -> None:
+        """Closes the connections of this event loop."""
+        if client := self._clients.pop(asyncio.get_running_loop(), None):
+            await client.close()
+
+    # ---- tokens, where the server shows them ----
+    async def _ids(self, request: Request) -> Tokens:
+        """The token ids of a conversation, up to where the assistant speaks."""
+        tools = {"tools": request.params["tools"]} if request.params.get("tools") else {}
+        messages = [asking.message_of(one) for one in request.messages]
+        return await self._tokenized({"messages": messages, "add_generation_prompt": True, **tools})
+
+    async def _prefix_ids(self, text: str | Tokens) -> Tokens:
+        if isinstance(text, tuple):
+            return text
+        return await self._tokenized({"prompt": text, "add_special_tokens": False})
+
+    async def _tokenized(self, asked: Map) -> Tokens:
+        """What /tokenize says, remembered."""
+        key = canonical(asked)
+        if key not in self._known_ids:
+            root = self.url.removesuffix("/v1")
+            reply = await self._called(lambda client: client.post(
+                f"{root}/tokenize", cast_to=object, body={"model": self.model, **asked}
+            ))  # fmt: skip
+            self._known_ids[key] = tuple(reply["tokens"])
+            while len(self._known_ids) > REMEMBERED:
+                self._known_ids.popitem(last=False)
+        self._known_ids.move_to_end(key)
+        return self._known_ids[key]
+
+    # ---- the wire ----
+    async def _sent(self, api: str, body: Mapping[str, Any]) -> Any:
+        """The reply to one request. Raises ModelError."""
+        place = {"chat": "/chat/completions"}.get(api, f"/{api}")
+
+        async def work(client: Any) -> Any:
+            asked = {"model": self.model, **body}
+            if self.stream and api == "chat":
+                return await _streamed(client, place, asked)
+            return await client.post(place, cast_to=_kind(api), body=asked)
+
+        reply = await self._called(work)
+        if not isinstance(reply, _kind(api)) or not getattr(reply, "choices", reply):
+            raise ModelError(f"{self.url}{place} gave no {api} reply", lost=True)
+        return reply
+
+    async def _called(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        import openai
+
+        try:
+            return await work(self._client())
+        except openai.APIError as error:
+            raise failing.model_error(error, self.url, self.timeout) from None
+        except json.JSONDecodeError as error:
+            raise ModelError(f"the reply is no JSON ({error})", lost=True) from None
+
+    def _client(self) -> Any:
+        """The client of this event loop."""
+        import httpx2
+        import openai
+
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self._clients[loop] = openai.AsyncOpenAI(
+                api_key=self._key(),
+                base_url=self.url,
+                max_retries=0,
+                timeout=httpx2.Timeout(self.timeout, connect=min(CONNECT_SECONDS, self.timeout)),
+            )
+        return self._clients[loop]
+
+
+async def _streamed(client: Any, place: str, body: Map) -> Any:
+    """The reply to a chat request, received as a stream."""
+    import openai
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+    asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    kind = openai.AsyncStream[ChatCompletionChunk]
+    async with await client.post(place, cast_to=ChatCompletionChunk, body=asked, stream=True, stream_cls=kind) as got:
+        return ChatCompletion.construct(**await streams.whole(got))
+
+
+def _kind(api: str) -> Any:
+    """The SDK's record of a reply."""
+    from openai.types import Completion
+    from openai.types.chat import ChatCompletion
+    from openai.types.responses import Response
+
+    return {"chat": ChatCompletion, "responses": Response, "completions": Completion}[api]
+
+
+_READ: Mapping[str, Callable[[Any], Generation]] = {
+    "chat": reading.chat,
+    "responses": reading.responses,
+    "completions": reading.completions,
+}
