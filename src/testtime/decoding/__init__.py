@@ -2,4 +2,8 @@
 
 BUILTIN: dict[str, str] = {
     "plain": "testtime.decoding.plain:Plain",
+    "guided": "testtime.decoding.guided:Guided",
+    "speculative": "testtime.decoding.speculative:Speculative",
+    "beam": "testtime.decoding.beam:Beam",
+    "particles": "testtime.decoding.particles:Particles",
 }

@@ -19,6 +19,7 @@ from testtime.answers import extract, numbers
 from testtime.core.errors import unknown_name
 from testtime.core.records import Problem
 from testtime.core.seeds import seed_of
+from testtime.tasks import pocket_trace
 from testtime.tasks.pocket_story import LARGEST, Dice, Step, Story, tell
 
 LEVELS = {"easy": (2, 3), "medium": (4, 5), "hard": (6, 8)}
@@ -65,6 +66,10 @@ class PocketMath:
             return printed, printed if printed is not None and printed in problem.fields["choices"] else None
         printed, key = extract.number(text)
         return printed, key if key is not None and key.isdecimal() and int(key) <= LARGEST else None
+
+    def unsound(self, problem: Problem, text: str) -> list[str]:
+        """Steps of a text, whole or not, that cannot be right by themselves; the reference is not looked at."""
+        return pocket_trace.unsound(problem.question, text)
 
     def right(self, problem: Problem, key: str | None) -> bool | None:
         """Whether an answer key is the reference; an abstention is wrong."""

@@ -7,6 +7,7 @@ carry is what is borrowed. A whole trace is `<think>`, the lines, `</think>`, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from testtime.tasks.pocket_story import Op, Step
@@ -64,3 +65,30 @@ def answer(text: str) -> str:
     '\n\\boxed{083}'
     """
     return f"\n\\boxed{{{text}}}"
+
+
+_LINE = re.compile(r"^(\w+):(\d{3})([-+*])(\d{3}):(\d\d),(\d\d),(\d\d)=(\d{3})$", re.MULTILINE)
+_IN_WORDS = frozenset({2, 3})
+"""Numbers that a story may say in words: twice, doubles, triples."""
+
+
+def unsound(question: str, text: str) -> list[str]:
+    r"""The steps of a trace, by key, whose columns are miscalculated or whose operands came from nowhere.
+
+    An operand may be a number of the question or the result of an earlier step. A step that was done again counts as
+    it was done last; what is no whole line is not looked at.
+
+    >>> unsound("36 and 47 more", "<think>\nMarch:036+047:13,08,00=083\nMay:083+047:10,13,01=131\nJune:131+09")
+    ['May']
+    """
+    known = {int(number) for number in re.findall(r"\d+", question)} | _IN_WORDS
+    bad: dict[str, bool] = {}
+    for key, left, op, right, *pairs, value in _LINE.findall(text):
+        a, b = int(left), int(right)
+        fits = op != "*" or b < 10
+        due = columns(op, a, b) if fits else ()
+        written = tuple((int(pair[0]), int(pair[1])) for pair in pairs)
+        digits = int("".join(str(digit) for _, digit in reversed(written)))
+        bad[key] = not (due == written and int(value) == digits and {a, b} <= known)
+        known.add(int(value))
+    return [key for key, wrong in bad.items() if wrong]
