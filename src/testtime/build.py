@@ -12,17 +12,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from testtime.core.errors import BadInput, Refused, unknown_name
+from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Meter, Policy, Task, Verifier
 from testtime.core.records import Candidate, Part, Problem, Verdict
-from testtime.core.registry import find, names
+from testtime.core.registry import find
 from testtime.core.seeds import seed_of
 from testtime.core.spend import Spend
 from testtime.core.strings import parse, text_of
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
 from testtime.grid import grid
-from testtime.lanes import lanes_of, refuse_requests
+from testtime.lanes import in_common, lanes_of, refuse_requests, roles_of
 from testtime.models.naming import open_model
 from testtime.models.naming import resolve as whole_name
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
@@ -67,9 +67,11 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     problems = problems_of(task, spec)
     policies: list[Policy] = [parse("policy", text) for text in spec.policies]
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
-    lanes = lanes_of(spec, due)
-    models = {name: open_model(name) for lane in lanes for name in lane.arms[0].models.values()}
-    verifiers = [_verifier(task)]
+    lanes, roles = lanes_of(spec, due), roles_of(spec)
+    models = {name: open_model(name) for name in dict.fromkeys([*_named(lanes), *roles.values()])}
+    lanes = [in_common(lane, models) for lane in lanes]
+    verifiers = [_verifier(task, task.verifier)]
+    scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
         refuse_requests(lane, models, problems[0])
         _refuse_columns(policies, columns_here(problems[0], lane, verifiers, meter))
@@ -83,6 +85,8 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
         answer=task.answer,
         policies=[policy for policy in policies if spec.live or policy.most is None or policy.most > due],
         verifiers=verifiers,
+        roles=roles,
+        judges={name: _verifier(task, name) for name in sorted(scorers)},
         meter=meter,
         about={
             "config": resolved_yaml(spec),
@@ -154,10 +158,13 @@ _NAMES = frozenset({"candidate_idx", "generation_seed", "max_tokens", "temperatu
 """Numbers of a row that say which draw it is, not how good."""
 
 
-def _verifier(task: Task) -> Verifier:
-    if task.verifier not in names("verifier"):
-        raise unknown_name("verifier", task.verifier, names("verifier"))
-    stage: Verifier = find("verifier", task.verifier)(task)
+def _named(lanes: Sequence[Lane]) -> list[str]:
+    """The models that lanes name."""
+    return [name for lane in lanes for name in lane.arms[0].models.values()]
+
+
+def _verifier(task: Task, name: str) -> Verifier:
+    stage: Verifier = find("verifier", name)(task)
     return stage
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from testtime.core.errors import BadInput, Refused
@@ -52,6 +53,18 @@ def _model_of(spec: RunSpec, decoding: str, role: str) -> str:
     if not (name := getattr(spec, ROLES[role])):
         raise Refused(f"the decoding {decoding} needs a model for the role {role!r}", mend=f"add --{ROLES[role]}")
     return str(name)
+
+
+def in_common(lane: Lane, models: Mapping[str, Model]) -> Lane:
+    """The lane with the vocabulary its models have in common, where its decoding goes on by token ids.
+
+    Without one it goes on by text.
+    """
+    if "vocabulary" not in {f.name for f in fields(lane.decoding)}:  # type: ignore[arg-type]
+        return lane
+    first, *others = (getattr(models[name], "vocabulary", None) for name in lane.arms[0].models.values())
+    shared = first if all(other == first for other in others) else None
+    return replace(lane, decoding=replace(lane.decoding, vocabulary=shared))  # type: ignore[type-var]
 
 
 def roles_of(spec: RunSpec) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from testtime.core.records import Arm, Candidate, Problem
+from testtime.core.strings import parse
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.run import fill
 from testtime.models.pocket.backend import PocketModel
@@ -23,6 +24,12 @@ GREEDY = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 400}
 @cache
 def model(name: str) -> PocketModel:
     return PocketModel(name, threads=1)
+
+
+def decoding(text: str, sampling: Mapping[str, Any] = GREEDY, shared: bool = True) -> Any:
+    """A decoding as text; `shared`: base and oracle go on by token ids."""
+    by_ids = {"vocabulary": model("pocket-s").vocabulary} if shared else {}
+    return parse("decoding", text, sampling=sampling, **by_ids)
 
 
 def problems(count: int, split: str = "validation-medium") -> list[Problem]:

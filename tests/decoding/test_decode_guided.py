@@ -4,20 +4,21 @@ are real tokens; dice come from the draw's seed; a trigger decides within c and 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from drawing import GREEDY, asked, drawn, model, problems, tokens
+from drawing import GREEDY, asked, decoding, drawn, model, problems, tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput, Refused
 from testtime.core.records import Completion, Request
 from testtime.core.registry import names
-from testtime.decoding.guided import NO_LIMIT, Guided
+from testtime.core.strings import parse, text_of
+from testtime.decoding.guided import Guided
 from testtime.decoding.plain import Plain
 from testtime.decoding.triggers import Moment
 from testtime.decoding.triggers.blind import Random
@@ -28,7 +29,13 @@ SHARED = model("pocket-s").vocabulary
 
 
 def guided(**settings: Any) -> Guided:
-    return Guided(GREEDY, SHARED, **settings)
+    return written(GREEDY, **settings)
+
+
+def written(sampling: Any, shared: bool = True, **settings: Any) -> Guided:
+    text = ",".join(f"{key}={value}" for key, value in settings.items())
+    made: Guided = decoding(f"guided:{text}", sampling, shared)
+    return made
 
 
 def test_both_pocket_models_have_one_vocabulary() -> None:
@@ -37,15 +44,15 @@ def test_both_pocket_models_have_one_vocabulary() -> None:
 
 @pytest.mark.parametrize("shared", [True, False], ids=["by ids", "by text"])
 def test_the_ends_of_the_scale_are_the_models_themselves(tmp_path: Path, shared: bool) -> None:
-    made = {
-        "base": Guided(GREEDY, c=0, k=10),
-        "never": Guided(GREEDY, c=5, k=10, trigger="never"),
-        "nobody": Guided(GREEDY, c=5, k=0, trigger="always"),
-        "oracle": Guided(GREEDY, c=NO_LIMIT, k=NO_LIMIT, trigger="never"),
-        "always 1": Guided(GREEDY, c=NO_LIMIT, k=1, trigger="always"),
-        "always 7": Guided(GREEDY, c=NO_LIMIT, k=7, trigger="always"),
+    settings = {
+        "base": "c=0,k=10",
+        "never": "c=5,k=10,trigger=never",
+        "nobody": "c=5,k=0,trigger=always",
+        "oracle": "c=inf,k=inf,trigger=never",
+        "always 1": "c=inf,k=1,trigger=always",
+        "always 7": "c=inf,k=7,trigger=always",
     }
-    made = {label: replace(one, vocabulary=SHARED if shared else None) for label, one in made.items()}
+    made = {label: decoding(f"guided:{text}", shared=shared) for label, text in settings.items()}
     found = drawn(tmp_path / "guided", made)
     small = drawn(tmp_path / "s", {"plain": Plain(GREEDY)})["plain"]
     large = drawn(tmp_path / "m", {"plain": Plain(GREEDY)}, roles={"model": "pocket:pocket-m"})["plain"]
@@ -57,7 +64,7 @@ def test_the_ends_of_the_scale_are_the_models_themselves(tmp_path: Path, shared:
 
 
 def test_whitespace_and_tokens_are_exact_at_the_joints(tmp_path: Path) -> None:
-    one = drawn(tmp_path, {"g": guided(c=NO_LIMIT, k=3, step_size=2, trigger="periodic", every=4)})["g"][0]
+    one = drawn(tmp_path, {"g": guided(c=inf, k=3, step_size=2, trigger="periodic", every=4)})["g"][0]
     pieces = [part.text for part in one.parts]
     assert any(piece.startswith("\n") or piece.endswith("\n") for piece in pieces)
     assert "".join(pieces) == one.text
@@ -80,8 +87,8 @@ def test_positions_advance_by_real_tokens_and_step_size_is_honoured(tmp_path: Pa
 
 
 def test_the_text_ends_at_the_turn_or_at_its_limit(tmp_path: Path) -> None:
-    short = Guided({**GREEDY, "max_tokens": 33}, SHARED, c=NO_LIMIT, k=4, trigger="periodic", every=9)
-    found = drawn(tmp_path, {"whole": guided(c=2, k=500, trigger="once", every=10), "short": short}, count=2)
+    short = written({**GREEDY, "max_tokens": 33}, c=inf, k=4, trigger="periodic", every=9)
+    found = drawn(tmp_path, {"whole": guided(c=2, k=500, trigger="once", at=10), "short": short}, count=2)
     assert {one.finish for one in found["whole"]} == {"stop"}
     assert all(one.text.rstrip().endswith("}") for one in found["whole"])
     for one in found["short"]:
@@ -94,7 +101,7 @@ def test_a_full_context_ends_the_text_instead_of_asking_for_ever(tmp_path: Path)
         return Completion("", "length", 0)
 
     server = Scripted(mute, name="s:1", can=ALL)
-    made = {"g": Guided({}, c=NO_LIMIT, k=5, trigger="random")}
+    made = {"g": written({}, shared=False, c=inf, k=5, trigger="random")}
     (one,) = drawn(tmp_path, made, count=1, models={"s:1": server}, roles={"base": "s:1", "oracle": "s:1"})["g"]
     assert one.finish == "length"
     assert server.calls == 1
@@ -126,7 +133,7 @@ def test_a_reading_trigger_hands_over_at_the_very_token(tmp_path: Path, trigger:
 
 def test_consultations_are_limited_and_thresholds_move_them(tmp_path: Path) -> None:
     made = {
-        f"{threshold}": guided(c=NO_LIMIT, k=1, trigger="entropy", threshold=threshold) for threshold in (0.05, 1.5, 99)
+        f"{threshold}": guided(c=inf, k=1, trigger="entropy", threshold=threshold) for threshold in (0.05, 1.5, 99)
     } | {"two": guided(c=2, k=1, trigger="entropy", threshold=0.05)}
     found = {label: [one.facts["consultations"] for one in ones] for label, ones in drawn(tmp_path, made).items()}
     assert sum(found["0.05"]) > sum(found["1.5"]) >= sum(found["99"]) == 0
@@ -163,7 +170,7 @@ def test_a_text_joint_restores_trimmed_blanks_and_drops_half_a_character(tmp_pat
         return Completion("one", "length", 2, logprobs=[{" one": -0.1}, {" ": -0.1}])
 
     server = Scripted(script, name="s:1", can=ALL | {"logprobs"})
-    made = {"g": Guided({"max_tokens": 50}, c=1, k=2, step_size=2, trigger="entropy", threshold=99)}
+    made = {"g": written({"max_tokens": 50}, shared=False, c=1, k=2, step_size=2, trigger="entropy", threshold=99)}
     (one,) = drawn(tmp_path, made, count=1, models={"s:1": server}, roles={"base": "s:1", "oracle": "s:1"})["g"]
     assert one.text == " one  two end"
     assert one.facts["mended_joints"] == 1
@@ -171,30 +178,30 @@ def test_a_text_joint_restores_trimmed_blanks_and_drops_half_a_character(tmp_pat
 
 def test_what_cannot_be_is_refused() -> None:
     for settings, words in (
-        ({"c": -1}, "whole number at least 0, or inf"),
+        ({"c": -1}, "expected a number at least 0"),
         ({"k": 2.5}, "whole number at least 0, or inf"),
         ({"trigger": "entrpy"}, "did you mean entropy"),
-        ({"threshold": 1.0}, "no setting of trigger=random"),
+        ({"threshold": 1.0}, "threshold is no setting of trigger=random"),
         ({"cheat_probability": "2"}, "write a number from 0 to 1"),
-        ({"trigger": "learned"}, "needs weights"),
+        ({"trigger": "learned"}, "weights is missing"),
         ({"trigger": "learned", "weights": "entropie:1"}, "did you mean entropy"),
     ):
         with pytest.raises(BadInput, match=words):
-            Guided(GREEDY, **settings)
+            guided(**settings)
 
 
 def test_a_model_that_cannot_what_the_trigger_needs_is_refused(tmp_path: Path) -> None:
     server = Scripted(["x"], name="s:1", can=frozenset({"continuation"}))
-    made = {"g": Guided({}, trigger="entropy")}
+    made = {"g": written({}, shared=False, trigger="entropy")}
     with pytest.raises(Refused, match="needs logprobs"):
         drawn(tmp_path, made, count=1, models={"s:1": server}, roles={"base": "s:1", "oracle": "s:1"})
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 100))
 def test_the_chance_to_cheat_moves_evenly_from_start_to_end(start: float, end: float, at: int) -> None:
-    found = Random(f"{start}:{end}").at(at / 100)
+    found = Random(f"{start}:{end}").chance(at / 100)
     assert found == pytest.approx(start + (end - start) * at / 100)
-    assert Random(str(start)).at(at / 100) == pytest.approx(start)
+    assert Random(str(start)).chance(at / 100) == pytest.approx(start)
 
 
 def test_the_original_schedule_spends_early() -> None:
@@ -222,3 +229,9 @@ def test_every_trigger_is_registered_and_described() -> None:
     assert {"random", "entropy", "varentropy", "top_prob", "prob_top2_diff", "disagreement"} <= set(names("trigger"))
     assert {"periodic", "learned", "never", "always"} <= set(names("trigger"))
     assert len(problems(2)) == 2
+
+
+def test_a_guided_decoding_is_its_text() -> None:
+    for text in ("guided:trigger=random", "guided:trigger=entropy,threshold=0.5,c=inf,k=3,step_size=5"):
+        assert parse("decoding", text_of(parse("decoding", text))) == parse("decoding", text)
+    assert parse("decoding", "guided:c=inf").settings[0]["c"] == "inf", "what a strict reader of JSON can read"

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Ask, Cap
-from testtime.core.records import Candidate, Completion, Map, Problem, Vocabulary
-from testtime.core.registry import find, names
+from testtime.core.records import Candidate, Completion, Map, Problem, Request, Vocabulary
+from testtime.core.settings import check, component, setting, settings_of
 from testtime.core.signals import LAW, LISTED, by_token
+from testtime.core.strings import said
 from testtime.decoding.triggers import ORACLE_PROB, Moment, Trigger
 from testtime.decoding.writing import Writing
 
@@ -26,59 +26,53 @@ NO_LIMIT = math.inf
 
 @dataclass(frozen=True)
 class Guided:
-    """Base and oracle in turns. Raises BadInput for settings that its trigger does not have."""
+    """Base and oracle in turns. Raises BadInput for limits that cannot be."""
 
+    trigger: Trigger = component("when the oracle is asked", "trigger", key="trigger", usual="random")
     sampling: Map = field(default_factory=dict)
     """Parameters of every request: temperature, top_p, max_tokens (of the whole text)."""
     vocabulary: Vocabulary | None = field(default=None, repr=False)
     """That of base and oracle, where it is the same: then joints are exact by token ids."""
-    c: float = 5
-    k: float = 10
-    step_size: int = 10
-    trigger: str = "random"
-    cheat_probability: str | None = None
-    threshold: float | None = None
-    every: int | None = None
-    weights: str | None = None
-    oracle_temperature: float | None = None
+    c: float = setting("consultations at most, or inf", 5.0, least=0)
+    k: float = setting("tokens of one consultation at most, or inf", 10.0, least=0)
+    step_size: int = setting("tokens that the base writes, or proposes, at a time", 10, least=1)
+    oracle_temperature: float | None = setting("temperature of the oracle, where it is another one", None, least=0)
+
+    name: ClassVar[str] = "guided"
+    calls: ClassVar[int | None] = None
+    notes: ClassVar[frozenset[str]] = frozenset(
+        {"consultations", "base_tokens", "oracle_tokens", "base_processed", "oracle_processed", "dropped_tokens"}
+    )
 
     def __post_init__(self) -> None:
+        check(self)
         for name in ("c", "k"):
             value = getattr(self, name)
-            if not (value == NO_LIMIT or (value >= 0 and value == int(value))):
+            if value != NO_LIMIT and value != int(value):
                 raise BadInput(f"{name}={value} cannot be", mend="expected a whole number at least 0, or inf")
-        _ = self.when  # a trigger that cannot be is refused now
-
-    @cached_property
-    def when(self) -> Trigger:
-        """The trigger with its settings. Raises BadInput."""
-        kind = find("trigger", self.trigger)
-        has = {f.name for f in fields(kind)} & set(_OF_TRIGGERS)
-        given = {name: getattr(self, name) for name in _OF_TRIGGERS if getattr(self, name) is not None}
-        if strange := sorted(given.keys() - has):
-            raise BadInput(
-                f"{strange[0]} is no setting of trigger={self.trigger}, which has {', '.join(sorted(has)) or 'none'}",
-                mend=f"leave it out, or choose trigger={' or '.join(_triggers_with(strange[0]))}",
-            )
-        made: Trigger = kind(**given)
-        return made
 
     @property
     def roles(self) -> Mapping[str, frozenset[Cap]]:
         """The base needs logprobs where its statistics are read, the oracle scores where it is asked of each token."""
-        base: list[Cap] = ["continuation", *(("logprobs",) if self.when.reads else ())]
-        oracle: list[Cap] = ["continuation", *(("score",) if ORACLE_PROB in self.when.reads else ())]
+        base: list[Cap] = ["continuation", *(("logprobs",) if self.trigger.reads else ())]
+        oracle: list[Cap] = ["continuation", *(("score",) if ORACLE_PROB in self.trigger.reads else ())]
         return {"base": frozenset(base), "oracle": frozenset(oracle)}
 
     @property
     def settings(self) -> Sequence[Map]:
-        """One arm."""
-        return ({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("sampling", "vocabulary")},)
+        """One arm; c and k as whole numbers, or "inf"."""
+        limits = {
+            name: said(limit) if (limit := getattr(self, name)) == NO_LIMIT else int(limit) for name in ("c", "k")
+        }
+        return ({**settings_of(self), **limits},)
 
-    @property
-    def calls(self) -> int | None:
-        """Not known before."""
-        return None
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        """A first step of the base, and one of the oracle."""
+        step = {"max_tokens": self.step_size, **({"logprobs": LISTED} if self.trigger.reads else {})}
+        return [
+            ("base", Request(messages, params={**self.sampling, **step})),
+            ("oracle", Request(messages, params={**self.sampling, "max_tokens": 1, **self._oracle})),
+        ]
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """The one candidate. Raises ModelError."""
@@ -97,9 +91,9 @@ class Guided:
         while text.finish is None:
             if not self.k or consultations(text) >= self.c:
                 await text.write("base", NO_LIMIT)  # nobody is left to be asked
-            elif self.when.reads:
+            elif self.trigger.reads:
                 await self._step_read(text)
-            elif self.when.wants(moment(text), text.ask.rng):
+            elif self.trigger.wants(moment(text), text.ask.rng):
                 await text.write("oracle", self.k, **self._oracle)
             else:
                 await text.write("base", self.step_size)
@@ -111,36 +105,29 @@ class Guided:
     async def _step_read(self, text: Writing) -> None:
         """The base proposes a step; up to the first token at which the trigger wants the oracle it is kept."""
         asked = min(self.step_size, text.left)
-        said, got = await text.propose("base", asked, logprobs=LISTED if self.when.reads.intersection(LAW) else 1)
-        stats = await self._stats(text, said)
+        step, got = await text.propose("base", asked, logprobs=LISTED if self.trigger.reads.intersection(LAW) else 1)
+        stats = await self._stats(text, step)
         for at, stat in enumerate(stats):
-            if self.when.wants(moment(text, at, stat), text.ask.rng):
+            if self.trigger.wants(moment(text, at, stat), text.ask.rng):
                 if at:
-                    text.keep("base", said, got, asked, upto=at)
+                    text.keep("base", step, got, asked, upto=at)
                 else:
-                    text.drop("base", said.tokens or 0)
+                    text.drop("base", step.tokens or 0)
                 await text.write("oracle", self.k, **self._oracle)
                 return
-        text.keep("base", said, got, asked)
+        text.keep("base", step, got, asked)
 
-    async def _stats(self, text: Writing, said: Completion) -> list[dict[str, float]]:
+    async def _stats(self, text: Writing, step: Completion) -> list[dict[str, float]]:
         """What the trigger reads, at each token of a proposal."""
-        stats = by_token(said.logprobs or ())
-        if ORACLE_PROB not in self.when.reads or not said.text:
+        stats = by_token(step.logprobs or ())
+        if ORACLE_PROB not in self.trigger.reads or not step.text:
             return stats
-        proposal = said.token_ids if self.vocabulary and said.token_ids is not None else said.text
+        proposal = step.token_ids if self.vocabulary and step.token_ids is not None else step.text
         (scores,) = await text.ask.score("oracle", text.request(), [proposal])
         text.read("oracle", len(scores))
         if len(scores) != len(stats):  # other tokens than the base's: the step stands or falls as a whole
             stats, scores = stats[:1], scores[[scores.argmin()]]
         return [one | {ORACLE_PROB: math.exp(score)} for one, score in zip(stats, scores.tolist(), strict=True)]
-
-
-_OF_TRIGGERS = ("cheat_probability", "threshold", "every", "weights")
-
-
-def _triggers_with(setting: str) -> list[str]:
-    return [name for name in names("trigger") if setting in {f.name for f in fields(find("trigger", name))}]
 
 
 def consultations(text: Writing) -> int:

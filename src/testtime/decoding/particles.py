@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from testtime.core.history import Floats
 from testtime.core.protocols import Ask, Cap
-from testtime.core.records import Candidate, Map, Problem
+from testtime.core.records import Candidate, Map, Problem, Request
+from testtime.core.settings import check, setting, settings_of
 from testtime.decoding.population import Member, Population, best
 
 
@@ -25,26 +26,29 @@ class Particles:
 
     sampling: Map = field(default_factory=dict)
     """Parameters of every request; max_tokens are those of one text."""
-    number: int = 8
-    resampling: Literal["systematic", "multinomial", "none"] = "systematic"
-    sharpness: float = 4.0
-    depth: int = 8
-    step_size: int = 24
-    scorer: str = "steps"
-    roles: Mapping[str, frozenset[Cap]] = field(
-        default_factory=lambda: {"model": frozenset({"continuation", "n"})}, repr=False
-    )
+    number: int = setting("texts", 8, least=1)
+    resampling: Literal["systematic", "multinomial", "none"] = setting("how texts are drawn again", "systematic")
+    sharpness: float = setting("weights are score ** sharpness", 4.0, least=0)
+    depth: int = setting("steps after which texts are written to their end", 8, least=1)
+    step_size: int = setting("tokens of a step", 24, least=1)
+    scorer: str = setting("the stage that scores steps", "steps")
+
+    name: ClassVar[str] = "particles"
+    roles: ClassVar[Mapping[str, frozenset[Cap]]] = {"model": frozenset({"continuation", "n"})}
+    calls: ClassVar[int | None] = None
+    notes: ClassVar[frozenset[str]] = frozenset({"search_score", "members", "steps", "chosen_tokens"})
+
+    def __post_init__(self) -> None:
+        check(self)
 
     @property
     def settings(self) -> Sequence[Map]:
         """One arm."""
-        names = ("number", "resampling", "sharpness", "depth", "step_size", "scorer")
-        return ({name: getattr(self, name) for name in names},)
+        return (settings_of(self),)
 
-    @property
-    def calls(self) -> int | None:
-        """Not known before."""
-        return None
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        """A first step."""
+        return [("model", Request(messages, params={**self.sampling, "max_tokens": self.step_size}))]
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """The best particle at the end. Raises ModelError."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.history import Floats
 from testtime.core.protocols import Ask, Cap
-from testtime.core.records import Candidate, Completion, Map, Part, PartKind, Problem, Vocabulary
+from testtime.core.records import Candidate, Completion, Map, Part, PartKind, Problem, Request, Vocabulary
+from testtime.core.settings import check, setting, settings_of
 from testtime.decoding.guided import facts_of
 from testtime.decoding.writing import Writing
 
@@ -30,18 +31,24 @@ class Speculative:
     sampling: Map = field(default_factory=dict)
     """temperature, top_p, max_tokens."""
     vocabulary: Vocabulary | None = field(default=None, repr=False)
-    draft: int = 4
-    roles: Mapping[str, frozenset[Cap]] = field(default_factory=lambda: {"base": _NEEDS, "oracle": _NEEDS}, repr=False)
+    draft: int = setting("tokens that the base drafts at a time", 4, least=1)
+
+    name: ClassVar[str] = "speculative"
+    roles: ClassVar[Mapping[str, frozenset[Cap]]] = {"base": _NEEDS, "oracle": _NEEDS}
+    calls: ClassVar[int | None] = None
+    notes: ClassVar[frozenset[str]] = frozenset({"accepted_share", "rounds", "base_tokens", "oracle_tokens"})
+
+    def __post_init__(self) -> None:
+        check(self)
 
     @property
     def settings(self) -> Sequence[Map]:
         """One arm."""
-        return ({"draft": self.draft},)
+        return (settings_of(self),)
 
-    @property
-    def calls(self) -> int | None:
-        """Not known before."""
-        return None
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        """One draft; the oracle only scores."""
+        return [("base", Request(messages, params={**self.sampling, "max_tokens": self.draft}))]
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """The one candidate. Raises ModelError, BadInput where the models have no vocabulary in common."""

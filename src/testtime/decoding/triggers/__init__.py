@@ -1,8 +1,9 @@
 """When a guided text asks its oracle, one trigger a file or two.
 
-A trigger is a frozen dataclass. It says which statistics of the base's next token it `reads`, and `wants` a
-consultation or not at a moment. One that reads nothing is asked once a step, before the base writes; one that
-reads is asked at every token the base proposes, and the first token at which it wants the oracle is not kept.
+A trigger is a frozen dataclass whose fields are its settings. It says which statistics of the base's next token it
+`reads`, and `wants` a consultation or not at a moment. One that reads nothing is asked once a step, before the base
+writes; one that reads is asked at every token the base proposes, and the first token at which it wants the oracle
+is not kept.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class Moment:
 
 class Trigger(Protocol):
     """When to ask the oracle."""
+
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
 
     @property
     def reads(self) -> frozenset[str]:

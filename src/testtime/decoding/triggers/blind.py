@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from testtime.core.errors import BadInput
+from testtime.core.settings import check, setting
 from testtime.decoding.triggers import Moment
 
 
@@ -14,20 +16,22 @@ from testtime.decoding.triggers import Moment
 class Random:
     """With a probability that changes evenly from the text's start to its end: `start:end`, or one number."""
 
-    cheat_probability: str = "0.3:1.0"
-    reads: frozenset[str] = field(default=frozenset(), repr=False)
+    cheat_probability: str = setting("chance to ask at each step, start:end over the text's length, or one", "0.3:1.0")
+
+    name: ClassVar[str] = "random"
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
-        self.at(0.0)
+        self.chance(0.0)
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """One throw a step."""
-        return bool(rng.random() < self.at(min(moment.position / moment.most, 1.0)))
+        return bool(rng.random() < self.chance(min(moment.position / moment.most, 1.0)))
 
-    def at(self, share: float) -> float:
+    def chance(self, share: float) -> float:
         """The probability where so much of the text's room is used. Raises BadInput for what is no probability.
 
-        >>> Random("0.3:1.0").at(0.5), Random("0.25").at(0.9)
+        >>> Random("0.3:1.0").chance(0.5), Random("0.25").chance(0.9)
         (0.65, 0.25)
         """
         start, _, end = self.cheat_probability.partition(":")
@@ -46,8 +50,13 @@ class Random:
 class Periodic:
     """Once `every` tokens have passed since the last consultation, or since the start."""
 
-    every: int = 20
-    reads: frozenset[str] = field(default=frozenset(), repr=False)
+    every: int = setting("tokens between consultations", 20, least=1)
+
+    name: ClassVar[str] = "periodic"
+    reads: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """By the count alone."""
@@ -56,21 +65,27 @@ class Periodic:
 
 @dataclass(frozen=True)
 class Once:
-    """One time, as soon as `every` tokens are written: what a single consultation there changes."""
+    """One time, as soon as `at` tokens are written: what a single consultation there changes."""
 
-    every: int = 0
-    reads: frozenset[str] = field(default=frozenset(), repr=False)
+    at: int = setting("tokens before the one consultation", 0, least=0)
+
+    name: ClassVar[str] = "once"
+    reads: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """By the position alone."""
-        return moment.asked == 0 and moment.position >= self.every
+        return moment.asked == 0 and moment.position >= self.at
 
 
 @dataclass(frozen=True)
 class Never:
     """The base alone, step by step."""
 
-    reads: frozenset[str] = field(default=frozenset(), repr=False)
+    name: ClassVar[str] = "never"
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """No."""
@@ -81,7 +96,8 @@ class Never:
 class Always:
     """The oracle, as long as it may be asked."""
 
-    reads: frozenset[str] = field(default=frozenset(), repr=False)
+    name: ClassVar[str] = "always"
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """Yes."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from testtime.core.errors import BadInput, unknown_name
+from testtime.core.settings import check, setting
 from testtime.core.signals import LAW
 from testtime.decoding.triggers import Moment
 
@@ -22,12 +24,14 @@ class Learned:
     `weights` is written `bias:-4.1;entropy:2.3;…`: `testtime guide --learn` prints it (analysis/errors.py fits it).
     """
 
-    weights: str = ""
-    threshold: float = 0.5
+    weights: str = setting("what it weighs, as bias:-4.1;entropy:2.3")
+    threshold: float = setting("chance of an error from which the oracle is asked", 0.5, least=0, most=1)
+
+    name: ClassVar[str] = "learned"
 
     def __post_init__(self) -> None:
-        if not self.coefficients:
-            raise BadInput("the trigger learned needs weights", mend="fit them with testtime guide --learn")
+        check(self)
+        _ = self.coefficients  # what cannot be read is refused now
 
     @property
     def coefficients(self) -> Mapping[str, float]:

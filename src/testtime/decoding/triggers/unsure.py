@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from testtime.core.settings import setting
 from testtime.decoding.triggers import ORACLE_PROB, Moment
 
 
@@ -13,8 +15,10 @@ from testtime.decoding.triggers import ORACLE_PROB, Moment
 class Entropy:
     """The entropy of the base's next token reaches a threshold, in bits."""
 
-    threshold: float = 1.0
-    reads: frozenset[str] = field(default=frozenset({"entropy"}), repr=False)
+    threshold: float = setting("bits from which the oracle is asked", 1.0, least=0)
+
+    name: ClassVar[str] = "entropy"
+    reads: ClassVar[frozenset[str]] = frozenset({"entropy"})
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """At or above it."""
@@ -25,8 +29,10 @@ class Entropy:
 class Varentropy:
     """The variance of the base's surprisal reaches a threshold, in bits²."""
 
-    threshold: float = 1.0
-    reads: frozenset[str] = field(default=frozenset({"varentropy"}), repr=False)
+    threshold: float = setting("bits² from which the oracle is asked", 1.0, least=0)
+
+    name: ClassVar[str] = "varentropy"
+    reads: ClassVar[frozenset[str]] = frozenset({"varentropy"})
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """At or above it."""
@@ -37,8 +43,10 @@ class Varentropy:
 class TopProb:
     """The base's most probable token has at most the threshold's probability."""
 
-    threshold: float = 0.6
-    reads: frozenset[str] = field(default=frozenset({"top_prob"}), repr=False)
+    threshold: float = setting("probability down from which the oracle is asked", 0.6, least=0)
+
+    name: ClassVar[str] = "top_prob"
+    reads: ClassVar[frozenset[str]] = frozenset({"top_prob"})
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """At or below it."""
@@ -49,8 +57,10 @@ class TopProb:
 class ProbTop2Diff:
     """The base's two most probable tokens lie at most the threshold apart in probability."""
 
-    threshold: float = 0.3
-    reads: frozenset[str] = field(default=frozenset({"prob_top2_diff"}), repr=False)
+    threshold: float = setting("lead in probability down from which the oracle is asked", 0.3, least=0)
+
+    name: ClassVar[str] = "prob_top2_diff"
+    reads: ClassVar[frozenset[str]] = frozenset({"prob_top2_diff"})
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """At or below it."""
@@ -64,8 +74,10 @@ class Disagreement:
     The oracle reads all that the base writes: it writes little, and is not cheap.
     """
 
-    threshold: float = 0.3
-    reads: frozenset[str] = field(default=frozenset({ORACLE_PROB}), repr=False)
+    threshold: float = setting("probability down from which the oracle is asked", 0.3, least=0)
+
+    name: ClassVar[str] = "disagreement"
+    reads: ClassVar[frozenset[str]] = frozenset({ORACLE_PROB})
 
     def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
         """At or below it."""
