@@ -115,8 +115,11 @@ class Ask(Protocol):
 
     arms: Sequence[Arm]
     """The arms this draw serves: one, or one a setting."""
-    rng: np.random.Generator
-    """All randomness of a decoding: of (seed, arm, query, draw), so a killed draw runs again alike."""
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """All randomness of a decoding: of (seed, arm, query, draw), so a killed draw runs again alike."""
+        ...
 
     async def generate(self, role: str, request: Request) -> Generation:
         """Asks the role's model. The same request of the same draw is answered from the journal."""

@@ -21,7 +21,7 @@ Finish = Literal["stop", "length", "tools", "refusal", "filter", "cut", "error"]
 
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text, so it can be digested."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    return _CANONICAL.encode(value)
 
 
 def _plain(value: object) -> object:
@@ -30,6 +30,9 @@ def _plain(value: object) -> object:
     if isinstance(value, (tuple, set, frozenset)):
         return sorted(value) if not isinstance(value, tuple) else list(value)
     return str(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from testtime.core.errors import BoundaryError, ModelError, Refused, StoppedEarl
 from testtime.core.history import Floats
 from testtime.core.protocols import Verifier
 from testtime.core.records import Arm, Candidate, Generation, Map, Part, Problem, Request, Verdict, canonical
-from testtime.core.seeds import digest, seed_of
+from testtime.core.seeds import digest, rng_of, seed_of
 from testtime.core.spend import Spend, add
 from testtime.engine.costs import FREE, TOOL, priced, reads, text_of
 from testtime.engine.foreign import Foreign
@@ -37,7 +38,8 @@ class Handle:
     scope: str
     """The id of the draw or verdict."""
     seed: int
-    rng: np.random.Generator
+    luck: tuple[object, ...]
+    """What its randomness is of, besides the run's seed."""
     opening: Sequence[Map] = ()
     """The problem's own messages: a request of nothing more takes the seed as it is."""
     group: Group | None = None
@@ -49,6 +51,11 @@ class Handle:
     received: dict[str, list[Spend]] = field(default_factory=dict)
     """By role: what its replies would have cost alone."""
     _asked: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """All randomness of the decoding; made when it is first asked for, as most decodings throw no dice."""
+        return rng_of(self.wire.plan.seed, *self.luck)
 
     async def generate(self, role: str, request: Request) -> Generation:
         """`request.n` completions, with what they would have cost by themselves. Raises ModelError."""
@@ -106,12 +113,15 @@ class Handle:
         name, text = self._model(role), text_of(request)
         place = self._place(role, request.n, text)
         opens = request.n == 1 and not place and not request.prefix
-        if not opens or canonical(request.messages) != canonical(self.opening):
+        if not opens or not self._is_opening(request.messages):
             seed = seed_of(self.seed, role, text, request.n, place)
         else:
             seed = self.seed
         single = Request(request.messages, request.prefix, params=request.params)
         return [Want(role, name, single, seed + child, self.scope, text) for child in range(request.n)]
+
+    def _is_opening(self, messages: Sequence[Map]) -> bool:
+        return messages is self.opening or canonical(messages) == canonical(self.opening)
 
     def _place(self, *asked: object) -> int:
         """How often this was asked before in this scope."""

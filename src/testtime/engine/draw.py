@@ -10,7 +10,7 @@ from dataclasses import replace
 from testtime.core.errors import BadInput, BoundaryError, ModelError, StoppedEarly, TesttimeError
 from testtime.core.protocols import Verifier
 from testtime.core.records import Candidate, Map, Problem, Verdict
-from testtime.core.seeds import rng_of, seed_of
+from testtime.core.seeds import seed_of
 from testtime.core.spend import Spend, add
 from testtime.engine.ask import Group, Handle, verdict_of
 from testtime.engine.foreign import Foreign
@@ -34,7 +34,7 @@ async def draw(wire: Wire, lane: Lane, problem: Problem, idx: int, group: Group 
         lane.arms,
         draw_id(lane, problem, idx),
         seed_of(wire.plan.seed, *scope) + idx,
-        rng_of(wire.plan.seed, *scope, idx),
+        (*scope, idx),
         opening=messages,
         group=group,
     )
@@ -113,7 +113,7 @@ async def verify(wire: Wire, problem: Problem, pending: Pending, draw: str) -> N
 async def _verdict(wire: Wire, problem: Problem, candidate: Candidate, stage: Verifier, draw: str) -> Verdict:
     id = verdict_id(candidate, stage, wire.plan)
     arm = wire.plan.arms[candidate.arm]
-    handle = Handle(wire, [arm], id, seed_of(wire.plan.seed, id), rng_of(wire.plan.seed, id))
+    handle = Handle(wire, [arm], id, seed_of(wire.plan.seed, id), (id,))
     said = await verdict_of(stage, problem, replace(candidate, arm=arm.label), handle)
     verdict = replace(said, gold=stage.gold, calls=tuple(said.calls or handle.calls))
     wire.journal.append(

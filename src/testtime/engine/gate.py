@@ -64,8 +64,10 @@ class Gate:
             self.inside += 1
         else:
             await self._queue(loop)
+        now = loop.time()
+        if self.requests is self.tokens is None and now >= self._shut:
+            return now
         try:
-            now = loop.time()
             paces = [(self.requests, 1), (self.tokens, tokens)]
             wait = max((pace.take(amount, now) for pace, amount in paces if pace is not None), default=0.0)
             until = now + wait

@@ -172,7 +172,8 @@ class Wire:
     async def _ask(self, group: Sequence[Want]) -> int:
         """One request for one completion each; gives how many came, from the first on. Raises ModelError."""
         first, model = group[0], self.plan.models[group[0].model]
-        request = replace(first.request, n=len(group), seed=first.seed if "seed" in model.can else None)
+        single, seed = first.request, first.seed if "seed" in model.can else None
+        request = Request(single.messages, single.prefix, len(group), seed, single.params)
         with Foreign(f"the model {first.model}"):
             why = model.refuses(request)
         if why:
@@ -182,7 +183,9 @@ class Wire:
             got = await model.generate(request)
             if not got.completions:
                 raise ModelError(f"{model.name} gave no completion for n = {len(group)}", retry=True)
-            return replace(got, completions=got.completions[: len(group)]), got.spend
+            if len(got.completions) > len(group):
+                got = replace(got, completions=got.completions[: len(group)])
+            return got, got.spend
 
         def note(got: Generation) -> Map:
             came = group[: len(got.completions)]
@@ -274,10 +277,12 @@ class Wire:
         self.journal.append("sent", id, **said, **errand.asked)
         try:
             with Foreign(f"{errand.role} {errand.model}"):
-                got, spend = await _within(self.plan.timeout if errand.takes_slot else None, errand.work())
+                patient = self.plan.timeout is None or not errand.takes_slot
+                got, spend = await (errand.work() if patient else _within(self.plan.timeout, errand.work()))
                 ended = self.clock()
-                seconds = ended - call.started if spend.seconds is None else spend.seconds
-                spend = priced(self.plan, errand.model, replace(spend, seconds=seconds))
+                if spend.seconds is None:
+                    spend = replace(spend, seconds=ended - call.started)
+                spend = priced(self.plan, errand.model, spend)
                 note = dict(errand.note(got))
                 self._end(id, said, status="ok", ended=ended, spend=encode(spend), **note)
         except (ModelError, Fault) as error:

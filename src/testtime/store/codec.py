@@ -36,11 +36,14 @@ def loads(line: bytes) -> Any:
 
 def encode(record: object) -> dict[str, Any]:
     """A frozen record as a dict of JSON values, without the fields that equal their defaults."""
-    kind = type(record)
+    kind, said = type(record), dict[str, Any]()
     if (defaults := _DEFAULTS.get(kind)) is None:
         defaults = _DEFAULTS[kind] = {field.name: _default(field) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    pairs = ((name, getattr(record, name), default) for name, default in defaults.items())
-    return {name: _value(value) for name, value, default in pairs if value != default}
+    for name, default in defaults.items():
+        value = getattr(record, name)
+        if value is not default and value != default:
+            said[name] = value if type(value) in _JSON else _value(value)
+    return said
 
 
 def decode(kind: type[_R], values: Mapping[str, Any]) -> _R:
@@ -74,6 +77,8 @@ def _value(value: object) -> object:
     return value
 
 
+_JSON = frozenset({str, int, float, bool})
+"""Types that are written as they are."""
 _DEFAULTS: dict[type, dict[str, object]] = {}
 """Kind of record → field → its default, which is never changed."""
 

@@ -95,7 +95,8 @@ class Journal:
                 self._write(b"\n" + line if self._torn else line)
             except OSError as error:
                 raise self._refused(error) from error
-        self._dirty.set()
+        if not self._dirty.is_set():
+            self._dirty.set()
 
     def _write(self, line: bytes) -> None:
         """One `write`; only a disk that takes part of a line needs more. What stays torn gets a newline next time."""
