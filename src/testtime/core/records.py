@@ -63,6 +63,8 @@ class Request:
     seed: int | None = None
     params: Map = field(default_factory=dict)
     """max_tokens, temperature, top_p, stop, tools, schema, thinking, logprobs."""
+    again: bool = False
+    """Other draws send the same prompt: a provider's cache should keep it."""
 
 
 @dataclass(frozen=True, slots=True)

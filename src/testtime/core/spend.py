@@ -24,6 +24,8 @@ class Spend:
     seconds: float | None = None
     usd: float | None = None
     joules: float | None = None
+    written: int | None = None
+    """Of the prompt: tokens the provider wrote to its cache, which cost more; None: not told, so taken for ordinary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +69,4 @@ def add(spends: Iterable[Spend]) -> Spend:
     return Spend(**{**sums, **whole})  # type: ignore[arg-type]
 
 
-_TOKENS = ("prompt", "cached", "completion", "reasoning")
+_TOKENS = ("prompt", "cached", "completion", "reasoning", "written")

@@ -113,11 +113,9 @@ class Handle:
         name, text = self._model(role), text_of(request)
         place = self._place(role, request.n, text)
         opens = request.n == 1 and not place and not request.prefix
-        if not opens or not self._is_opening(request.messages):
-            seed = seed_of(self.seed, role, text, request.n, place)
-        else:
-            seed = self.seed
-        single = Request(request.messages, request.prefix, params=request.params)
+        shared = opens and self._is_opening(request.messages)
+        seed = self.seed if shared else seed_of(self.seed, role, text, request.n, place)
+        single = Request(request.messages, request.prefix, params=request.params, again=shared)
         return [Want(role, name, single, seed + child, self.scope, text) for child in range(request.n)]
 
     def _is_opening(self, messages: Sequence[Map]) -> bool:

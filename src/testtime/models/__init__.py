@@ -2,6 +2,9 @@
 
 BUILTIN: dict[str, str] = {
     "echo": "testtime.models.echo:Echo",
+    "anthropic": "testtime.models.anthropic:Claude",
+    "bedrock": "testtime.models.bedrock:Bedrock",
+    "gemini": "testtime.models.gemini:Gemini",
     "hyperbolic": "testtime.models.openai.backend:OpenAI",
     "openai": "testtime.models.openai.backend:OpenAI",
     "pocket": "testtime.models.pocket.backend:PocketModel",

@@ -27,6 +27,8 @@ PRESETS = {
     "gpt-*": ("openai",),
     "claude-*": ("anthropic",),
     "gemini-*": ("gemini",),
+    "*meta.llama*": ("bedrock",),
+    "*anthropic.claude-*": ("bedrock",),
     "pocket-*": ("pocket",),
     "*/*": ("hf",),
 }

@@ -1,0 +1,143 @@
+"""What a request asks of a hosted model, read once, and why the model would not honour it.
+
+Of the params: `tools` are [{"name", "description", "parameters": JSON Schema}], `schema` is the JSON Schema of the
+whole answer, `thinking` is tokens at most (0: none) or a word of effort. Messages are {"role", "content": text};
+an assistant's may have `tool_calls` as a completion gave them, and a tool's names the call by `tool_call_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testtime.core.records import Map, Request
+from testtime.models.presets import Family
+
+ROLES = ("system", "user", "assistant", "tool")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The params of a request, None where nothing is asked."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    tools: Sequence[Map] = ()
+    schema: Map | None = None
+    thinking: int | str | None = None
+    logprobs: int | None = None
+
+    @classmethod
+    def of(cls, request: Request, family: Family) -> Asked:
+        """The params that `why_not` has passed; where not both can be sent, what is the provider's own is not."""
+        given = {name: value for name, value in request.params.items() if value is not None}
+        if family.either or not family.sampling:
+            own = {"temperature": family.temperature, "top_p": family.top_p}
+            given = {name: value for name, value in given.items() if own.get(name) != value}
+        stop = given.pop("stop", ())
+        return cls(stop=(stop,) if isinstance(stop, str) else tuple(stop), **given)
+
+
+def why_not(name: str, family: Family, request: Request) -> str | None:
+    """Why the model would not honour this request exactly, in one line, or None."""
+    return next((f"{name} {reason}" for reason in _reasons(family, request)), None)
+
+
+def _reasons(family: Family, request: Request) -> Iterator[str]:
+    given = {name: value for name, value in request.params.items() if value is not None}
+    if not 1 <= request.n <= family.n:
+        yield f"gives 1 to {family.n} completions a request, not {request.n}"
+    if request.seed is not None and not family.seed:
+        yield "takes no seed"
+    if request.prefix and (not family.continuation or isinstance(request.prefix, tuple)):
+        yield "cannot continue token ids" if family.continuation else "cannot continue a text"
+    yield from _of_messages(request.messages)
+    yield from _of_params(family, given)
+    yield from _of_sampling(family, given)
+    yield from _of_thinking(family, given)
+
+
+def _of_params(family: Family, given: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in given.items():
+        if name not in _RULES:
+            yield f"has no {name}; it knows {', '.join(_RULES)}"
+        elif not _RULES[name][1](value):
+            yield f"takes as {name} {_RULES[name][0]}, not {value!r}"
+    for cap, there in (("tools", family.tools), ("schema", family.schema), ("logprobs", family.logprobs is not None)):
+        if given.get(cap) is not None and not there:
+            yield f"has no {cap}"
+    if family.logprobs is not None and given.get("logprobs", 0) > family.logprobs:
+        yield f"gives {family.logprobs} alternatives a token at most"
+
+
+def _of_messages(messages: Sequence[Map]) -> Iterator[str]:
+    if not any(message.get("role") in ("user", "tool") for message in messages):
+        yield "needs a message to answer"
+    for message in messages:
+        if message.get("role") not in ROLES:
+            yield f"knows the roles {', '.join(ROLES)}, not {message.get('role')!r}"
+        if not isinstance(message.get("content"), str):
+            yield "takes text as the content of a message"
+
+
+def _of_sampling(family: Family, given: Mapping[str, Any]) -> Iterator[str]:
+    own = {"temperature": family.temperature, "top_p": family.top_p}
+    if not family.sampling:
+        other = [name for name, value in own.items() if given.get(name, value) != value]
+        if other:
+            flags = " ".join(f"--{name} {value:g}" for name, value in own.items())
+            yield f"takes no {' and no '.join(other)} but its own: {flags}"
+    elif family.either and all(given.get(name, value) != value for name, value in own.items()):
+        yield f"takes temperature or top_p, not both: --top_p {family.top_p:g} leaves it out"
+
+
+def _of_thinking(family: Family, given: Mapping[str, Any]) -> Iterator[str]:
+    wanted = given.get("thinking")
+    if wanted is None:
+        return
+    if isinstance(wanted, str):
+        if wanted not in family.efforts:
+            yield f"has no effort {wanted!r}; it has {', '.join(family.efforts) or 'none'}"
+    elif wanted == 0:
+        if not family.off:
+            yield "always thinks"
+    elif family.budgets is None:
+        yield f"takes no number of thinking tokens; it has the efforts {', '.join(family.efforts) or 'none'}"
+    elif not family.budgets[0] <= wanted <= family.budgets[1]:
+        yield f"thinks {family.budgets[0]} to {family.budgets[1]} tokens, not {wanted}"
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _real(value: Any, most: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _strings(value: Any) -> bool:
+    listed = [value] if isinstance(value, str) else value
+    return isinstance(listed, (list, tuple)) and all(isinstance(stop, str) and stop.strip() for stop in listed)
+
+
+def _tools(value: Any) -> bool:
+    listed = isinstance(value, (list, tuple))
+    return listed and all(
+        isinstance(tool, Mapping) and isinstance(tool.get("name"), str) and isinstance(tool.get("parameters"), Mapping)
+        for tool in value
+    )
+
+
+_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "max_tokens": ("a whole number of 1 or more", lambda value: _whole(value, 1)),
+    "temperature": ("a number between 0 and 2", lambda value: _real(value, 2)),
+    "top_p": ("a number above 0, at most 1", lambda value: _real(value, 1) and value > 0),
+    "stop": ("a text that is not blank, or a list of such", _strings),
+    "tools": ("a list of tools with name and parameters", _tools),
+    "schema": ("a JSON Schema", lambda value: isinstance(value, Mapping)),
+    "thinking": ("a number of tokens or a word", lambda value: isinstance(value, str) or _whole(value, 0)),
+    "logprobs": ("how many alternatives, 0 or more", lambda value: _whole(value, 0)),
+}
