@@ -53,6 +53,10 @@ def _at(server: Server, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return asyncio.run(work())
 
 
+def functions(*tools: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": tool} for tool in tools]
+
+
 def request(**params: Any) -> Request:
     return Request(HELLO, params={"max_tokens": 100, **params})
 
@@ -62,10 +66,19 @@ def test_what_is_sent_is_what_was_asked_and_nothing_more() -> None:
     tool = {"name": "add", "description": "adds", "parameters": {"type": "object", "properties": {}}}
     with serving(Answer(reply())) as server:
         ask(NEW, server, request(temperature=1.0, top_p=1.0))
-        ask(NEW, server, request(stop=["\n\nQ"], schema=schema, tools=[tool], thinking="low"))
+        ask(
+            NEW,
+            server,
+            request(
+                stop=["\n\nQ"],
+                schema=schema,
+                tools=functions(tool),
+                thinking={"effort": "low"},
+            ),
+        )
         ask(OLD, server, request(temperature=0.5, top_p=1.0))
-        ask(OLD, server, Request(HELLO, params={"max_tokens": 4000, "thinking": 2048}))
-        ask(OLD, server, request(thinking=0))
+        ask(OLD, server, Request(HELLO, params={"max_tokens": 4000, "thinking": {"tokens": 2048}}))
+        ask(OLD, server, request(thinking={"tokens": 0}))
         ask(ANCIENT, server, Request(HELLO, "I think", params={"max_tokens": 9, "temperature": 0}))
     base = {"model": NEW, "max_tokens": 100, "system": "be brief", "messages": [{"role": "user", "content": "hi"}]}
     sent = [one.body for one in server.seen]
@@ -137,11 +150,15 @@ def test_a_tool_call_goes_back_as_it_came_signature_and_all() -> None:
     ]
     tool = {"name": "add", "parameters": {"type": "object"}}
     with serving(Answer(reply(stop="tool_use", content=blocks)), Answer(reply())) as server:
-        (first,) = ask(NEW, server, request(tools=[tool]))
+        (first,) = ask(NEW, server, request(tools=functions(tool)))
         said = first.completions[0]
         results = [{"role": "tool", "tool_call_id": id, "content": "3"} for id in ("t1", "t2")]
         turn = {"role": "assistant", "content": said.text, "tool_calls": said.tool_calls}
-        ask(NEW, server, Request([*HELLO, turn, *results], params={"max_tokens": 100, "tools": [tool]}))
+        ask(
+            NEW,
+            server,
+            Request([*HELLO, turn, *results], params={"max_tokens": 100, "tools": functions(tool)}),
+        )
     assert said.finish == "tools"
     assert [(call["id"], call["name"], call["arguments"]) for call in said.tool_calls] == [("t1", "add", {"a": 1})]
     user, assistant, tools = server.seen[1].body["messages"]
@@ -200,12 +217,12 @@ def test_a_failure_says_whether_to_ask_again_and_when_and_is_never_retried_here(
         (NEW, Request(HELLO), "needs max_tokens"),
         (NEW, request(logprobs=2), "has no logprobs"),
         (NEW, request(top_k=2), "has no top_k; it knows max_tokens, temperature"),
-        (NEW, request(thinking=2048), "takes no number of thinking tokens; it has the efforts low, medium"),
-        (NEW, request(thinking=0), "always thinks"),
-        (NEW, request(thinking="huge"), "has no effort 'huge'"),
-        (OLD, request(thinking=2048), "counts thinking among max_tokens: 2048 of 100"),
-        (OLD, request(thinking=100), "thinks 1024 to 127999 tokens, not 100"),
-        (OLD, Request(HELLO, params={"max_tokens": 4000, "thinking": 2000, "temperature": 0}), "only at its own temp"),
+        (NEW, request(thinking={"tokens": 2048}), "takes no number of thinking tokens; it has the efforts low, medium"),
+        (NEW, request(thinking={"tokens": 0}), "always thinks"),
+        (NEW, request(thinking={"effort": "huge"}), "has no effort 'huge'"),
+        (OLD, request(thinking={"tokens": 2048}), "counts thinking among max_tokens: 2048 of 100"),
+        (OLD, request(thinking={"tokens": 100}), "thinks 1024 to 127999 tokens, not 100"),
+        (OLD, request(max_tokens=4000, thinking={"tokens": 2000}, temperature=0), "only at its own temp"),
         (NEW, request(stop=[" "]), "a text that is not blank"),
         (NEW, Request([{"role": "critic", "content": "x"}], params={"max_tokens": 9}), "needs a message to answer"),
     ],

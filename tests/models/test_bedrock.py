@@ -55,6 +55,10 @@ def ask(model: str, client: Any, *requests: Request) -> list[Generation]:
     return asyncio.run(all_of_them())
 
 
+def functions(*tools: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": tool} for tool in tools]
+
+
 def request(**params: Any) -> Request:
     return Request(HELLO, params={"max_tokens": 100, **params})
 
@@ -71,7 +75,7 @@ def test_what_is_sent_is_what_was_asked_and_aws_accepts_it(client: Any) -> None:
         ),
         (
             CLAUDE,
-            request(temperature=0.5, top_p=1.0, schema=schema, tools=[tool]),
+            request(temperature=0.5, top_p=1.0, schema=schema, tools=functions(tool)),
             {
                 "inferenceConfig": {"maxTokens": 100, "temperature": 0.5},
                 "toolConfig": {
@@ -95,7 +99,7 @@ def test_what_is_sent_is_what_was_asked_and_aws_accepts_it(client: Any) -> None:
         ),
         (
             CLAUDE,
-            Request(HELLO, params={"max_tokens": 4000, "thinking": 2048}),
+            Request(HELLO, params={"max_tokens": 4000, "thinking": {"tokens": 2048}}),
             {
                 "inferenceConfig": {"maxTokens": 4000},
                 "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 2048}},
@@ -103,7 +107,7 @@ def test_what_is_sent_is_what_was_asked_and_aws_accepts_it(client: Any) -> None:
         ),
         (
             CLAUDE,
-            request(thinking="low"),
+            request(thinking={"effort": "low"}),
             {
                 "inferenceConfig": {"maxTokens": 100},
                 "outputConfig": {"effort": "low"},
@@ -166,7 +170,7 @@ def test_a_tool_call_goes_back_as_it_came(client: Any) -> None:
     tool = {"name": "add", "parameters": {"type": "object"}}
     with stub.Stubber(client) as stubbed:
         stubbed.add_response("converse", reply(stop="tool_use", content=blocks))
-        said = ask(CLAUDE, client, request(tools=[tool]))[0].completions[0]
+        said = ask(CLAUDE, client, request(tools=functions(tool)))[0].completions[0]
         turn = {"role": "assistant", "content": said.text, "tool_calls": said.tool_calls}
         results = [{"role": "tool", "tool_call_id": id, "content": "3"} for id in ("t1", "t2")]
         answered = [
@@ -180,7 +184,11 @@ def test_a_tool_call_goes_back_as_it_came(client: Any) -> None:
         ]
         sent = {"modelId": CLAUDE, "messages": messages, "inferenceConfig": stub.ANY, "toolConfig": stub.ANY}
         stubbed.add_response("converse", reply(), {**sent, "system": stub.ANY})
-        ask(CLAUDE, client, Request([*HELLO, turn, *results], params={"max_tokens": 100, "tools": [tool]}))
+        ask(
+            CLAUDE,
+            client,
+            Request([*HELLO, turn, *results], params={"max_tokens": 100, "tools": functions(tool)}),
+        )
     assert (said.finish, said.tool_calls[0]["arguments"]) == ("tools", {"a": 1})
 
 
@@ -207,12 +215,12 @@ def test_a_failure_says_whether_to_ask_again(client: Any, code: str, status: int
     [
         (LLAMA, Request(HELLO, n=2), "gives 1 to 1 completions"),
         (LLAMA, Request(HELLO, seed=1), "takes no seed"),
-        (LLAMA, request(tools=[{"name": "a", "parameters": {}}]), "has no tools"),
+        (LLAMA, request(tools=[{"function": {"name": "a", "parameters": {}}}]), "has no tools"),
         (LLAMA, request(schema={"type": "object"}), "has no schema"),
-        (LLAMA, request(thinking=100), "takes no number of thinking tokens"),
+        (LLAMA, request(thinking={"tokens": 100}), "takes no number of thinking tokens"),
         (LLAMA, Request(HELLO, "so"), "cannot continue a text"),
         (CLAUDE, request(temperature=0.5, top_p=0.5), "takes temperature or top_p, not both"),
-        (CLAUDE, request(thinking=2048), "counts thinking among max_tokens"),
+        (CLAUDE, request(thinking={"tokens": 2048}), "counts thinking among max_tokens"),
         ("us.anthropic.claude-opus-5-5", request(temperature=0.5), "takes no temperature but its own"),
     ],
 )

@@ -57,6 +57,10 @@ def ask(model: str, server: Server, request: Request) -> Generation:
     return got
 
 
+def functions(*tools: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": tool} for tool in tools]
+
+
 def request(**params: Any) -> Request:
     return Request(HELLO, params={"max_tokens": 100, **params})
 
@@ -66,9 +70,17 @@ def test_what_is_sent_is_what_was_asked_and_nothing_more() -> None:
     tool = {"name": "add", "description": "adds", "parameters": {"type": "object", "properties": {}}}
     with serving(Answer(reply(candidate()))) as server:
         ask(NEW, server, Request(HELLO, seed=7, params={"max_tokens": 100, "temperature": 1.0, "top_p": 1.0}))
-        ask(NEW, server, request(stop=["Q"], schema=schema, tools=[tool], thinking="low"))
-        ask(OLD, server, Request(HELLO, n=4, seed=1, params={"temperature": 0, "top_p": 0.5, "thinking": 512}))
-        ask(OLD, server, request(thinking=0))
+        ask(
+            NEW,
+            server,
+            request(stop=["Q"], schema=schema, tools=functions(tool), thinking={"effort": "low"}),
+        )
+        ask(
+            OLD,
+            server,
+            Request(HELLO, n=4, seed=1, params={"temperature": 0, "top_p": 0.5, "thinking": {"tokens": 512}}),
+        )
+        ask(OLD, server, request(thinking={"tokens": 0}))
     sent = [one.body for one in server.seen]
     base = {
         "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
@@ -149,10 +161,10 @@ def test_a_tool_call_goes_back_as_it_came_signature_and_all() -> None:
     parts = [{"functionCall": {"name": "add", "args": {"a": 1}}, "thoughtSignature": signature}]
     tool = {"name": "add", "parameters": {"type": "object"}}
     with serving(Answer(reply(candidate(parts=parts))), Answer(reply(candidate()))) as server:
-        said = ask(NEW, server, request(tools=[tool])).completions[0]
+        said = ask(NEW, server, request(tools=functions(tool))).completions[0]
         turn = {"role": "assistant", "content": said.text, "tool_calls": said.tool_calls}
         result = {"role": "tool", "tool_call_id": said.tool_calls[0]["id"], "content": "3"}
-        ask(NEW, server, Request([*HELLO, turn, result], params={"tools": [tool]}))
+        ask(NEW, server, Request([*HELLO, turn, result], params={"tools": functions(tool)}))
     assert (said.finish, said.text, said.tool_calls[0]["arguments"]) == ("tools", "", {"a": 1})
     _, model, answered = server.seen[1].body["contents"]
     assert model["parts"][0]["functionCall"] == {"name": "add", "args": {"a": 1}}
@@ -192,10 +204,14 @@ def test_a_failure_says_whether_to_ask_again_and_when_and_is_never_retried_here(
         (NEW, request(temperature=0.7), "takes no temperature but its own: --temperature 1 --top_p 1"),
         (NEW, Request(HELLO, n=2), "gives 1 to 1 completions"),
         (OLD, Request(HELLO, n=9), "gives 1 to 8 completions"),
-        (NEW, request(thinking=512), "takes no number of thinking tokens; it has the efforts low, medium, high"),
-        (NEW, request(thinking="minimal"), "has no effort 'minimal'"),
-        (NEW, request(thinking=0), "always thinks"),
-        (OLD, request(thinking=100), "thinks 512 to 24576 tokens, not 100"),
+        (
+            NEW,
+            request(thinking={"tokens": 512}),
+            "takes no number of thinking tokens; it has the efforts low",
+        ),
+        (NEW, request(thinking={"effort": "minimal"}), "has no effort 'minimal'"),
+        (NEW, request(thinking={"tokens": 0}), "always thinks"),
+        (OLD, request(thinking={"tokens": 100}), "thinks 512 to 24576 tokens, not 100"),
         (OLD, Request(HELLO, "so"), "cannot continue a text"),
         (OLD, request(stop=list("abcdef")), "takes 5 stops"),
     ],

@@ -33,7 +33,8 @@ def test_rows_do_not_hide_each_other() -> None:
 def test_a_successor_is_of_the_table_and_not_itself_retired() -> None:
     for row in table().retired:
         refuse_retired(row.provider, row.successor, date(2027, 12, 31))
-        assert family_of(row.provider, row.successor).models != ("*",)
+        if row.provider in PROVIDERS:
+            assert family_of(row.provider, row.successor).models != ("*",)
 
 
 def test_a_retired_id_is_refused_on_its_day_with_its_successor_and_told_of_before() -> None:
@@ -51,7 +52,7 @@ def test_a_retired_id_is_refused_on_its_day_with_its_successor_and_told_of_befor
         assert not any(retires(provider, current, before) for provider in PROVIDERS)
 
 
-@pytest.mark.parametrize("whole", ["anthropic:claude-3-opus-20240229", "gemini:gemini-1.5-pro"])
+@pytest.mark.parametrize("whole", ["anthropic:claude-3-opus-20240229", "gemini:gemini-1.5-pro", "openai:gpt-3.5-turbo"])
 def test_a_retired_id_opens_no_model(whole: str) -> None:
     with pytest.raises(BadInput, match="retired on 20"):
         open_model(whole)
@@ -68,8 +69,6 @@ def test_capabilities_follow_from_the_family() -> None:
     assert family_of("gemini", "gemini-2.5-flash").can == {
         "n", "seed", "temperature", "tools", "schema", "thinking",
     }  # fmt: skip
-    assert family_of("openai", "gpt-4o-mini").can >= {"n", "seed", "temperature", "logprobs"}
-    assert "temperature" not in family_of("openai", "gpt-6-luna").can
 
 
 def test_what_is_not_sent_is_recorded_as_requested() -> None:

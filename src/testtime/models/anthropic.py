@@ -8,7 +8,6 @@ and so against `max_tokens`. Prompts long enough for the cache, that other draws
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from testtime.core.seeds import digest
 from testtime.core.spend import Spend
 from testtime.models import keys, presets
 from testtime.models.sdk import TIMEOUT, failed, load
-from testtime.models.terms import Asked, why_not
+from testtime.models.terms import Asked, calls_of, why_not
 from testtime.models.warm import Warm
 
 FINISH: Mapping[str, Finish] = {
@@ -45,8 +44,6 @@ class Claude:
     """Seconds between looks at a batch."""
 
     def __init__(self, model: str) -> None:
-        """Raises BadInput for a retired id."""
-        presets.refuse_retired("anthropic", model)
         self.model, self.name = model, f"anthropic:{model}"
         self.family = presets.family_of("anthropic", model)
         self.can: frozenset[Cap] = self.family.can | {"batch"}
@@ -100,9 +97,8 @@ class Claude:
             raise ModelError(why)
         asked = Asked.of(request, self.family)
         system, messages = _conversation(request)
-        effort = asked.thinking if isinstance(asked.thinking, str) else None
         schema = {"type": "json_schema", "schema": asked.schema} if asked.schema else None
-        output = {name: value for name, value in (("effort", effort), ("format", schema)) if value}
+        output = {name: value for name, value in (("effort", asked.effort), ("format", schema)) if value}
         body = {
             "model": self.model,
             "max_tokens": asked.max_tokens,
@@ -111,7 +107,7 @@ class Claude:
             "stop_sequences": list(asked.stop),
             "tools": [_tool(tool) for tool in asked.tools],
             "output_config": output,
-            "thinking": self._thinking(asked.thinking),
+            "thinking": thinking(asked),
             "cache_control": {"type": "ephemeral"} if self._keeps(request, system, messages) else None,
         }
         return {name: value for name, value in body.items() if value}
@@ -120,13 +116,6 @@ class Claude:
         asked = Asked.of(request, self.family)
         sampling = {"temperature": asked.temperature, "top_p": asked.top_p}
         return {name: value for name, value in sampling.items() if value is not None}
-
-    def _thinking(self, wanted: int | str | None) -> Map | None:
-        if wanted is None:
-            return None
-        if isinstance(wanted, str):
-            return {"type": "adaptive"}
-        return {"type": "enabled", "budget_tokens": wanted} if wanted else {"type": "disabled"}
 
     def _keeps(self, request: Request, system: str, messages: Sequence[Map]) -> bool:
         """Whether the provider's cache should keep the prompt."""
@@ -159,6 +148,15 @@ class Claude:
             raise ModelError(f"no reply: {error.__cause__ or error}", lost=True) from None
         except sdk.AnthropicError as error:
             raise ModelError(f"{type(error).__name__}: {error}") from None
+
+
+def thinking(asked: Asked) -> Map | None:
+    """How Claude is told to think."""
+    if asked.effort is not None:
+        return {"type": "adaptive"}
+    if asked.thinking is None:
+        return None
+    return {"type": "enabled", "budget_tokens": asked.thinking} if asked.thinking else {"type": "disabled"}
 
 
 def told(message: Any) -> Generation:
@@ -205,12 +203,12 @@ def _of_batch(result: Any) -> Generation | Exception:
 def _why_not(name: str, request: Request) -> str | None:
     """What depends on more than one part of a request."""
     given = request.params
-    wanted, most = given.get("thinking"), given.get("max_tokens")
+    wanted, most = (given.get("thinking") or {}).get("tokens"), given.get("max_tokens")
     if most is None:
         return f"{name} needs max_tokens"
     if isinstance(request.prefix, str) and request.prefix != request.prefix.rstrip():
         return f"{name} cannot continue a text that ends in white space"
-    if not isinstance(wanted, int) or wanted == 0:
+    if not wanted:
         return None
     if wanted >= most:
         return f"{name} counts thinking among max_tokens: {wanted} of {most} leaves nothing for the answer"
@@ -241,18 +239,12 @@ def _conversation(request: Request) -> tuple[str, list[Map]]:
 
 def _blocks(message: Map) -> Sequence[Map]:
     """What an assistant said when it called tools: as it came, or made anew of its text and calls."""
-    calls = message["tool_calls"]
+    calls = calls_of(message)
     if kept := calls[0].get("kept"):
         return list(kept)
     said = [{"type": "text", "text": message["content"]}] if message["content"] else []
-    return said + [
-        {"type": "tool_use", "id": call["id"], "name": call["name"], "input": _object(call["arguments"])}
-        for call in calls
-    ]
-
-
-def _object(arguments: Any) -> Any:
-    return json.loads(arguments) if isinstance(arguments, str) else arguments
+    used = [{"type": "tool_use", "id": call["id"], "name": call["name"], "input": call["arguments"]} for call in calls]
+    return said + used
 
 
 def _tool(tool: Map) -> Map:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,8 +19,9 @@ from testtime.core.records import Completion, Finish, Generation, Map, Request, 
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
 from testtime.models import keys, presets
+from testtime.models.anthropic import thinking
 from testtime.models.sdk import TIMEOUT, failed, load
-from testtime.models.terms import Asked, why_not
+from testtime.models.terms import Asked, calls_of, why_not
 from testtime.models.warm import Warm
 
 FINISH: Mapping[str, Finish] = {
@@ -66,8 +67,8 @@ class Bedrock:
         """Why this request cannot be honoured exactly, or None."""
         if why := why_not(self.model, self.family, request):
             return why
-        wanted, most = request.params.get("thinking"), request.params.get("max_tokens")
-        if isinstance(wanted, int) and wanted and (most is None or wanted >= most):
+        wanted, most = (request.params.get("thinking") or {}).get("tokens"), request.params.get("max_tokens")
+        if wanted and (most is None or wanted >= most):
             return f"{self.model} counts thinking among max_tokens: give more than {wanted}"
         return None
 
@@ -117,7 +118,7 @@ class Bedrock:
             "inferenceConfig": {name: value for name, value in sampling.items() if value is not None},
             "toolConfig": {"tools": [_tool(tool) for tool in asked.tools]} if asked.tools else None,
             "outputConfig": _output(asked),
-            "additionalModelRequestFields": _thinking(asked.thinking),
+            "additionalModelRequestFields": _thinking(asked),
         }
         return {name: value for name, value in body.items() if value}
 
@@ -206,21 +207,17 @@ def _plain(block: Map) -> bool:
 
 
 def _output(asked: Asked) -> Map | None:
-    config: dict[str, Any] = {}
-    if isinstance(asked.thinking, str):
-        config["effort"] = asked.thinking
+    config: dict[str, Any] = {"effort": asked.effort} if asked.effort else {}
     if asked.schema:
         schema = {"schema": json.dumps(asked.schema), "name": "answer"}
         config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
     return config or None
 
 
-def _thinking(wanted: int | str | None) -> Map | None:
-    if wanted is None:
-        return None
-    if isinstance(wanted, str):
-        return {"thinking": {"type": "adaptive"}}
-    return {"thinking": {"type": "enabled", "budget_tokens": wanted} if wanted else {"type": "disabled"}}
+def _thinking(asked: Asked) -> Map | None:
+    """Only Claude's families let it be asked for."""
+    said = thinking(asked)
+    return None if said is None else {"thinking": said}
 
 
 def _conversation(request: Request) -> list[dict[str, Any]]:
@@ -244,7 +241,7 @@ def _blocks(message: Map) -> list[Map]:
     if message["role"] == "tool":
         result = {"toolUseId": message["tool_call_id"], "content": [{"text": message["content"]}]}
         return [{"toolResult": result}]
-    calls: Sequence[Map] = message.get("tool_calls") or ()
+    calls = calls_of(message)
     if calls and (kept := calls[0].get("kept")):
         return list(kept)
     said: list[Map] = [{"text": message["content"]}] if message["content"] or not calls else []

@@ -19,7 +19,7 @@ from testtime.core.records import Completion, Finish, Generation, Map, Request, 
 from testtime.core.spend import Spend
 from testtime.models import keys, presets
 from testtime.models.sdk import TIMEOUT, failed, load
-from testtime.models.terms import Asked, why_not
+from testtime.models.terms import Asked, calls_of, why_not
 
 FINISH: Mapping[str, Finish] = {
     "STOP": "stop",
@@ -47,8 +47,6 @@ class Gemini:
     """Seconds between looks at a batch."""
 
     def __init__(self, model: str) -> None:
-        """Raises BadInput for a retired id."""
-        presets.refuse_retired("gemini", model)
         self.model, self.name = model, f"gemini:{model}"
         self.family = presets.family_of("gemini", model)
         self.can: frozenset[Cap] = self.family.can | {"batch"}
@@ -120,7 +118,7 @@ class Gemini:
             "seed": request.seed,
             "max_output_tokens": asked.max_tokens,
             "stop_sequences": list(asked.stop) or None,
-            "thinking_config": _thinking(asked.thinking),
+            "thinking_config": _thinking(asked),
             "response_mime_type": "application/json" if asked.schema else None,
             "response_json_schema": asked.schema,
             "tools": [{"function_declarations": [_tool(tool) for tool in asked.tools]}] if asked.tools else None,
@@ -229,16 +227,16 @@ def _of_batch(item: Any) -> Generation | Exception:
         return error
 
 
-def _thinking(wanted: int | str | None) -> Map | None:
-    if wanted is None:
-        return None
-    return {"thinking_level": wanted.upper()} if isinstance(wanted, str) else {"thinking_budget": wanted}
+def _thinking(asked: Asked) -> Map | None:
+    if asked.effort is not None:
+        return {"thinking_level": asked.effort.upper()}
+    return None if asked.thinking is None else {"thinking_budget": asked.thinking}
 
 
 def _conversation(request: Request) -> tuple[str, list[Map]]:
     """(System instruction, contents) in the API's form."""
     system = "\n\n".join(str(one["content"]) for one in request.messages if one["role"] == "system")
-    names = {call["id"]: call["name"] for one in request.messages for call in one.get("tool_calls") or ()}
+    names = {call["id"]: call["name"] for one in request.messages for call in calls_of(one)}
     contents: list[Map] = []
     for one in request.messages:
         if one["role"] == "tool":
@@ -257,7 +255,7 @@ def _conversation(request: Request) -> tuple[str, list[Map]]:
 
 def _parts(message: Map) -> list[Map]:
     """What the model said: as it came, or made anew of its text and calls."""
-    calls = message.get("tool_calls") or ()
+    calls = calls_of(message)
     if calls and (kept := calls[0].get("kept")):
         return [_signed(part) for part in kept]
     said: list[Map] = [{"text": message["content"]}] if message["content"] or not calls else []

@@ -20,6 +20,7 @@ from typing import Any
 from testtime.core.errors import BadInput, unknown_name
 from testtime.core.protocols import Model
 from testtime.core.registry import find, names
+from testtime.models.presets import refuse_retired
 
 PROVIDERS = ("pocket", "hf", "vllm", "openai", "anthropic", "gemini", "bedrock", "hyperbolic", "together")
 PRESETS = {
@@ -57,9 +58,11 @@ def open_model(whole: str, settings: Mapping[str, Any] = MappingProxyType({})) -
     """The model of a whole name, with settings of its backend: base_url, dtype, … (see `settings_of_provider`).
 
     A backend whose field `host` is marked as set by the provider serves several, and is told which. Raises BadInput:
-    no such provider here, no such model, no such setting, a library is missing.
+    no such provider here, no such model or one that is retired, no such setting, a library is missing.
     """
     provider, _, name = whole.partition(":")
+    if "base_url" not in settings:
+        refuse_retired(provider, name)
     known = settings_of_provider(provider)
     if strange := sorted(settings.keys() - known):
         has = f"they have {', '.join(known)}" if known else "they have no settings"

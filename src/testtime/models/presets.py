@@ -75,6 +75,15 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Advice:
+    """What models are good for whose terms stand elsewhere."""
+
+    provider: str
+    models: tuple[str, ...]
+    use: str
+
+
+@dataclass(frozen=True)
 class Retired:
     """Ids that end on a day, and what their maker recommends instead."""
 
@@ -92,6 +101,7 @@ class Table:
     prices: str
     """Where prices come from."""
     families: tuple[Family, ...]
+    advice: tuple[Advice, ...]
     retired: tuple[Retired, ...]
 
 
@@ -99,8 +109,13 @@ class Table:
 def table() -> Table:
     """The table of presets.toml."""
     raw = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    families = tuple(Family(**_frozen(row)) for row in raw["family"])
-    return Table(raw["day"], raw["prices"], families, tuple(Retired(**_frozen(row)) for row in raw["retired"]))
+    return Table(
+        raw["day"],
+        raw["prices"],
+        tuple(Family(**_frozen(row)) for row in raw["family"]),
+        tuple(Advice(**_frozen(row)) for row in raw["advice"]),
+        tuple(Retired(**_frozen(row)) for row in raw["retired"]),
+    )
 
 
 def family_of(provider: str, model: str) -> Family:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from testtime.core.errors import BadInput, ModelError
+from testtime.models.openai.failing import retry_after
 
 BUSY = frozenset({429, 503, 529})
 """Statuses by which a provider wants to be asked less."""
@@ -34,19 +32,8 @@ def failed(status: int, why: str, headers: Mapping[str, str] | None = None) -> M
     said = f"{status} {' '.join(why.split())}"[:500]
     if headers.get("x-should-retry") == "false":
         return ModelError(said)
-    wait = retry_after(headers)
+    amazon = headers.get("x-amz-retry-after", "")
+    wait = float(amazon) / 1e3 if amazon.isdecimal() else retry_after(headers)
     if status in BUSY or (wait is not None and status in PASSING):
         return ModelError(said, busy=True, retry_after=wait)
     return ModelError(said, retry=status in PASSING or headers.get("x-should-retry") == "true")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server wants to be left alone, by its headers (lower case), or None."""
-    for name, unit in (("retry-after-ms", 1e-3), ("x-amz-retry-after", 1e-3), ("retry-after", 1.0)):
-        if re.fullmatch(r"\d+(\.\d+)?", headers.get(name, "")):
-            return float(headers[name]) * unit
-    try:
-        day = parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return max(0.0, (day - datetime.now(UTC)).total_seconds()) if day.tzinfo else None

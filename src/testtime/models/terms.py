@@ -1,12 +1,14 @@
 """What a request asks of a hosted model, read once, and why the model would not honour it.
 
-Of the params: `tools` are [{"name", "description", "parameters": JSON Schema}], `schema` is the JSON Schema of the
-whole answer, `thinking` is tokens at most (0: none) or a word of effort. Messages are {"role", "content": text};
-an assistant's may have `tool_calls` as a completion gave them, and a tool's names the call by `tool_call_id`.
+Of the params: `tools` are as OpenAI's chat has them, [{"type": "function", "function": {"name", "description",
+"parameters"}}], `schema` is the JSON Schema of the whole answer, `thinking` is {"tokens": at most, 0 for none} or
+{"effort": a word}. Messages are {"role", "content": text}; an assistant's may have `tool_calls` as a completion gave
+them or as chat has them, and a tool's names the call by `tool_call_id`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +28,11 @@ class Asked:
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     tools: Sequence[Map] = ()
+    """Each with name and parameters, perhaps a description."""
     schema: Map | None = None
-    thinking: int | str | None = None
+    effort: str | None = None
+    thinking: int | None = None
+    """Tokens."""
     logprobs: int | None = None
 
     @classmethod
@@ -37,8 +42,10 @@ class Asked:
         if family.either or not family.sampling:
             own = {"temperature": family.temperature, "top_p": family.top_p}
             given = {name: value for name, value in given.items() if own.get(name) != value}
-        stop = given.pop("stop", ())
-        return cls(stop=(stop,) if isinstance(stop, str) else tuple(stop), **given)
+        stop, thinking = given.pop("stop", ()), given.pop("thinking", {})
+        tools = [tool["function"] for tool in given.pop("tools", ())]
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        return cls(stop=stops, tools=tools, effort=thinking.get("effort"), thinking=thinking.get("tokens"), **given)
 
 
 def why_not(name: str, family: Family, request: Request) -> str | None:
@@ -95,10 +102,11 @@ def _of_sampling(family: Family, given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_thinking(family: Family, given: Mapping[str, Any]) -> Iterator[str]:
-    wanted = given.get("thinking")
-    if wanted is None:
+    thinking = given.get("thinking", {})
+    if not _thinking(thinking):
         return
-    if isinstance(wanted, str):
+    wanted = next(iter(thinking.values()))
+    if "effort" in thinking:
         if wanted not in family.efforts:
             yield f"has no effort {wanted!r}; it has {', '.join(family.efforts) or 'none'}"
     elif wanted == 0:
@@ -125,10 +133,27 @@ def _strings(value: Any) -> bool:
 
 def _tools(value: Any) -> bool:
     listed = isinstance(value, (list, tuple))
-    return listed and all(
-        isinstance(tool, Mapping) and isinstance(tool.get("name"), str) and isinstance(tool.get("parameters"), Mapping)
-        for tool in value
+    said = [tool.get("function") if isinstance(tool, Mapping) else None for tool in value] if listed else [None]
+    return all(
+        isinstance(one, Mapping) and isinstance(one.get("parameters"), Mapping) and "name" in one for one in said
     )
+
+
+def _thinking(value: Any) -> bool:
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return False
+    return isinstance(value.get("effort"), str) or _whole(value.get("tokens"), 0)
+
+
+def calls_of(message: Map) -> Sequence[Map]:
+    """The calls of tools in an assistant's message, each as {"id", "name", "arguments": object}."""
+    return [_call(call) for call in message.get("tool_calls") or ()]
+
+
+def _call(call: Map) -> Map:
+    said = {**call, **call.get("function", {})}
+    arguments = said["arguments"]
+    return {**said, "arguments": json.loads(arguments) if isinstance(arguments, str) else arguments}
 
 
 _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -136,8 +161,8 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "temperature": ("a number between 0 and 2", lambda value: _real(value, 2)),
     "top_p": ("a number above 0, at most 1", lambda value: _real(value, 1) and value > 0),
     "stop": ("a text that is not blank, or a list of such", _strings),
-    "tools": ("a list of tools with name and parameters", _tools),
+    "tools": ("a list of functions with name and parameters", _tools),
     "schema": ("a JSON Schema", lambda value: isinstance(value, Mapping)),
-    "thinking": ("a number of tokens or a word", lambda value: isinstance(value, str) or _whole(value, 0)),
+    "thinking": ("tokens or effort", _thinking),
     "logprobs": ("how many alternatives, 0 or more", lambda value: _whole(value, 0)),
 }
