@@ -40,6 +40,12 @@ NAMES = (
     Name("n", ("sc_n",), "Draws of a policy that draws a fixed number (sc_fixed, best_of_n, weighted)."),
     Name("max_n", ("adaptive_max_n",), "The most draws an adaptive policy may make."),
     Name("max_tokens", ("max_new_tokens",), "Completion tokens of one call, at most."),
+    Name("budget", ("budgets",), "Tokens of thinking at which the model is asked to answer."),
+    Name(
+        "repetition_threshold",
+        ("force_continue_repetition_threshold",),
+        "A piece of thinking between two continuations of at most so many tokens ends it.",
+    ),
     Name("model", ("model_name", "base_model"), "The model that makes the candidates."),
     Name("dataset", ("dataset_name",), "The benchmark."),
     Name("splits", ("split",), "Which splits of the dataset."),

@@ -7,15 +7,16 @@ an impossible pair before the first call.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from testtime.core.history import Asks, Ballot, Bools, Floats, History, Ints, Tally, Track
 from testtime.core.records import Arm, Candidate, Generation, Map, Problem, Request, Verdict
 
+_T = TypeVar("_T")
 Cap = Literal[
     "n", "seed", "temperature", "logprobs", "continuation", "token_ids", "tools", "schema", "thinking",
     "score", "states", "batch", "deterministic",
@@ -129,6 +130,17 @@ class Ask(Protocol):
         self, role: str, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
     ) -> Sequence[Floats]:
         """Teacher forcing by the role's model."""
+        ...
+
+    async def measure(
+        self,
+        role: str,
+        request: Request,
+        texts: Sequence[str | tuple[int, ...]],
+        of: Callable[[Sequence[Floats]], _T],
+        full: bool = False,
+    ) -> _T:
+        """What a pure function makes of the scores, as plain JSON: for sets whose scores are too many to keep."""
         ...
 
     async def judge(self, name: str, problem: Problem, texts: Sequence[str]) -> Sequence[Verdict]:

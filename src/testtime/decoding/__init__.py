@@ -6,4 +6,7 @@ BUILTIN: dict[str, str] = {
     "speculative": "testtime.decoding.speculative:Speculative",
     "beam": "testtime.decoding.beam:Beam",
     "particles": "testtime.decoding.particles:Particles",
+    "budget": "testtime.decoding.budget:Budget",
+    "prefix": "testtime.decoding.prefix:Prefix",
+    "native_budget": "testtime.decoding.native_budget:NativeBudget",
 }

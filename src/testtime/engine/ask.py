@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from testtime.core.spend import Spend, add
 from testtime.engine.costs import FREE, TOOL, priced, reads, text_of
 from testtime.engine.foreign import Foreign
 from testtime.engine.wire import Errand, Reply, Want, Wire
+
+_T = TypeVar("_T")
 
 
 @dataclass(eq=False)
@@ -70,16 +72,29 @@ class Handle:
         self, role: str, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
     ) -> Sequence[Floats]:
         """Teacher forcing by the role's model. Raises ModelError, Refused where it cannot."""
+        laws = await self.measure(role, request, texts, lambda laws: [law.tolist() for law in laws], full)
+        return [np.asarray(law, dtype=float) for law in laws]
+
+    async def measure(
+        self,
+        role: str,
+        request: Request,
+        texts: Sequence[str | tuple[int, ...]],
+        of: Callable[[Sequence[Floats]], _T],
+        full: bool = False,
+    ) -> _T:
+        """What `of` makes of the scores, all that is journalled of them. Raises like `score`."""
         name = self._model(role)
         model: Any = self.wire.plan.models[name]
         if "score" not in model.can:
             raise Refused(f"the role {role!r} is asked to score, which {name} cannot", mend="use another model")
 
-        async def work() -> tuple[list[Any], Spend]:
-            return [law.tolist() for law in await model.score(request, texts, full)], Spend()
+        async def work() -> tuple[_T, Spend]:
+            return of(await model.score(request, texts, full)), Spend()
 
         reply = await self._value(role, name, [text_of(request), list(texts), full], work)
-        return [np.asarray(law, dtype=float) for law in reply.value]
+        measured: _T = reply.value
+        return measured
 
     async def judge(self, name: str, problem: Problem, texts: Sequence[str]) -> Sequence[Verdict]:
         """A step scorer's verdicts on partial texts."""

@@ -142,7 +142,8 @@ def _problem(split: str, index: int, story: Story, choice: bool) -> Problem:
     steps = tuple(f"{step.left}{step.op}{step.right}={step.value}" for step in story.steps)
     query_id = f"{split}-{index}-{story.signature[:8]}"
     if not choice:
-        return Problem(query_id, split, story.question, str(story.value), {"steps": steps})
+        fields = {"steps": steps, "solution_set": f"{SOLUTIONS[0]}..{SOLUTIONS[-1]}"}
+        return Problem(query_id, split, story.question, str(story.value), fields)
     offered = choices(story)
     letter = next(letter for letter, text in offered.items() if int(text) == story.value)
     return Problem(query_id, split, choice_question(story), letter, {"steps": steps, "choices": offered})
