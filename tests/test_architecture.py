@@ -49,6 +49,7 @@ SHELLS = {
     "build": 4,
     "lanes": 3,
     "runspec": 2,
+    "sources": 1,
     "spec": 1,
     "grid": 0,
 }

@@ -7,14 +7,13 @@ table.to_polars(); table.frontier(); table.against("sc_fixed"); table.plot(x="to
 
 from __future__ import annotations
 
-import glob as globbing
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -22,18 +21,18 @@ from testtime.analysis import against as comparing
 from testtime.analysis import frontier as frontiers
 from testtime.analysis.compare import paired
 from testtime.analysis.frontier import column_of
+from testtime.analysis.inspection import Inspected, inspected
 from testtime.analysis.measured import measured
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
+from testtime.analysis.survey import NUMBERS
 from testtime.analysis.table import GROUP, notes, read_csv, summarise, to_csv
-from testtime.core import rows
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Policy
 from testtime.core.registry import find
 from testtime.core.strings import parse, setting
 from testtime.figures import tables
 from testtime.grid import grid
-from testtime.importers import sniff
 from testtime.importers.write import import_to
 from testtime.policies import counts as stopping
 from testtime.policies.adaptive_margin import AdaptiveMargin
@@ -41,10 +40,10 @@ from testtime.policies.counts import COUNTS
 from testtime.runspec import RunSpec, run_spec
 from testtime.session import Drawn, Watch, carry_out
 from testtime.session import merge as merge_shards
+from testtime.sources import Sources, blocks_at, is_outcomes, paths_of, pools_at
 from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
 from testtime.store.atomic import whole, writable
-from testtime.store.folder import is_run, runs
-from testtime.store.frame import open_pool, pool_of
+from testtime.store.frame import open_pool
 from testtime.store.outcomes import read_outcomes, write_outcomes
 from testtime.store.pool import Pool
 
@@ -53,11 +52,8 @@ if TYPE_CHECKING:
 
 X_AXES = ("candidates", "tokens", "total_tokens", "seconds", "dollars", "joules")
 """What accuracy is set against."""
-RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
-"""Endings of the files that are read when a folder is given."""
 MOST_ROWS = 2_000
 """The largest max_n of a printed boundary: its work grows with the square."""
-Sources: TypeAlias = "str | Path | Iterable[str | Path]"
 
 
 # ---- pools ----
@@ -67,46 +63,15 @@ def load(source: Sources) -> LoadedPool:
     A path is a run folder, a candidates.parquet, an answers file (rows of id, gold, answers, tokens), any
     file an importer knows, or a folder of these. Raises BadInput, naming the path, where there is nothing to read.
     """
-    return LoadedPool(tuple(pool for path in paths_of(source) for pool in _open(path)))
+    return LoadedPool(tuple(pools_at(source)))
 
 
-def paths_of(source: Sources) -> list[Path]:
-    """The existing paths that a path or a glob means, sorted within each. Raises BadInput where there is none."""
-    several = [source] if isinstance(source, (str, Path)) else list(source)
-    found: dict[Path, None] = {}
-    for one in several:
-        if Path(one).exists():
-            hits = [Path(one)]
-        else:
-            hits = [Path(hit) for hit in sorted(globbing.glob(str(Path(one).expanduser()), recursive=True))]
-        if not hits:
-            mend = "check the pattern" if globbing.has_magic(str(one)) else "check the path"
-            raise BadInput("no such file or folder", where=str(one), mend=mend)
-        found |= dict.fromkeys(hits)
-    if not found:
-        raise BadInput("no pool given", mend="name an answers file or a run folder, ahead of the flags")
-    return list(found)
+def inspect(source: Sources) -> list[Inspected]:
+    """What each arm of the pools at a path, a glob, or several of them holds, read in blocks: any size will do.
 
-
-def _open(path: Path) -> list[Pool]:
-    if path.is_dir() and not is_run(path):
-        return [pool for inside in _inside(path) for pool in _open(inside)]
-    if path.is_dir() or path.suffix == ".parquet":
-        return [open_pool(path)]
-    if _is_outcomes(path):
-        raise BadInput("these are outcomes, not a pool", where=str(path), mend="use: testtime analyze --glob")
-    imported = find("importer", sniff(path) or "answers")(path)  # answers says what is wrong with the file
-    return [pool_of(imported.frame, imported.meta)]
-
-
-def _inside(folder: Path) -> list[Path]:
-    """The runs of a folder, or the recorded files in it. Raises BadInput where there are none."""
-    found = [run.path for run in runs(folder)]
-    found = found or sorted(file for ending in RECORDED for file in folder.glob(f"*{ending}") if file.is_file())
-    if not found:
-        mend = f"name a run folder, a folder of runs, or a file; files end in {', '.join(RECORDED)}"
-        raise BadInput("neither a run nor a file of answers in this folder", where=str(folder), mend=mend)
-    return found
+    Raises BadInput as `load` does.
+    """
+    return [one for blocks, meta in blocks_at(source, NUMBERS) for one in inspected(blocks, meta)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,7 +322,7 @@ def analyze(source: Sources) -> Table:
 
     Raises BadInput for a file that is neither, and for one problem with two different outcomes of one setting.
     """
-    frames = [read_outcomes(path) if _is_outcomes(path) else load(path).replay().outcomes for path in paths_of(source)]
+    frames = [read_outcomes(path) if is_outcomes(path) else load(path).replay().outcomes for path in paths_of(source)]
     return Table(_once(pl.concat(frames)))
 
 
@@ -369,13 +334,6 @@ def _once(outcomes: pl.DataFrame) -> pl.DataFrame:
         what = f"problem {query!r} has two different outcomes of {policy}:{settings}"
         raise BadInput(what, where=f"run {run}", mend="give the runs different names, or leave one file out")
     return together
-
-
-def _is_outcomes(path: Path) -> bool:
-    """Whether a file's first line is an outcome."""
-    if path.is_dir() or path.suffix == ".parquet":
-        return False
-    return {"policy", "setting", "query_id"} <= rows.first(path).keys()
 
 
 def import_file(kind: str, file: Path, out: Path, known: Mapping[str, str] | None = None) -> Path:

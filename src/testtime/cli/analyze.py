@@ -30,14 +30,14 @@ def analyze(
     ] = None,
 ) -> None:
     """Outcome files to one table, its frontier, and what each setting saves."""
-    from testtime import api
+    from testtime import api, sources
     from testtime.analysis.table import to_csv
     from testtime.cli import show
     from testtime.figures import tables
     from testtime.store.atomic import writable
 
     words = ["frontier", *(["against"] if against else [])]
-    writable([out_csv, *(beside(out_csv, word) for word in words)], api.paths_of(glob))
+    writable([out_csv, *(beside(out_csv, word) for word in words)], sources.paths_of(glob))
     table = api.analyze(glob)
     x = x or ("tokens" if "tokens" in table.axes else "candidates")
     summary, frontier = table.to_polars(), table.frontier(x)

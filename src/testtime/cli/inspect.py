@@ -10,14 +10,20 @@ from cyclopts import Parameter
 
 def inspect(
     *pools: Annotated[str, Parameter(help="Answers files, run folders, candidates.parquet files, or globs of them.")],
+    json: Annotated[bool, Parameter(show_default=False, help="Print the numbers as JSON, unrounded.")] = False,
 ) -> None:
-    """Say what is in a pool."""
+    """Say what is in a pool; of several, set them side by side and compare them."""
     from testtime import api
     from testtime.cli import show
-    from testtime.figures.inspection import inspection
+    from testtime.figures.inspection import inspection, plain, side_by_side
 
-    loaded = api.load(pools)
-    for pool in loaded.pools:
-        show.tables(inspection(pool))
-    show.notes(loaded.notes)
+    found = api.inspect(pools)
+    if json:
+        show.json([plain(one) for one in found])
+        return
+    if len(found) == 1:
+        show.tables(inspection(found[0]))
+    else:
+        show.tables([side_by_side(found)])
+    show.notes([f"{one.name}: {note}" for one in found for note in one.notes])
     show.next_step(f"testtime replay {shlex.join(pools)}")

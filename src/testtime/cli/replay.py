@@ -43,13 +43,13 @@ def replay(
 
 def play(spec: ReplaySpec) -> None:
     """Replays, writes, then prints."""
-    from testtime import api
+    from testtime import api, sources
     from testtime.cli import show
     from testtime.figures import tables
     from testtime.store.atomic import writable
 
     outputs = [path for path in (spec.out_csv, spec.out_jsonl) if path]
-    writable(outputs, api.paths_of(spec.pools))
+    writable(outputs, sources.paths_of(spec.pools))
     loaded = api.load(spec.pools)
     table = loaded.replay(
         spec.policies, orders=spec.orders, seed=spec.seed, realised=spec.realised, **dict(spec.settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from json import dumps
 from pathlib import Path
 
 from rich.console import Console
@@ -41,6 +42,11 @@ def notes(lines: Sequence[str]) -> None:
     out = console()
     for line in condensed(lines):
         out.print(f"note: {printable(line)}")
+
+
+def json(value: object) -> None:
+    """Prints a value as JSON and nothing else: what a program reads."""
+    console().print(dumps(value, ensure_ascii=False, allow_nan=False, indent=1), soft_wrap=True)
 
 
 def wrote(*paths: Path | None) -> None:

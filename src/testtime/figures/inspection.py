@@ -1,126 +1,149 @@
-"""What is in a pool, as tables for reading: its facts, its accuracy by candidate, its exact maj@k and pass@k."""
+"""What is in a pool, as tables for reading: its facts, its rates by split and candidate, exact maj@k and pass@k."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from testtime.analysis.bootstrap import accuracy_interval, units_of
-from testtime.analysis.estimators import maj_at_k, pass_at_k
-from testtime.core.history import Bools, Floats, Ints
+from testtime.analysis.inspection import Inspected, Rate
 from testtime.figures.tables import UNKNOWN, Rows, cost, interval
-from testtime.store.pool import Draws, Pool
 
-SHOWN = 8
-"""Candidates listed one by one; the rest share a row."""
-
-
-def inspection(pool: Pool) -> list[Rows]:
-    """For each arm: facts, accuracy by candidate index, and maj@k and pass@k where verdicts are known."""
-    units = units_of(pool.clusters, len(pool.problems))
-    shown = []
-    for label, draws in pool.arms.items():
-        shown.append(_facts(pool, label, draws))
-        if not np.isnan(draws.right).all() and draws.sampled:
-            shown += [_by_candidate(draws, units), _by_size(draws, units)]
-    return shown
+NAMES = {
+    "prompt_tokens": "prompt tokens",
+    "completion_tokens": "tokens",
+    "reasoning_tokens": "of them thinking",
+    "latency_s": "seconds",
+    "cost_usd": "dollars",
+    "joules": "joules",
+}
 
 
-def _facts(pool: Pool, label: str, draws: Draws) -> Rows:
-    there = _there(draws)
-    sizes = draws.size
-    drawn = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
-    models = ", ".join(f"{model}" if role == "model" else f"{role} {model}" for role, model in draws.arm.models.items())
-    splits = ", ".join(sorted(set(pool.splits) - {""}))
-    graded: Bools = np.asarray(~np.isnan(draws.right).all(axis=1))
+def inspection(one: Inspected) -> list[Rows]:
+    """One arm of a pool."""
+    shown = [_facts(one)]
+    if one.judged:
+        shown += [_rates(one), *_splits(one), _by_candidate(one), _by_size(one)]
+    return [*shown, _spends(one)]
+
+
+def side_by_side(several: list[Inspected]) -> Rows:
+    """Files beside each other: model, n, and the rates that sum them up."""
+    heads = ["file", "model", "problems", "N", "verified %", "first %", "any %"]
+    cells = [
+        [
+            one.name,
+            one.model or UNKNOWN,
+            f"{one.problems:,}",
+            str(one.floor),
+            *map(_rate, (one.mean, one.first, one.any)),
+        ]
+        for one in several
+    ]
+    return Rows("Side by side", heads, cells)
+
+
+def _summed(one: Inspected) -> list[str]:
+    return [_rate(rate) for rate in (one.mean, one.first, one.any)]
+
+
+def _facts(one: Inspected) -> Rows:
     facts = {
-        "model": models or UNKNOWN,
-        "dataset": " ".join(part for part in (pool.dataset, splits) if part) or UNKNOWN,
-        "decoding": _decoding(draws),
-        "problems × draws": f"{len(pool.problems):,} × {drawn}",
-        "floor": f"{draws.sampled} draws of each problem are a sample",
-        "problems with verdicts": _share(graded, np.ones_like(graded)),
-        "abstentions": _share(draws.codes < 0, there),
-        "truncated": _share_known(draws.column("truncated"), there),
-        "answers per problem": _mean(_distinct(draws.codes), "candidates"),
-        "tokens per draw": _mean(draws.column("completion")[there], "gen_tokens"),
-        "columns": ", ".join(sorted(n for n, v in draws.columns.items() if not np.isnan(v).all())) or UNKNOWN,
-        "one vote is": pool.vote,
+        "model": one.model or UNKNOWN,
+        "dataset": " ".join(part for part in (one.dataset, ", ".join(filter(None, one.splits))) if part) or UNKNOWN,
+        "decoding": one.decoding,
+        "problems × draws": f"{one.problems:,} × {one.drawn}",
+        "floor": f"{one.floor} draws of each problem are a sample",
+        "coverage": f"{one.covered:,} of {one.problems:,} problems have all {one.floor}",
+        "rows": f"{one.rows:,}",
+        **{name: _share(*share) for name, share in one.shares.items()},
+        "one vote is": one.vote,
+        **one.about,
     }
-    arms = f", arm {label}" if len(pool.arms) > 1 else ""
-    return Rows(f"{pool.run}{arms}", ["", ""], list(facts.items()), left=True)
+    return Rows(one.name, ["", ""], [[name, text] for name, text in facts.items()], left=True)
 
 
-def _decoding(draws: Draws) -> str:
-    settings = {**draws.arm.decoding, **draws.arm.sampling}
-    kind = str(settings.pop("kind", "plain"))
-    return ", ".join([kind, *(f"{key} {value}" for key, value in settings.items())])
+def _share(hits: int, known: int) -> str:
+    return f"{hits:,} of {known:,} ({hits / known:.1%})" if known else UNKNOWN
 
 
-def _there(draws: Draws) -> Bools:
-    """[problem, draw] whether there is such a draw."""
-    there: Bools = np.arange(draws.codes.shape[1]) < draws.size[:, None]
-    return there
+def _rates(one: Inspected) -> Rows:
+    judged, right = one.row_verdicts
+    cells = [
+        ["verified, of rows with a verdict", f"{right / judged:.2%} of {judged:,}"],
+        ["verified, of all rows", f"{right / one.rows:.2%} of {one.rows:,}; {one.rows - judged:,} without a verdict"],
+        ["a problem's mean candidate", f"{_rate(one.mean)} %"],
+        ["the first candidate", f"{_rate(one.first)} %"],
+        [f"any of {one.floor}", f"{_rate(one.any)} %"],
+        ["one candidate more is worth", _worth(one)],
+    ]
+    return Rows("Verified", ["", ""], cells, left=True)
 
 
-def _share(part: Bools, whole: Bools) -> str:
-    count, of = int((part & whole).sum()), int(whole.sum())
-    return f"{count:,} of {of:,} ({count / of:.1%})" if of else UNKNOWN
+def _worth(one: Inspected) -> str:
+    """What the last doubling of candidates brought, and hence one more of them."""
+    if len(one.ks) < 2:
+        return UNKNOWN
+    before, after = one.ks[-2:]
+    steps = [
+        f"{name} {(rates[-1].mean - rates[-2].mean) / (after - before) * 100:+.2f} points each"
+        for name, rates in (("majority", one.majority), ("any", one.passed))
+        if rates[-1].mean is not None and rates[-2].mean is not None
+    ]
+    return f"{', '.join(steps)} (from k = {before} to {after})" if steps else UNKNOWN
 
 
-def _share_known(values: Floats, there: Bools) -> str:
-    known = there & ~np.isnan(values)
-    return _share(np.nan_to_num(values) > 0, known) if known.any() else UNKNOWN
+def _splits(one: Inspected) -> list[Rows]:
+    if len(one.splits) < 2:
+        return []
+    cells = [[name or UNKNOWN, f"{rate.n:,}", _rate(rate)] for name, rate in one.splits.items()]
+    return [Rows("By split", ["split", "problems", "mean candidate %"], cells)]
 
 
-def _mean(values: Floats, name: str) -> str:
-    known = values[~np.isnan(values)]
-    return cost(float(known.mean()), name) if known.size else UNKNOWN
+def _by_candidate(one: Inspected) -> Rows:
+    cells = [[str(at), _rate(rate)] for at, rate in enumerate(one.candidates)]
+    return Rows("Does the first win? Accuracy by candidate", ["candidate", "accuracy %"], cells)
 
 
-def _distinct(codes: Ints) -> Floats:
-    return np.array([len(set(row[row >= 0].tolist())) for row in codes], dtype=float)
-
-
-def _by_candidate(draws: Draws, units: Ints) -> Rows:
-    """Single candidates in issue order, then the first against any."""
-    right = draws.right[:, : draws.sampled]
-    cells = [[str(at), _accuracy(right[:, at], units)] for at in range(min(SHOWN, draws.sampled))]
-    if draws.sampled > SHOWN:
-        cells.append([f"{SHOWN} to {draws.sampled - 1}", _accuracy(_rows_mean(right[:, SHOWN:]), units)])
-    cells.append(["mean of all", _accuracy(_rows_mean(right), units)])
-    cells.append(["any is right", _accuracy(pass_at_k(right, [draws.sampled])[:, 0], units)])
-    return Rows("Accuracy by candidate", ["candidate", "accuracy %"], cells)
-
-
-def _rows_mean(right: Floats) -> Floats:
-    """[problem] mean over known verdicts; nan where none is."""
-    known = ~np.isnan(right)
-    count = known.sum(axis=1)
-    sums = np.where(known, right, 0.0).sum(axis=1)
-    means: Floats = np.divide(sums, count, out=np.full(len(right), np.nan), where=count > 0)
-    return means
-
-
-def _by_size(draws: Draws, units: Ints) -> Rows:
-    """Exact majority vote and pass@k over all subsets of k of the sampled draws, ties shared."""
-    codes, right = draws.codes[:, : draws.sampled], draws.right[:, : draws.sampled]
-    ks = powers(draws.sampled)
-    majority, passed = maj_at_k(codes, right, ks), pass_at_k(right, ks)
-    cells = [[str(k), _accuracy(majority[:, at], units), _accuracy(passed[:, at], units)] for at, k in enumerate(ks)]
+def _by_size(one: Inspected) -> Rows:
+    cells = [
+        [str(k), _rate(majority), _rate(passed)]
+        for k, majority, passed in zip(one.ks, one.majority, one.passed, strict=True)
+    ]
     return Rows("Exact over all subsets of k draws, random ties", ["k", "maj@k %", "pass@k %"], cells)
 
 
-def powers(most: int) -> list[int]:
-    """1, 2, 4, … up to `most`, and `most` itself.
+def _spends(one: Inspected) -> Rows:
+    cells = []
+    for name, spent in one.spends.items():
+        if spent.rows:
+            whole = f"{'≥ ' if spent.unknown else ''}{cost(spent.known, _digits(name))}"
+            missing = f"{spent.unknown:,} unknown" if spent.unknown else ""
+            cells.append([NAMES[name], cost(spent.known / spent.rows, _digits(name)), whole, missing])
+    return Rows("Spend", ["", "a draw", "in all", ""], cells)
 
-    >>> powers(40)
-    [1, 2, 4, 8, 16, 32, 40]
-    """
-    return sorted({2**at for at in range(most.bit_length())} - {0} | {most})
+
+def _digits(name: str) -> str:
+    return "usd" if name == "cost_usd" else name
 
 
-def _accuracy(values: Floats, units: Ints) -> str:
-    if np.isnan(values).all():
-        return UNKNOWN
-    low, high = accuracy_interval(values, units)
-    return interval(float(np.nanmean(values)), low, high)
+def _rate(rate: Rate) -> str:
+    return UNKNOWN if rate.mean is None else interval(rate.mean, rate.low, rate.high)
+
+
+def plain(one: Inspected) -> dict[str, Any]:
+    """The same as JSON values: numbers unrounded, unknown ones null."""
+    return {name: _plain(value) for name, value in vars(one).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, (np.integer, np.floating)):
+        value = value.item()
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,246 @@
+"""What a pool holds, counted in one pass over blocks of whole problems: the numbers of `testtime inspect`.
+
+Rates are per problem and over the draws below the floor, which are a sample; the rate over rows is kept beside
+them as what it is. Problems whose draws look alike (so many right, so many votes for each answer) are estimated
+once: a file of ten million rows has few patterns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from testtime.analysis.estimators import maj_at_k, pass_at_k
+from testtime.core.history import ABSTAINS, Bools, Floats, Ints
+from testtime.core.spend import Sum
+from testtime.store.blocks import Block
+
+SHOWN = 8
+"""Candidates whose accuracy is kept one by one."""
+SPENDS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "latency_s", "cost_usd", "joules")
+LENGTHS = ("quality_answer_length", "quality_reasoning_length", "quality_total_response_length")
+NUMBERS = (*SPENDS, *LENGTHS, "verification_confidence", "persona_score")
+LONGEST = 100_000
+"""Characters beyond which lengths are not told apart."""
+
+
+@dataclass
+class Shares:
+    """How many rows something is true of, among those where it is known."""
+
+    hits: int = 0
+    known: int = 0
+
+    def add(self, hit: Bools, known: Bools) -> None:
+        """More rows."""
+        self.hits += int((hit & known).sum())
+        self.known += int(known.sum())
+
+    @property
+    def value(self) -> float | None:
+        """The share; None where nothing is known."""
+        return self.hits / self.known if self.known else None
+
+
+@dataclass
+class Survey:
+    """One arm. Arrays are [problem], in the order of the file."""
+
+    floor: int
+    """Draws of each problem that are a sample."""
+    rows: int = 0
+    row_right: Shares = field(default_factory=Shares)
+    """`is_verified` over the rows that have a verdict."""
+    abstained: Shares = field(default_factory=Shares)
+    truncated: Shares = field(default_factory=Shares)
+    failed: Shares = field(default_factory=Shares)
+    refused: Shares = field(default_factory=Shares)
+    judged_by_model: Shares = field(default_factory=Shares)
+    spends: dict[str, Sum] = field(default_factory=lambda: {name: Sum() for name in NUMBERS})
+    """Sums over rows."""
+    lengths: dict[str, Ints] = field(
+        default_factory=lambda: {name: np.zeros(LONGEST + 1, np.int64) for name in LENGTHS}
+    )
+    """[characters] rows of that length."""
+    refusal_types: dict[str, int] = field(default_factory=dict)
+    _split_names: dict[str, int] = field(default_factory=dict)
+    _clusters: dict[str, int] = field(default_factory=dict)
+    _parts: dict[str, list[Ints]] = field(default_factory=dict)
+    _patterns: dict[int, int] = field(default_factory=dict)
+    """Digest of a pattern → its number."""
+    _samples: list[tuple[Ints, Floats]] = field(default_factory=list)
+    """By pattern: the codes and verdicts of one problem that shows it."""
+
+    def add(self, block: Block) -> None:
+        """The rows of one block of this arm."""
+        problem, draw = block.problem, block.draw
+        codes, _ = block.codes("answer_key")
+        failed = block.there("error")
+        codes = np.where(failed, ABSTAINS, codes)
+        right = _right(block, failed)
+        self._rows(block, codes, failed)
+        inside = draw < self.floor
+        self._keep("size", block.sizes)
+        self._keep("split", self._named(block, "split", self._split_names))
+        self._keep("cluster", self._named(block, "cluster", self._clusters))
+        shown = np.full((block.problems, min(SHOWN, self.floor)), -1, np.int8)
+        some = (draw < shown.shape[1]) & ~np.isnan(right)
+        shown[problem[some], draw[some]] = right[some]
+        self._keep("shown", shown)
+        self._keep(
+            "pattern", self._patterned(block.problems, problem[inside], draw[inside], codes[inside], right[inside])
+        )
+
+    def _rows(self, block: Block, codes: Ints, failed: Bools) -> None:
+        """What is counted over rows."""
+        self.rows += block.rows
+        every = np.ones(block.rows, dtype=bool)
+        verified = block.numbers("is_verified")
+        self.row_right.add(verified == 1, ~np.isnan(verified))
+        self.abstained.add(codes < 0, every)
+        self.failed.add(failed, every)
+        finish, names = block.codes("finish_reason")
+        self.truncated.add(finish == (names.index("length") if "length" in names else -2), finish >= 0)
+        for shares, name in (
+            (self.refused, "refusal_is_refusal"),
+            (self.judged_by_model, "verification_llm_judge_used"),
+        ):
+            switch = block.numbers(name)
+            shares.add(switch == 1, ~np.isnan(switch))
+        kinds, types = block.codes("refusal_type")
+        for at, count in enumerate(np.bincount(kinds[kinds >= 0], minlength=len(types)).tolist()):
+            self.refusal_types[types[at]] = self.refusal_types.get(types[at], 0) + count
+        for name in NUMBERS:
+            values = block.numbers(name)
+            known, old = ~np.isnan(values), self.spends[name]
+            self.spends[name] = Sum(old.known + float(values[known].sum()), old.unknown + int((~known).sum()))
+            if name in LENGTHS:
+                capped = np.minimum(values[known], LONGEST).astype(np.int64)
+                self.lengths[name] += np.bincount(capped, minlength=LONGEST + 1)
+
+    def _keep(self, name: str, values: Ints) -> None:
+        self._parts.setdefault(name, []).append(values)
+
+    def _named(self, block: Block, name: str, known: dict[str, int]) -> Ints:
+        """[problem] the number of its split or cluster; −1 where it has none."""
+        codes, texts = block.codes(name)
+        numbers = np.array([known.setdefault(text, len(known)) for text in texts] + [-1])
+        return numbers[codes[block.starts]]
+
+    def _patterned(self, problems: int, problem: Ints, draw: Ints, codes: Ints, right: Floats) -> Ints:
+        """[problem] the number of its pattern: equal where size, verdicts and votes are equal up to names and order."""
+        digests = _digests(problems, problem, codes, right)
+        unique, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+        starts = np.searchsorted(problem, np.arange(problems + 1))
+        numbers = np.empty(len(unique), np.int64)
+        for at, digest in enumerate(unique.tolist()):
+            number = self._patterns.setdefault(digest, len(self._patterns))
+            if number == len(self._samples):
+                rows = slice(starts[first[at]], starts[first[at] + 1])
+                self._samples.append((_renamed(codes[rows]), right[rows]))
+            numbers[at] = number
+        return numbers[inverse]
+
+    # ---- what came of it ----
+    def _whole(self, name: str) -> Ints:
+        return np.concatenate(self._parts[name]) if self._parts else np.zeros(0, np.int64)
+
+    @cached_property
+    def size(self) -> Ints:
+        """[problem] draws there are."""
+        return self._whole("size")
+
+    @cached_property
+    def splits(self) -> Mapping[str, Bools]:
+        """Split → [problem] whether it is of it, in order of appearance; one unnamed where the file has none."""
+        codes = self._whole("split")
+        return {name: codes == at for name, at in self._split_names.items()} or {"": np.ones(len(codes), bool)}
+
+    @cached_property
+    def unit(self) -> Ints:
+        """[problem] its unit: its cluster, or itself."""
+        clusters = self._whole("cluster")
+        alone = np.arange(len(clusters)) + len(self._clusters)
+        return np.unique(np.where(clusters >= 0, clusters, alone), return_inverse=True)[1]
+
+    @cached_property
+    def shown(self) -> Floats:
+        """[problem, candidate] 1, 0 or nan for the first candidates."""
+        first = self._whole("shown").astype(float)
+        return np.where(first < 0, np.nan, first)
+
+    def majority(self, ks: Iterable[int]) -> Floats:
+        """[problem, k] exact maj@k."""
+        return self._estimated(lambda codes, right: maj_at_k(codes[None], right[None], list(ks))[0])
+
+    def passed(self, ks: Iterable[int]) -> Floats:
+        """[problem, k] exact pass@k."""
+        return self._estimated(lambda codes, right: pass_at_k(right[None], list(ks))[0])
+
+    @cached_property
+    def mean(self) -> Floats:
+        """[problem] mean of the known verdicts of its sampled draws; nan where it has none."""
+        return self._estimated(lambda codes, right: np.array([_mean(right)]))[:, 0]
+
+    def _estimated(self, rule: Any) -> Floats:
+        by_pattern = np.array([rule(codes, right) for codes, right in self._samples])
+        return by_pattern[self._whole("pattern")] if self._samples else np.zeros((0, 1))
+
+
+def survey(blocks: Iterable[Block], floors: Mapping[str, int | None]) -> dict[str, Survey]:
+    """Arm → what it holds. `floors` gives the draws that each problem was due; where unknown, all it has."""
+    found: dict[str, Survey] = {}
+    for block in blocks:
+        if block.arm not in found:
+            found[block.arm] = Survey(_floor(block, floors.get(block.arm)))
+        found[block.arm].add(block)
+    return found
+
+
+def _floor(block: Block, due: int | None) -> int:
+    return int(block.sizes.min()) if due is None else due
+
+
+def _right(block: Block, failed: Bools) -> Floats:
+    """[row] 1, 0 or nan. A failed draw is wrong where its problem has a gold answer or a verdict."""
+    verified = block.numbers("is_verified")
+    told = ~np.isnan(verified) | block.there("ground_truth_answer")
+    gold = np.logical_or.reduceat(told, block.starts) | np.logical_and.reduceat(failed, block.starts)
+    return np.where(failed & gold[block.problem], 0.0, verified)
+
+
+def _digests(problems: int, problem: Ints, codes: Ints, right: Floats) -> Ints:
+    """[problem] a 64-bit digest of the multiset of (votes, sum and number of known verdicts) of its answers."""
+    span = int(codes.max(initial=0)) + 2
+    answer, inverse, votes = np.unique(problem * span + codes + 1, return_inverse=True, return_counts=True)
+    known = ~np.isnan(right)
+    sums = np.bincount(inverse, weights=np.where(known, right, 0.0), minlength=len(answer)).astype(np.uint64)
+    judged = np.bincount(inverse[known], minlength=len(answer)).astype(np.uint64)
+    abstains = (answer % span == 0).astype(np.uint64)
+    mixed = _mixed(_mixed(_mixed(votes.astype(np.uint64)) + sums) + judged) + abstains
+    out = np.zeros(problems, np.uint64)
+    np.add.at(out, answer // span, _mixed(mixed))
+    return out.astype(np.int64)
+
+
+def _mixed(values: Any) -> Any:
+    """The finaliser of SplitMix64: a bijection that scatters (Steele, Lea, Flood 2014)."""
+    values = (values + np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _renamed(codes: Ints) -> Ints:
+    """Small codes in place of the block's; abstentions stay."""
+    names: dict[int, int] = {}
+    return np.array([ABSTAINS if code < 0 else names.setdefault(code, len(names)) for code in codes.tolist()], np.int64)
+
+
+def _mean(right: Floats) -> float:
+    known = right[~np.isnan(right)]
+    return float(known.mean()) if known.size else np.nan

@@ -1,0 +1,98 @@
+"""What a user names as a pool: run folders, candidates.parquet files, recorded files, folders and globs of them."""
+
+from __future__ import annotations
+
+import glob as globbing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from testtime.core import rows
+from testtime.core.errors import BadInput
+from testtime.core.registry import find
+from testtime.importers import sniff
+from testtime.store.blocks import Block, blocks, blocks_of
+from testtime.store.folder import is_run, runs
+from testtime.store.frame import open_pool, pool_of
+from testtime.store.parquet import read_meta
+from testtime.store.pool import Pool
+
+RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+"""Endings of the files that are read when a folder is given."""
+Sources: TypeAlias = "str | Path | Iterable[str | Path]"
+
+
+def paths_of(source: Sources) -> list[Path]:
+    """The existing paths that a path or a glob means, sorted within each. Raises BadInput where there is none."""
+    several = [source] if isinstance(source, (str, Path)) else list(source)
+    found: dict[Path, None] = {}
+    for one in several:
+        if Path(one).exists():
+            hits = [Path(one)]
+        else:
+            hits = [Path(hit) for hit in sorted(globbing.glob(str(Path(one).expanduser()), recursive=True))]
+        if not hits:
+            mend = "check the pattern" if globbing.has_magic(str(one)) else "check the path"
+            raise BadInput("no such file or folder", where=str(one), mend=mend)
+        found |= dict.fromkeys(hits)
+    if not found:
+        raise BadInput("no pool given", mend="name an answers file or a run folder, ahead of the flags")
+    return list(found)
+
+
+def pools_at(source: Sources) -> Iterator[Pool]:
+    """The pools that are meant, opened one after the other. Raises BadInput where there is nothing to read."""
+    for path in _leaves(source):
+        if _is_table(path):
+            yield open_pool(path)
+        else:
+            imported = _imported(path)
+            yield pool_of(imported.frame, imported.meta)
+
+
+def blocks_at(source: Sources, numbers: Iterable[str]) -> Iterator[tuple[Iterator[Block], Mapping[str, Any]]]:
+    """For each pool that is meant: its candidates in blocks, with these number columns, and its metadata."""
+    for path in _leaves(source):
+        if _is_table(path):
+            file = path / "candidates.parquet" if path.is_dir() else path
+            meta = read_meta(file)
+            yield blocks(file, list(numbers)), {"run": file.stem if file == path else path.name, **meta}
+        else:
+            imported = _imported(path)
+            yield blocks_of(imported.frame), imported.meta
+
+
+def is_outcomes(path: Path) -> bool:
+    """Whether a file's first line is an outcome."""
+    if path.is_dir() or path.suffix == ".parquet":
+        return False
+    return {"policy", "setting", "query_id"} <= rows.first(path).keys()
+
+
+def _leaves(source: Sources) -> Iterator[Path]:
+    """Run folders and files. Raises BadInput for what is neither."""
+    for path in paths_of(source):
+        if path.is_dir() and not is_run(path):
+            yield from _inside(path)
+        elif is_outcomes(path):
+            raise BadInput("these are outcomes, not a pool", where=str(path), mend="use: testtime analyze --glob")
+        else:
+            yield path
+
+
+def _is_table(path: Path) -> bool:
+    return path.is_dir() or path.suffix == ".parquet"
+
+
+def _imported(path: Path) -> Any:
+    return find("importer", sniff(path) or "answers")(path)  # answers says what is wrong with the file
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The runs of a folder, or the recorded files in it. Raises BadInput where there are none."""
+    found = [run.path for run in runs(folder)]
+    found = found or sorted(file for ending in RECORDED for file in folder.glob(f"*{ending}") if file.is_file())
+    if not found:
+        mend = f"name a run folder, a folder of runs, or a file; files end in {', '.join(RECORDED)}"
+        raise BadInput("neither a run nor a file of answers in this folder", where=str(folder), mend=mend)
+    return found
