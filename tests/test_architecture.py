@@ -47,6 +47,7 @@ SHELLS = {
     "workflow": 6,
     "session": 5,
     "build": 4,
+    "backends": 3,
     "lanes": 3,
     "runspec": 2,
     "sources": 1,

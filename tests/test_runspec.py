@@ -21,7 +21,9 @@ OTHER: dict[str, Any] = {
     "dataset_path": Path("d"), "max_queries": 3, "sample": 4, "shard": "1/3", "policies": ["sc_fixed:n=3"],
     "num_candidates": 9, "prompt": "{question}", "temperature": 0.1, "top_p": 0.5, "max_tokens": 7, "seed": 5,
     "live": True, "measure_energy": True, "concurrency": 2, "out_dir": Path("o"), "run": "r", "notes": "why",
-    "env_file": Path("e"),
+    "env_file": Path("e"), "base_url": ["http://b/v1"], "serve": "vllm", "tensor_parallel": 2, "max_model_len": 9,
+    "gpu_memory_utilization": 0.5, "dtype": "float16", "quantization": "4bit", "device": "cpu", "batch_size": 3,
+    "api": "chat", "timeout": 1.5, "stream": True, "send_seed": False,
     "oracle_model": "l", "judge_model": "j", "mock_model": "k", "persona": "a cat", "decoding": ["guided:c=1"],
 }  # fmt: skip
 """A value for each field that is not its default."""

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from testtime.backends import open_models
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Meter, Policy, Task, Verifier
 from testtime.core.records import Candidate, Part, Problem, Verdict
@@ -23,7 +24,6 @@ from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
 from testtime.grid import grid
 from testtime.lanes import in_common, lanes_of, refuse_requests, roles_of
-from testtime.models.naming import open_model
 from testtime.models.naming import resolve as whole_name
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 
@@ -68,7 +68,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     policies: list[Policy] = [parse("policy", text) for text in spec.policies]
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
     lanes, roles = lanes_of(spec, due), roles_of(spec)
-    models = {name: open_model(name) for name in dict.fromkeys([*_named(lanes), *roles.values()])}
+    models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
     lanes = [in_common(lane, models) for lane in lanes]
     verifiers = [_verifier(task, task.verifier)]
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}

@@ -23,8 +23,14 @@ from testtime.spec import DEFAULT_POLICIES, Several, typed
 
 KEY = (
     "model", "oracle_model", "mock_model", "dataset", "sample", "prompt", "persona",
-    "temperature", "top_p", "max_tokens", "seed", "live",
+    "temperature", "top_p", "max_tokens", "seed", "live", "api", "dtype", "quantization",
 )  # fmt: skip
+MODEL_KEYS = ("model", "oracle_model", "judge_model", "mock_model")
+"""Keys that name a model."""
+MODEL_SETTINGS = ("api", "timeout", "stream", "send_seed", "dtype", "device", "quantization", "batch_size")
+"""Keys that are settings of backends: each goes to every model whose backend has it."""
+SERVED_BY = ("tensor_parallel", "gpu_memory_utilization", "max_model_len")
+"""Keys that are settings of a vLLM that is started for the run; it takes dtype and quantization too."""
 KINDS = ("policy", "decoding", "task")
 """Kinds of components whose settings are keys of a run."""
 
@@ -84,6 +90,32 @@ class RunSpec(BaseModel):
     """Seed of every draw; by default 0."""
     live: Switch = False
     """Execute one policy alone, and measure its time and energy instead of modelling them."""
+    base_url: Several = ()
+    """Address of the model's server, http://HOST:PORT/v1; KEY=http://… is that of another model (oracle_model)."""
+    serve: str | None = None
+    """vllm: start a vLLM for the run, and stop it; or the command that starts another server ({model}, {port})."""
+    tensor_parallel: Count | None = None
+    """GPUs that share a served model."""
+    gpu_memory_utilization: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    """Share of the GPU's memory that a served model may take."""
+    max_model_len: Count | None = None
+    """Tokens of prompt and text together that a served model has room for."""
+    dtype: str | None = None
+    """Numbers of a local model: bfloat16, float16, float32; by default as its weights say."""
+    quantization: str | None = None
+    """Fewer bits for a local model: 8bit or 4bit (hf), or what vLLM calls it."""
+    device: str | None = None
+    """Where a local model runs: cpu, cuda, cuda:1, mps, or auto over all GPUs."""
+    batch_size: Count | None = None
+    """Texts that a local model writes at once, at most."""
+    api: Literal["chat", "responses", "completions"] | None = None
+    """Which of OpenAI's APIs is spoken; by default what the model needs."""
+    timeout: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    """Seconds that a reply may take; by default 600."""
+    stream: Switch | None = None
+    """Receive replies as streams, for proxies that cut silent connections."""
+    send_seed: Switch | None = None
+    """Send each draw's seed where the host takes one; by default yes."""
     measure_energy: Switch = False
     """Measure joules where the machine has a counter that can be read."""
     concurrency: Count = 16

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
+from testtime.backends import all_running, servers_of
 from testtime.build import plan_of, resolve
 from testtime.core.errors import BadInput, BoundaryError
 from testtime.core.protocols import Ask, Cap, Decoding, Verifier
@@ -198,7 +199,9 @@ def _draw(folder: RunFolder, whole: RunSpec, plan: Plan, watch: Watch | None, no
     plan = replace(plan, about={**plan.about, "config": resolved_yaml(whole), "policies": list(whole.policies)})
     folder.write_spec(resolved_yaml(whole))
     finished: Finished | None = None
-    with suppress(KeyboardInterrupt), watch(progress) if watch else nullcontext():
+    needed = progress.kept < progress.due or progress.open_end
+    servers = servers_of(whole, plan.models, folder.path) if needed else []
+    with suppress(KeyboardInterrupt), all_running(servers), watch(progress) if watch else nullcontext():
         finished = _complete(lambda: fill(_watched(plan, progress), folder.path))
     if progress.kept or progress.made:
         write_pool(plan, folder.path)

@@ -155,7 +155,7 @@ def test_what_came_of_a_policy_alone_is_its_replay_in_a_full_pool(testtime: Run,
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ("--model nobody-7b", "not certain who serves"), ("--model openai:gpt-5", "no backend for openai"),
+        ("--model nobody-7b", "not certain who serves"), ("--model openai:gpt-5", "no temperature but 1"),
         ("--dataset gsm9k", "unknown task"), ("--dataset_path none.jsonl", "no such file"),
         ("--policies best_of_n:n=2,by=rm", "no column 'rm'"), ("--temprature 1", "unknown flag 'temprature'"),
         ("--temperature -1", "temperature"), ("--max_examples 0", "max_queries"), ("--live", "one policy alone"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field, make_dataclass
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from cyclopts import Parameter
 from pydantic import BaseModel
@@ -16,6 +17,24 @@ from testtime.spec import accepted
 def says(spec: type[BaseModel], key: str) -> Parameter:
     """The flag of a spec's field: its sentence is the help."""
     return Parameter(help=spec.model_fields[key].description)
+
+
+def part_of(spec: type[BaseModel], keys: Sequence[str], group: str) -> Any:
+    """A dataclass with a flag for each of these fields of a spec, under a heading of their own."""
+    flags = []
+    for key in dict.fromkeys(keys):
+        kind = _as_flag(spec.model_fields[key].annotation)
+        off = f"--no_{key}" if kind is bool else None
+        about = Parameter(help=spec.model_fields[key].description, group=group, negative=off)
+        flags.append((key, Annotated[kind | None, about], field(default=None)))
+    return _frozen("Part", flags)
+
+
+def _as_flag(annotation: Any) -> Any:
+    """The type of a flag: a field's own, without its limits, which the spec checks."""
+    while get_origin(annotation) in (Annotated, Union, UnionType):
+        annotation = next(one for one in get_args(annotation) if one is not type(None))
+    return list[str] if get_origin(annotation) is tuple else annotation
 
 
 def settings_of(kinds: Sequence[str], taken: frozenset[str]) -> Any:
@@ -30,6 +49,10 @@ def settings_of(kinds: Sequence[str], taken: frozenset[str]) -> Any:
         also = "".join(f" (also --{other})" for other in accepted(key))
         about = Parameter(help=f"{sentence}{also}", group="Settings of components")
         flags.append((key, Annotated[list[str] | None, about], field(default=None)))
-    kind = make_dataclass("Settings", flags, frozen=True)
+    return _frozen("Settings", flags)
+
+
+def _frozen(name: str, flags: Sequence[tuple[str, Any, Any]]) -> Any:
+    kind = make_dataclass(name, flags, frozen=True)
     kind.__module__ = __name__  # where cyclopts looks its annotations up
     return kind

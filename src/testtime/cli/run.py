@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from testtime.cli.flags import says, settings_of
-from testtime.runspec import KINDS, RunSpec, run_spec
+from testtime.cli.flags import part_of, says, settings_of
+from testtime.runspec import KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, run_spec
 
 if TYPE_CHECKING:
     from testtime.api import Run
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "explain_miss", "debug", "help", "version"}
 Settings: Any = settings_of(KINDS, OWN)
 NO_SETTINGS = Settings()
+Backend: Any = part_of(RunSpec, ("base_url", "serve", *SERVED_BY, *MODEL_SETTINGS), "Where and how models run")
+NO_BACKEND = Backend()
 
 
 def run(
@@ -60,11 +62,12 @@ def run(
     explain_miss: Annotated[
         bool, Parameter(show_default=False, help="Say what keeps stored draws from being reused, and call no model.")
     ] = False,
+    backend: Annotated[Backend, Parameter(name="*")] = NO_BACKEND,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Draw a pool from a model, and score every policy on it."""
     given = {key: value for key, value in locals().items() if key in RunSpec.model_fields and key != "settings"}
-    spec = run_spec({**given, **dataclasses.asdict(settings)}, config)
+    spec = run_spec({**given, **dataclasses.asdict(backend), **dataclasses.asdict(settings)}, config)
     if explain_miss:
         explain(spec)
     else:

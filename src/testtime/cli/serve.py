@@ -26,7 +26,9 @@ def serve(
     name = served_name or opened.name.partition(":")[2]
 
     def ready(url: str) -> None:
-        show.console().print(f"serving {opened.name} as {name} at {url} (Ctrl-C ends it)", soft_wrap=True)
+        out = show.console()
+        out.print(f"serving {opened.name} as {name} at {url} (Ctrl-C ends it)", soft_wrap=True)
+        out.print(f"next: testtime run --model vllm:{name} --base_url {url} --dataset pocket-math", soft_wrap=True)
 
     with suppress(KeyboardInterrupt):
         server.serve(opened, host=host, port=port, name=name, ready=ready)
