@@ -19,6 +19,7 @@ import polars as pl
 
 from testtime.analysis import against as comparing
 from testtime.analysis import frontier as frontiers
+from testtime.analysis import sides
 from testtime.analysis.compare import paired
 from testtime.analysis.frontier import column_of
 from testtime.analysis.inspection import Inspected, inspected
@@ -101,6 +102,14 @@ class LoadedPool:
             _needs_gold(pool)
         frames = [replayed(pool, chosen, orders=orders, seed=seed, realised=realised) for pool in self.pools]
         return Table(_once(pl.concat(frames)) if len(frames) > 1 else frames[0], seed=seed)
+
+    def compare(self, *, by: str | None = None, seed: int = 0) -> pl.DataFrame:
+        """Every pool against the first, paired over common problems: analysis.sides.set_beside. Raises BadInput."""
+        return sides.set_beside(self.pools, by=by, seed=seed)
+
+    def compare_columns(self, columns: Sequence[str], *, seed: int = 0) -> pl.DataFrame:
+        """The means of number columns likewise: analysis.sides.columns_beside. Raises BadInput."""
+        return sides.columns_beside(self.pools, columns, seed=seed)
 
     @property
     def notes(self) -> list[str]:

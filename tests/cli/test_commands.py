@@ -91,6 +91,21 @@ def test_inspect_says_what_is_in_the_pool(testtime: Run) -> None:
         assert words in ran.out
 
 
+def test_several_pools_are_set_side_by_side_and_compared_by_one_function(testtime: Run, folder: Path) -> None:
+    (folder / "b.jsonl").write_text((folder / "answers.jsonl").read_text())
+    both = testtime("inspect answers.jsonl b.jsonl")
+    assert both.code == 0
+    compared = testtime("compare answers.jsonl b.jsonl --columns completion")
+    assert compared.code == 0
+    table = compared.out[compared.out.index("B against A") : compared.out.index("Means a draw")]
+    assert table.strip() in both.out
+    said = json.loads(testtime("compare answers.jsonl b.jsonl --json").out)
+    assert {row["difference"] for row in said["rows"]} == {0.0}
+    (one,) = json.loads(testtime("inspect answers.jsonl --json").out)
+    assert (one["problems"], one["floor"], one["spends"]["cost_usd"]["rows"]) == (3, 6, 0)
+    assert testtime("compare answers.jsonl").code == 2
+
+
 def test_boundary_prints_the_beta_rule(testtime: Run) -> None:
     ran = testtime("boundary adaptive_margin:stop_rule=beta,threshold=.95")
     firsts = [line.split()[1] for line in ran.out.split("\n")[4:12]]

@@ -15,6 +15,7 @@ def inspect(
     """Say what is in a pool; of several, set them side by side and compare them."""
     from testtime import api
     from testtime.cli import show
+    from testtime.figures.comparison import comparison
     from testtime.figures.inspection import inspection, plain, side_by_side
 
     found = api.inspect(pools)
@@ -24,6 +25,7 @@ def inspect(
     if len(found) == 1:
         show.tables(inspection(found[0]))
     else:
-        show.tables([side_by_side(found)])
+        loaded = api.load(pools)
+        show.tables([*side_by_side(found), *comparison(loaded.compare(), loaded.pools[0].run)])
     show.notes([f"{one.name}: {note}" for one in found for note in one.notes])
     show.next_step(f"testtime replay {shlex.join(pools)}")

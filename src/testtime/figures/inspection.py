@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from testtime.analysis.inspection import Inspected, Rate
-from testtime.figures.tables import UNKNOWN, Rows, cost, interval
+from testtime.figures.tables import UNKNOWN, Rows, cost, interval, letters_of
 
 NAMES = {
     "prompt_tokens": "prompt tokens",
@@ -28,24 +28,16 @@ def inspection(one: Inspected) -> list[Rows]:
     return [*shown, _spends(one)]
 
 
-def side_by_side(several: list[Inspected]) -> Rows:
-    """Files beside each other: model, n, and the rates that sum them up."""
-    heads = ["file", "model", "problems", "N", "verified %", "first %", "any %"]
+def side_by_side(several: list[Inspected]) -> list[Rows]:
+    """Files beside each other under letters: what each is, and the rates that sum it up."""
+    letters = letters_of([one.name for one in several])
+    named = [[letter, name, one.model or UNKNOWN] for (name, letter), one in zip(letters.items(), several, strict=True)]
+    heads = ["", "problems", "N", "a candidate %", "first %", "any of N %"]
     cells = [
-        [
-            one.name,
-            one.model or UNKNOWN,
-            f"{one.problems:,}",
-            str(one.floor),
-            *map(_rate, (one.mean, one.first, one.any)),
-        ]
-        for one in several
+        [letter, f"{one.problems:,}", str(one.floor), *map(_rate, (one.mean, one.first, one.any))]
+        for letter, one in zip(letters.values(), several, strict=True)
     ]
-    return Rows("Side by side", heads, cells)
-
-
-def _summed(one: Inspected) -> list[str]:
-    return [_rate(rate) for rate in (one.mean, one.first, one.any)]
+    return [Rows("", ["", "pool", "model"], named, left=True), Rows("Verified", heads, cells)]
 
 
 def _facts(one: Inspected) -> Rows:

@@ -191,6 +191,20 @@ def family_words(family: str) -> str:
     return family.replace(":stop_rule=", " ")
 
 
+def letters_of(names: Sequence[str]) -> dict[str, str]:
+    """Long names → the letters that stand for them in a table: A, B, … Z, AA, …; equal names are numbered apart.
+
+    >>> letters_of(["runs/one", "runs/two"])
+    {'runs/one': 'A', 'runs/two': 'B'}
+    """
+    letters: dict[str, str] = {}
+    for at, name in enumerate(names):
+        letter, rest = chr(ord("A") + at % 26), at // 26
+        unique = name if name not in letters else f"{name} ({at + 1})"
+        letters[unique] = (chr(ord("A") + rest - 1) if rest else "") + letter
+    return letters
+
+
 def condensed(notes: Sequence[str]) -> list[str]:
     """Notes of which several say the same of different settings, told once with their number."""
     alike: dict[str, list[str]] = {}

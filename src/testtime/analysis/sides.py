@@ -1,0 +1,110 @@
+"""Pools set beside each other: what a candidate, the first one, any and the vote of N are worth on each, paired.
+
+The rows that `testtime compare` prints are those of `compare.paired`, over the outcomes of four policies: one
+candidate in expectation, and, as issued, the first candidate, the vote of N, and any of N. N is the smallest floor,
+so that no side has more draws than another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from testtime.analysis.bootstrap import means, percentile, resample, units_of
+from testtime.analysis.compare import holm, paired
+from testtime.analysis.replay import has_gold, outcomes
+from testtime.core.errors import BadInput
+from testtime.core.history import Floats
+from testtime.core.strings import parse
+from testtime.store.pool import Pool
+
+MEASURES = ("a candidate", "the first candidate", "vote of N", "any of N")
+ALL = "all"
+"""The one group where nothing is grouped."""
+
+
+def set_beside(pools: Sequence[Pool], *, by: str | None = None, seed: int = 0) -> pl.DataFrame:
+    """Every pool against the first, on the problems both have: one row a (group, measure, pool).
+
+    `by` = "split" compares within each split. Columns are those of `compare.paired`, led by `measure` (MEASURES, N
+    filled in) and `side`, the name of the pool; Holm's correction is over all rows. Raises BadInput: fewer than two
+    pools, an arm that is not alone, no verdicts, no problem in common.
+    """
+    if len(pools) < 2:
+        raise BadInput("a comparison needs two pools", mend="name another file or run folder")
+    if by not in (None, "split"):
+        raise BadInput(f"cannot compare by {by!r}", mend="compare by split")
+    n = min(draws.sampled for pool in pools for draws in pool.arms.values())
+    first, *others = [_outcomes(pool, n, by) for pool in pools]
+    found = []
+    for name, other in zip(names_of(pools)[1:], others, strict=True):
+        for measure, side in first.items():
+            table = paired(side, other[measure], seed=seed)
+            found.append(table.with_columns(measure=pl.lit(measure.replace("N", str(n))), side=pl.lit(name)))
+    rows = pl.concat(found).select("measure", "side", pl.exclude("measure", "side"))
+    return rows.with_columns(p_holm=pl.Series(holm(rows["p"].to_list()), dtype=pl.Float64))
+
+
+def names_of(pools: Sequence[Pool]) -> list[str]:
+    """The pools' names, numbered where two are called alike."""
+    names: list[str] = []
+    for pool in pools:
+        names.append(pool.run if pool.run not in names else f"{pool.run} ({len(names) + 1})")
+    return names
+
+
+def _outcomes(pool: Pool, n: int, by: str | None) -> dict[str, pl.DataFrame]:
+    """Measure → outcomes of one pool, of one dataset and, unless grouped, of one split."""
+    if len(pool.arms) > 1:
+        arms = ", ".join(pool.arms)
+        raise BadInput(f"it has {len(pool.arms)} arms ({arms})", where=pool.run, mend="compare pools of one arm")
+    if not has_gold(pool):
+        raise BadInput("no answer is known to be right or wrong", where=pool.run, mend="give each row its `gold`")
+    one, vote, some = (parse("policy", text) for text in ("sc_fixed:n=1", f"sc_fixed:n={n}", _any(n)))
+    tables = [outcomes(pool, [one]), *(outcomes(pool, [policy], realised=True) for policy in (one, vote, some))]
+    place = [pl.lit("").alias("dataset"), *([] if by else [pl.lit(ALL).alias("split")])]
+    return {measure: table.with_columns(*place) for measure, table in zip(MEASURES, tables, strict=True)}
+
+
+def _any(n: int) -> str:
+    return f"best_of_n:n={n},by=oracle(is_verified)"
+
+
+def columns_beside(pools: Sequence[Pool], columns: Sequence[str], *, seed: int = 0) -> pl.DataFrame:
+    """Means of number columns a draw, every pool against the first on common problems; differences with 95 % intervals.
+
+    One row a (column, pool): `column, side, n, a, b, difference, low, high`; n counts problems of which both say it.
+    Raises BadInput for a column that a pool lacks.
+    """
+    rows = []
+    for name in columns:
+        first, *others = [_by_problem(pool, name) for pool in pools]
+        for side, other in zip(names_of(pools)[1:], others, strict=True):
+            common = [query for query in first if query in other and not np.isnan(first[query] + other[query])]
+            if not common:
+                raise BadInput(f"no problem in common of which both say {name}", where=side)
+            a, b = (np.array([values[query] for query in common]) for values in (first, other))
+            rows.append({"column": name, "side": side, "n": len(common), **_difference(a, b, seed)})
+    return pl.DataFrame(rows)
+
+
+def _difference(a: Floats, b: Floats, seed: int) -> dict[str, float]:
+    gap = b - a
+    sampled = means(resample(units_of(None, len(gap)), seed), gap[:, None])
+    low, high = percentile(sampled[:, 0])
+    return {"a": a.mean(), "b": b.mean(), "difference": gap.mean(), "low": low, "high": high}
+
+
+def _by_problem(pool: Pool, name: str) -> dict[str, float]:
+    """query_id → mean of a column over its sampled draws; nan where none says it."""
+    (draws,) = pool.arms.values()
+    if name not in draws.columns:
+        have = ", ".join(sorted(draws.columns))
+        raise BadInput(f"no column {name!r}", where=pool.run, mend=f"it has: {have}")
+    values = draws.columns[name][:, : draws.sampled]
+    known = ~np.isnan(values)
+    sums, counts = np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1)
+    averages = np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
+    return dict(zip(pool.problems, averages.tolist(), strict=True))

@@ -1,0 +1,34 @@
+"""`testtime compare`: pools beside each other, paired over the problems they share."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def compare(
+    *pools: Annotated[str, Parameter(help="Two or more pools, as inspect takes them; all are set against the first.")],
+    by: Annotated[str | None, Parameter(help="split: compare within each split.")] = None,
+    columns: Annotated[list[str] | None, Parameter(help="Number columns whose means are compared too.")] = None,
+    seed: Annotated[int, Parameter(help="Seed of the resampling; by default 0.", show_default=False)] = 0,
+    json: Annotated[bool, Parameter(show_default=False, help="Print the numbers as JSON, unrounded.")] = False,
+) -> None:
+    """Say what changes from one pool to another, on the problems both have."""
+    from testtime import api
+    from testtime.cli import show
+    from testtime.figures import comparison
+
+    loaded = api.load(pools)
+    table = loaded.compare(by=by, seed=seed)
+    means = loaded.compare_columns(columns, seed=seed) if columns else None
+    if json:
+        show.json({"rows": table.to_dicts(), "columns": [] if means is None else means.to_dicts()})
+        return
+    base = loaded.pools[0].run
+    show.tables([comparison.legend(table, base), *comparison.comparison(table, base)])
+    if means is not None:
+        show.tables([comparison.columns(means, base)])
+    show.notes(loaded.notes)
+    show.next_step(f"testtime replay {shlex.join(pools)}")
