@@ -36,6 +36,8 @@ AGREED = [
     "usd",
     "joules",
     "measured",
+    "agreement",
+    "certified",
 ]
 
 
@@ -128,7 +130,7 @@ def test_unknown_is_empty_in_the_csv(make_outcomes, tmp_path):
     table.to_csv(table.summarise(make_outcomes([None])), tmp_path / "t.csv")
     head, line, end = (tmp_path / "t.csv").read_bytes().split(b"\n")
     assert head == ",".join(AGREED).encode()
-    assert line == b"R,fake,m,sums,test,plain,0.7,sc_fixed,n=1,1,1.0,0.0,,,,1.0,10.0,10.0,15.0,1.0,1.0,,,false"
+    assert line == b"R,fake,m,sums,test,plain,0.7,sc_fixed,n=1,1,1.0,0.0,,,,1.0,10.0,10.0,15.0,1.0,1.0,,,false,1.0,"
     assert end == b""
 
 
@@ -138,9 +140,9 @@ def test_unknown_is_empty_in_the_csv(make_outcomes, tmp_path):
         (b"a,b\n1,2\n", "no column 'run'"),
         (b"", "not a CSV"),
         (b"\xff\xfe\x00", "not a CSV|no column"),
-        ((",".join(AGREED) + "\n" + "x," * 23 + "true\n").encode(), "wrong type"),
-        ((",".join(AGREED[:-1]) + "\n").encode(), "no column 'measured'"),
-        ((",".join(AGREED) + "\n" + "," * 23 + "perhaps\n").encode(), "wrong type"),
+        ((",".join(AGREED) + "\n" + "x," * 23 + "true,,\n").encode(), "wrong type"),
+        ((",".join(AGREED[:-3]) + "\n").encode(), "no column 'measured'"),
+        ((",".join(AGREED) + "\n" + "," * 23 + "perhaps,,\n").encode(), "wrong type"),
     ],
 )
 def test_a_foreign_csv_is_one_line_naming_the_place(tmp_path, data, says):

@@ -27,6 +27,16 @@ TEXTS = [
     "best_of_n:n=8,by=oracle(is_verified)",
     "best_of_n:n=8,by=f(a,b),ties=first",
     "weighted:n=8,by=confidence,temperature=0.5",
+    "weighted:n=8,by=confidence,keep=0.1",
+    "deepconf:by=confidence,max_n=40,warmup=8,keep=0.5",
+    "curtail:max_n=40,epsilon=0.01,over=shares",
+    "certified:max_n=40,delta=0.1",
+    "bayes:max_n=40,agreement=0.999",
+    "bayes:max_n=40,prior=(1:0:0.5,0.6:0.4:0.5)",
+    "batch_sequential:max_n=40,round_cost=4,prior=(learn)",
+    "greedy_budget:mean_n=3.5,prior=(learn),by=completion",
+    "greedy_budget:mean_n=50,max_n=60,rank=blend",
+    "cascade:n=3,agree=1,large_n=5",
 ]
 
 

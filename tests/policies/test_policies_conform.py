@@ -19,7 +19,20 @@ FIXED = ["sc_fixed:n=7", "sc_fixed:n=6,ties=first", "best_of_n:n=6,by=score", "b
 WEIGHTED = ["weighted:n=7,by=score", "weighted:n=7,by=score,temperature=0.2,ties=first"]
 
 
-@pytest.mark.parametrize("text", [*RULES, *FIXED, *WEIGHTED])
+BEYOND = [
+    "curtail:max_n=24", "curtail:max_n=5,epsilon=0.3", "curtail:max_n=24,epsilon=0.01,over=shares", "curtail:max_n=1",
+    "certified:max_n=24", "certified:max_n=40,delta=0.3", "certified:max_n=1",
+    "bayes:max_n=24,prior=(1:0:1,.6:.4:1)", "bayes:max_n=2,agreement=0.9,prior=(1:0:1,.6:.4:1)",
+    "batch_sequential:max_n=24", "batch_sequential:max_n=3,round_cost=0",
+    "greedy_budget:mean_n=2.5,max_n=9", "greedy_budget:mean_n=1.5,max_n=24,rank=blend", "greedy_budget:mean_n=1",
+    "greedy_budget:mean_n=2.5,max_n=9,by=x,cuts=(.4),prior=(0/1:0:1,1/.6:.4:1)",
+    "cascade:n=3", "cascade:n=2,agree=1,large_n=3,ties=first",
+    "deepconf:by=score,max_n=12,warmup=4", "deepconf:by=score,max_n=12,warmup=20,keep=0.5,ties=first",
+    "weighted:n=7,by=score,keep=0.3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*RULES, *FIXED, *WEIGHTED, *BEYOND])
 @pytest.mark.parametrize("seed", range(3))
 def test_every_policy_conforms(text: str, seed: int) -> None:
     check(parse("policy", text), seed=seed)

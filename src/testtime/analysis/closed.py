@@ -37,11 +37,15 @@ def fixed(books: Books, label: str, policies: Sequence[Policy]) -> Mapping[int, 
         if by:
             scores, right = books.column(label, by), books.draws(label).right[:, :draws]
             correct, answered = best_at_k(scores, right, ks), best_at_k(scores, voted, ks)
+            agreement = best_at_k(scores, books.winner(label), ks)
         else:
             correct, answered = maj_at_k(books.codes(label), books.right(label), ks), pass_at_k(voted, ks)
+            agreement = maj_at_k(books.codes(label), books.winner(label), ks)
         wait = expected_max_at_k(books.column(label, "seconds"), ks)
         for column, (at, k) in enumerate(zip(places, ks, strict=True)):
-            found[at] = _drawn(books, label, k, correct[:, column], answered[:, column], wait[:, column])
+            found[at] = _drawn(
+                books, label, k, correct[:, column], answered[:, column], agreement[:, column], wait[:, column]
+            )
     return found
 
 
@@ -49,9 +53,12 @@ def _countable(draws: int, k: int) -> bool:
     return comb(draws, min(k, draws // 2)).bit_length() <= _LARGEST
 
 
-def _drawn(books: Books, label: str, k: int, correct: Floats, answered: Floats, wait: Floats) -> Result:
+def _drawn(
+    books: Books, label: str, k: int, correct: Floats, answered: Floats, agreement: Floats, wait: Floats
+) -> Result:
     """The outcome of k draws at once. Every draw is among them with probability k / N."""
     problems, draws = books.codes(label).shape
+    silent = (books.codes(label) < 0).all(axis=1)
     return Result(
         method=np.full(problems, "exact"),
         correct=np.where(books.gold([label]), correct, np.nan),
@@ -61,6 +68,7 @@ def _drawn(books: Books, label: str, k: int, correct: Floats, answered: Floats, 
         critical=wait,
         correct_var=np.where(books.gold([label]), 0.0, np.nan),
         exhausted=np.full(problems, float(k > draws)),
+        agreement=np.where(silent, 1.0, agreement),
     )
 
 
@@ -76,19 +84,23 @@ def by_law(books: Books, label: str, policies: Sequence[Policy]) -> Mapping[int,
     found = laws(codes, right, [policies[at] for at in places])
     gold = books.gold([label])
     return {
-        at: (_lawful(label, codes, gold, rows), [law is not None for law in rows])
+        at: (_lawful(label, codes, gold, books.winner(label), rows), [law is not None for law in rows])
         for at, rows in zip(places, found, strict=True)
     }
 
 
-def _lawful(label: str, codes: Ints, gold: Bools, rows: Sequence[Law | None]) -> Result:
+def _lawful(label: str, codes: Ints, gold: Bools, winner: Floats, rows: Sequence[Law | None]) -> Result:
     problems = codes.shape[0]
-    used = np.zeros(codes.shape)
+    used, agreement = np.zeros(codes.shape), np.ones(problems)
     for problem, law in enumerate(rows):
         if law is not None:
             votes = codes[problem]
             alike = np.bincount(np.where(votes < 0, len(law.drawn) - 1, votes), minlength=len(law.drawn))
             used[problem] = (law.drawn / np.maximum(alike, 1))[votes]
+            if law.wins.size:
+                wins = np.zeros(law.wins.size)
+                wins[votes[votes >= 0]] = winner[problem, votes >= 0]
+                agreement[problem] = min(1.0, float(law.wins @ wins))
     correct = np.array([np.nan if law is None else law.correct for law in rows])
     return Result(
         method=np.full(problems, "exact"),
@@ -99,4 +111,5 @@ def _lawful(label: str, codes: Ints, gold: Bools, rows: Sequence[Law | None]) ->
         critical=np.full(problems, np.nan),
         correct_var=np.where(gold, 0.0, np.nan),
         exhausted=np.zeros(problems),
+        agreement=agreement,
     )

@@ -24,6 +24,8 @@ from testtime.core.strings import setting
 from testtime.store.outcomes import outcome_schema
 from testtime.store.pool import Draws, Worlds
 
+UNCERTIFIED = "uncertified"
+"""The grade of an answer for which nothing is promised."""
 _PLACE = ("run", "provider", "model", "dataset", "arm", "decoding", "temperature")
 
 
@@ -42,14 +44,19 @@ class Result:
     critical: Floats
     correct_var: Floats
     exhausted: Floats
+    agreement: Floats
+    """How probably the answer is a winner of the vote over all draws; nan with several arms."""
     answers: Sequence[str | None] | None = None
     """Of a realised outcome."""
+    e_value: Floats | None = None
+    certified: Floats | None = None
+    """How probably the policy certifies its answer; None where it certifies none."""
 
     def replaced(self, law: Result, known: Bools) -> Result:
         """With the law's values where it is known. Rounds, and what they cost, stay as played."""
         here = {
             name: np.where(known, getattr(law, name), getattr(self, name))
-            for name in ("method", "correct", "answered", "correct_var", "exhausted")
+            for name in ("method", "correct", "answered", "agreement", "correct_var", "exhausted")
         }
         used = {label: np.where(known[:, None], law.used[label], self.used[label]) for label in self.used}
         return replace(self, **here, used=used)
@@ -97,6 +104,19 @@ class Books:
         kept: Floats = self._kept["right", label]
         return kept
 
+    def winner(self, label: str) -> Floats:
+        """[problem, draw] 1 where a draw's answer is a winner of the vote over all; 1 throughout where nobody votes."""
+        if ("winner", label) not in self._kept:
+            codes = self.codes(label)
+            votes, keys = codes >= 0, int(codes.max(initial=0)) + 1
+            slot = np.arange(len(codes))[:, None] * keys + np.where(votes, codes, 0)
+            counts = np.bincount(slot[votes], minlength=len(codes) * keys)
+            most = counts.reshape(len(codes), keys).max(axis=1, keepdims=True)
+            wins = np.where(votes, counts[slot] == most, most == 0)
+            self._kept["winner", label] = wins.astype(float)
+        kept: Floats = self._kept["winner", label]
+        return kept
+
     def gold(self, labels: Sequence[str]) -> Bools:
         """[problem] whether any verdict is known: without one, no answer is unknown and not wrong."""
         known: Bools = np.any(
@@ -114,12 +134,14 @@ class Books:
     def weigh(self, played: Played, policy: Policy, labels: Sequence[str]) -> Result:
         """What a policy that was played gives, as means over the worlds."""
         worlds, problems = self.worlds.shape
-        codes, right = self._entries(played, policy, labels)
+        codes, right, wins = self._entries(played, policy, labels)
         correct = played.ballot.expect(right, worlds * problems).reshape(worlds, problems)
         answered = played.ballot.expect((codes >= 0).astype(float), worlds * problems).reshape(worlds, problems)
         gold = self.gold(labels)
         spread = correct.var(axis=0, ddof=1) / worlds if worlds > 1 else np.zeros(problems)
         issue = self.worlds.orders is None
+        agreement = played.ballot.expect(wins, worlds * problems).reshape(worlds, problems).mean(axis=0)
+        silent = (self.codes(labels[0]) < 0).all(axis=1)
         return Result(
             method=np.full(problems, "issue" if issue else "orders"),
             correct=np.where(gold, correct.mean(axis=0), np.nan),
@@ -129,14 +151,18 @@ class Books:
             critical=self._critical(played, labels),
             correct_var=np.where(gold, spread, np.nan),
             exhausted=played.exhausted.mean(axis=0),
+            agreement=np.where(silent, 1.0, agreement) if len(labels) == 1 else np.full(problems, np.nan),
             answers=self._answers(played, codes) if issue else None,
+            e_value=played.e_value[0] if issue and played.e_value is not None else None,
+            certified=None if played.certain is None else played.certain.mean(axis=0),
         )
 
-    def _entries(self, played: Played, policy: Policy, labels: Sequence[str]) -> tuple[Ints, Floats]:
-        """[entry of the ballot] the answer code, and how right it is."""
+    def _entries(self, played: Played, policy: Policy, labels: Sequence[str]) -> tuple[Ints, Floats, Floats]:
+        """[entry of the ballot] the answer code, how right it is, and whether all draws' vote has it as a winner."""
         ballot, problems = played.ballot, self.worlds.shape[1]
         world, problem = np.divmod(ballot.row, problems)
-        codes, right = np.zeros(ballot.row.shape, dtype=np.int64), np.zeros(ballot.row.shape)
+        codes = np.zeros(ballot.row.shape, dtype=np.int64)
+        right, wins = np.zeros(ballot.row.shape), np.zeros(ballot.row.shape)
         for at, label in enumerate(labels):
             here = ballot.arm == at
             order, draw = self.worlds.order(label), ballot.draw[here]
@@ -144,7 +170,9 @@ class Books:
                 draw = order[problem[here], world[here], draw]
             codes[here] = self.codes(label)[problem[here], draw]
             right[here] = self.right(label, policy)[problem[here], draw]
-        return codes, right
+            if len(labels) == 1:
+                wins[here] = self.winner(label)[problem[here], draw]
+        return codes, right, wins
 
     def _used(self, label: str, seen: Ints) -> Floats:
         """[problem, draw] the share of worlds in which each draw is used."""
@@ -255,8 +283,8 @@ def frame_of(books: Books, results: Sequence[tuple[Sequence[str], Policy, Result
     policies = pl.DataFrame([_facts(books, labels, policy) for labels, policy, _ in results], schema=_FACTS)
     table = policies.join(problems, how="cross", maintain_order="left_right")
     values: dict[str, list[NDArray[Any]]] = {}
-    for _, _, result in results:
-        for name, value in _values(books, result).items():
+    for _, policy, result in results:
+        for name, value in _values(books, policy, result).items():
             values.setdefault(name, []).append(value)
     filled = {name: np.concatenate(parts) for name, parts in values.items()}
     columns = [
@@ -306,9 +334,12 @@ def _decoding(arm: Arm) -> str:
     return f"{kind}:{text}" if text else kind
 
 
-def _values(books: Books, result: Result) -> dict[str, NDArray[Any]]:
+def _values(books: Books, policy: Policy, result: Result) -> dict[str, NDArray[Any]]:
     """The columns that differ from problem to problem. Where the pool ended first, nothing is known."""
-    numbers = {"correct": result.correct, "answered": result.answered, **books.spends(result)}
+    nothing = np.full(result.correct.shape, np.nan)
+    numbers = {"correct": result.correct, "answered": result.answered, "agreement": result.agreement}
+    numbers |= {"certified": nothing if result.certified is None else result.certified}
+    numbers |= {"e_value": nothing if result.e_value is None else result.e_value, **books.spends(result)}
     whole = result.exhausted == 0
     known = {name: np.where(whole, value, np.nan) for name, value in numbers.items()}
     answers: dict[str, NDArray[Any]] = {}
@@ -317,8 +348,18 @@ def _values(books: Books, result: Result) -> dict[str, NDArray[Any]]:
         answers["answer"] = np.array(told, dtype=object)
     return {
         "method": result.method,
+        "grade": _grades(policy, result),
         **answers,
         **known,
         "correct_var": np.where(whole, result.correct_var, np.nan),
         "exhausted": result.exhausted,
     }
+
+
+def _grades(policy: Policy, result: Result) -> NDArray[Any]:
+    """[problem] what each answer is called; None where it is certified in some orders and not in others."""
+    grade = getattr(policy, "grade", UNCERTIFIED)
+    if result.certified is None:
+        return np.full(result.correct.shape, grade, dtype=object)
+    named = {1.0: grade, 0.0: UNCERTIFIED}
+    return np.array([named.get(share) for share in result.certified], dtype=object)

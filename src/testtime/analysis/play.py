@@ -6,13 +6,13 @@ All worlds are played at once, as arrays. A live run is this loop over one world
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from testtime.core.errors import BadInput
-from testtime.core.history import Ballot, Bools, Cells, History, Ints, Track
-from testtime.core.protocols import Policy
+from testtime.core.history import Ballot, Bools, Cells, Floats, History, Ints, Track
+from testtime.core.protocols import Certifies, Policy
 from testtime.store.pool import Worlds
 
 
@@ -39,6 +39,10 @@ class Played:
     exhausted: Bools
     """[world, problem] whether it asked for more draws than there are; it chose among those there are."""
     steps: Sequence[Step]
+    e_value: Floats | None = None
+    """[world, problem] evidence for the answer, of a policy that has any."""
+    certain: Bools | None = None
+    """[world, problem] whether the answer is certified."""
 
 
 def play(policy: Policy, worlds: Worlds, labels: Sequence[str]) -> Played:
@@ -64,8 +68,12 @@ def play(policy: Policy, worlds: Worlds, labels: Sequence[str]) -> Played:
         steps.append(step)
         rows = rows if policy.across else step.rows
     every = np.arange(rounds.size)
-    ballot = policy.choose(_view(history, seen, every, shape))
-    return Played({label: drawn.reshape(shape) for label, drawn in seen.items()}, rounds, ballot, exhausted, steps)
+    end = _view(history, seen, every, shape)
+    drawn = {label: draws.reshape(shape) for label, draws in seen.items()}
+    played = Played(drawn, rounds, policy.choose(end), exhausted, steps)
+    if isinstance(policy, Certifies):
+        return replace(played, e_value=policy.e_value(end), certain=policy.certain(end))
+    return played
 
 
 def _view(history: History, seen: Mapping[str, Ints], rows: Ints, shape: tuple[int, ...]) -> History:

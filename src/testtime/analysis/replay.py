@@ -7,7 +7,9 @@ on each problem: exactly where a closed form or a dynamic programme exists, else
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -16,9 +18,14 @@ from testtime.analysis.closed import by_law, fixed
 from testtime.analysis.outcomes import Books, Result, frame_of
 from testtime.analysis.play import Played, play
 from testtime.core.errors import Refused
-from testtime.core.protocols import Policy
+from testtime.core.history import Ints
+from testtime.core.protocols import Learner, Policy
+from testtime.core.seeds import seed_of
+from testtime.core.strings import setting
 from testtime.store.pool import Pool
 
+FOLDS = 5
+"""Parts of a cross-fit."""
 BLOCK = 2_000
 """Problems replayed together: memory is bounded by what their orders need, whatever the pool's size."""
 
@@ -40,9 +47,18 @@ def outcomes(
     plays the orders also where a rule's law is known. Realised outcomes take the draws in issue order, in one
     world, and print the answer. A policy with arms of its own runs over those; any other on every arm by itself.
 
+    A policy that learns (`Learner`) is cross-fitted: the problems, clusters whole, are parted, and each part meets the
+    policy as it is fitted to the others' sampled draws; one budget across problems then is one a part.
+
     Where the pool ends before the policy does, in some order, results are null and `exhausted` is the share.
     Raises Refused for an arm or a column that the pool lacks.
     """
+    learners = [policy for policy in policies if isinstance(policy, Learner) and policy.learns]
+    if learners:
+        ready = [policy for policy in policies if policy not in learners]
+        frames = [outcomes(pool, ready, orders=orders, seed=seed, realised=realised, exact=exact)] if ready else []
+        frames += [_crossfit(pool, learner, orders, seed, realised) for learner in learners]
+        return pl.concat(frames)
     whole = any(policy.across for policy in policies)
     size = len(pool.problems) if whole else BLOCK
     parts = [pool.part(slice(first, first + size)) for first in range(0, len(pool.problems), max(size, 1))] or [pool]
@@ -53,6 +69,43 @@ def outcomes(
     blocks = [(table, len(part.problems)) for table, part in zip(tables, parts, strict=True)]
     results = tables[0].height // blocks[0][1]
     return pl.concat(table.slice(at * rows, rows) for at in range(results) for table, rows in blocks)
+
+
+def _crossfit(pool: Pool, learner: Learner, orders: int, seed: int, realised: bool) -> pl.DataFrame:
+    """The outcomes of a policy that is fitted, for each part of the problems, to all others."""
+    policy = cast(Policy, learner)
+    frames = []
+    for label in policy.arms or tuple(pool.arms):
+        _refuse(pool, policy, label)
+        alone = replace(pool, arms={label: pool.arms[label]})
+        draws = pool.arms[label]
+        for fold in folds(pool):
+            rest = np.setdiff1d(np.arange(len(pool.problems)), fold)
+            if not rest.size:
+                raise Refused(
+                    f"{policy.name} has no other problems to learn from", where=pool.run, mend="give its prior"
+                )
+            columns = {name: draws.columns[name][rest, : draws.sampled] for name in policy.needs}
+            fitted = learner.fitted(draws.codes[rest, : draws.sampled], columns)
+            frames.append(outcomes(alone.part(fold), [fitted], orders=orders, seed=seed, realised=realised))
+    place = {query: at for at, query in enumerate(pool.problems)}
+    table = pl.concat(frames).with_columns(setting=pl.lit(setting(policy)))
+    order = table["query_id"].replace_strict(place, return_dtype=pl.Int64)
+    return table.with_columns(_at=order).sort("arm", "_at", maintain_order=True).drop("_at")
+
+
+def folds(pool: Pool) -> list[Ints]:
+    """The problems in `FOLDS` parts, by a draw that depends on their names alone; a cluster stays together."""
+    names = [
+        query if pool.clusters is None or pool.clusters[at] is None else f"cluster {pool.clusters[at]}"
+        for at, query in enumerate(pool.problems)
+    ]
+    units = sorted(set(names), key=lambda name: seed_of(0, "fold", name))
+    part = {name: at % FOLDS for at, name in enumerate(units)}
+    found = [
+        np.array([at for at, name in enumerate(names) if part[name] == fold], dtype=np.int64) for fold in range(FOLDS)
+    ]
+    return [fold for fold in found if fold.size]
 
 
 def _outcomes(books: Books, policies: Sequence[Policy], *, realised: bool, exact: bool) -> pl.DataFrame:

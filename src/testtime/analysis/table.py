@@ -23,12 +23,15 @@ COLUMNS: Mapping[str, type[pl.DataType]] = {
     "accuracy": F, "accuracy_low": F, "accuracy_high": F,
     "candidates": F, "gen_tokens": F, "gen_tokens_sum": F, "total_tokens": F, "seconds": F,
     "critical_seconds": F, "usd": F, "joules": F, "measured": B,
+    "agreement": F, "certified": F,
 }  # fmt: skip
 """The columns of the summary and of its CSV, in order. Fractions, means over problems, empty where unknown."""
 GROUP = ("run", "provider", "model", "dataset", "split", "arm", "decoding", "temperature", "policy", "setting", "kind")
 """What one row of the summary stands for, in columns of outcomes."""
 SPENDS = ("candidates", "gen_tokens", "total_tokens", "seconds", "critical_seconds", "usd", "joules")
-_VALUES = ("answered", "truncated", *SPENDS)
+_LATER = ("agreement", "certified")
+"""Columns that tables written before them lack: unknown there."""
+_VALUES = ("answered", "agreement", "certified", "truncated", *SPENDS)
 
 
 def groups(outcomes: pl.DataFrame) -> list[pl.DataFrame]:
@@ -147,6 +150,7 @@ def read_csv(path: str | os.PathLike[str]) -> pl.DataFrame:
         raise BadInput(f"cannot read: {error.strerror}", where=where, mend=mend) from None
     except (exceptions.PolarsError, UnicodeDecodeError):
         raise BadInput("not a CSV table", where=where, mend=mend) from None
+    table = table.with_columns(pl.lit(None, dtype=S).alias(name) for name in _LATER if name not in table.columns)
     if missing := [name for name in COLUMNS if name not in table.columns]:
         raise BadInput(f"no column {missing[0]!r}", where=where, mend=mend)
     try:

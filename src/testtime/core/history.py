@@ -79,6 +79,15 @@ class Cells:
             self._prefix.update(scan(self.codes))
         return self._prefix[name]
 
+    def scanned(self, name: str, scan: Callable[[Cells], NDArray[Any]]) -> NDArray[Any]:
+        """A quantity of a policy's own after 0 … N draws, [draws + 1, row]; computed once, then kept by its name.
+
+        `scan(cells)` must look only backwards: what it says after n draws may not depend on later ones.
+        """
+        if name not in self._prefix:
+            self._prefix[name] = scan(self)
+        return self._prefix[name]
+
     def track(self, seen: int = 0) -> Track:
         """All rows with the first `seen` draws visible."""
         rows = np.arange(self.codes.shape[0])
@@ -113,6 +122,11 @@ class Track:
     def more(self, asked: Ints) -> Track:
         """The same rows with further draws visible."""
         return Track(self.cells, self.rows, self.seen + asked)
+
+    def scan(self, name: str, scan: Callable[[Cells], NDArray[Any]]) -> NDArray[Any]:
+        """A quantity of a policy's own at the draws seen so far, of the track's shape; see `Cells.scanned`."""
+        found: NDArray[Any] = self.cells.scanned(name, scan)[self.seen, self.rows]
+        return found
 
     @property
     def answer(self) -> Ints:

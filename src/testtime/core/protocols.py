@@ -334,7 +334,34 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Certifies(Protocol):
+    """A policy that says how sure its answers are, with an error that holds whenever it stopped."""
+
+    def e_value(self, history: History) -> Floats:
+        """Evidence, of the history's shape, that the answer is the model's most common one."""
+        ...
+
+    def certain(self, history: History) -> Bools:
+        """Where the evidence suffices."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A policy that learns what problems are like: replay cross-fits it, a live run takes it fitted."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it still has to."""
+        ...
+
+    def fitted(self, codes: Ints, columns: Mapping[str, Floats]) -> Policy:
+        """The policy for problems like these: votes, and the columns it needs, [problem, draw]. It sees no gold."""
+        ...
+
+
 __all__ = [
-    "Ask", "Asks", "Batches", "Cap", "Closes", "Decoding", "Ints", "Meter", "Model", "Opens", "Policy", "Scores",
-    "States", "StoppingRule", "Task", "Tokens", "Verifier", "Vote",
+    "Ask", "Asks", "Batches", "Cap", "Certifies", "Closes", "Decoding", "Ints", "Learner", "Meter", "Model", "Opens",
+    "Policy", "Scores", "States", "StoppingRule", "Task", "Tokens", "Verifier", "Vote",
 ]  # fmt: skip

@@ -33,6 +33,10 @@ _COSTS = {
 }
 
 
+_PROMISE_NOTHING = frozenset({"sc_fixed", "adaptive_margin", "best_of_n", "weighted"})
+"""Beside other policies the table says how often the answer is that of all draws."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """One readable table: a title, its heads, and its cells as text. The first column is text, the rest numbers."""
@@ -104,14 +108,17 @@ def _group(group: pl.DataFrame) -> Rows:
     costs = [name for name in _COSTS if group[name].null_count() < group.height]
     if "total_tokens" in costs and group["total_tokens"].equals(group["gen_tokens"]):
         costs.remove("total_tokens")
+    promised = "agreement" in group and not set(group["policy"]) <= _PROMISE_NOTHING
     cells = _sections(
         group,
         lambda row: [
             interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"]),
+            *([interval(row["agreement"], None, None, digits=2)] if promised else []),
             *(cost(row[name], name, modelled=name in MODELLED and not row["measured"]) for name in costs),
         ],
     )
-    return Rows(title, ["setting", "accuracy %", *(_COSTS[name] for name in costs)], cells)
+    same = ["same %"] if promised else []
+    return Rows(title, ["setting", "accuracy %", *same, *(_COSTS[name] for name in costs)], cells)
 
 
 def _sections(group: pl.DataFrame, numbers: Callable[[Mapping[str, Any]], list[str]]) -> list[list[str]]:

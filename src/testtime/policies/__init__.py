@@ -5,4 +5,11 @@ BUILTIN: dict[str, str] = {
     "adaptive_margin": "testtime.policies.adaptive_margin:AdaptiveMargin",
     "best_of_n": "testtime.policies.best_of_n:BestOfN",
     "weighted": "testtime.policies.weighted:Weighted",
+    "curtail": "testtime.policies.curtail:Curtail",
+    "certified": "testtime.policies.certified:Certified",
+    "bayes": "testtime.policies.bayes:Bayes",
+    "batch_sequential": "testtime.policies.batch_sequential:BatchSequential",
+    "greedy_budget": "testtime.policies.greedy_budget:GreedyBudget",
+    "deepconf": "testtime.policies.deepconf:DeepConf",
+    "cascade": "testtime.policies.cascade:Cascade",
 }

@@ -31,7 +31,7 @@ def check(policy: Policy, *, seed: int = 0, problems: int = 60, draws: int = 40)
     rng = np.random.default_rng(seed)
     most = draws if policy.most is None else policy.most
     history = _random(policy, problems, most + 5, rng)
-    for _ in range(most * len(history) + 2):
+    for _ in range(most * len(history) * (problems if policy.across else 1) + 2):  # a budget may go one by one
         asks = _asked(policy, history, rng)
         if not any(asked.any() for asked in asks.values()):
             break

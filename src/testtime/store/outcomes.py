@@ -49,6 +49,16 @@ OUTCOMES: Mapping[str, Field] = {
     "answer": Field(_text, "Answer key that was chosen; realised only."),
     "correct": Field(_float, "1 or 0, or the probability of being right; null without a verdict."),
     "answered": Field(_float, "1 or 0, or the probability that there is an answer."),
+    "agreement": Field(
+        _float, "1 or 0, or the probability, that the answer is a winner of the vote over all draws of the pool."
+    ),
+    "grade": Field(
+        _text, "How sure the answer is: certified, sc-equivalent, bayes or uncertified; null where problems differ."
+    ),
+    "e_value": Field(_float, "Evidence that it is the most common answer, valid at any stopping; realised only."),
+    "certified": Field(
+        _float, "1 or 0, or the probability, that it is certified; null where the policy has no such grade."
+    ),
     "truncated": Field(_float, "Share of the draws that met their token limit."),
     "candidates": Field(_float, "Draws used."),
     "gen_tokens": Field(_float, "Tokens written."),

@@ -52,7 +52,7 @@ class Draws:
         smallest = int(self.size.min(initial=self.codes.shape[1]))
         return smallest if self.floor is None else min(self.floor, smallest)
 
-    def part(self, which: slice) -> Draws:
+    def part(self, which: slice | Ints) -> Draws:
         """Some of the problems, with as many sampled draws as the whole has."""
         columns = {name: values[which] for name, values in self.columns.items()}
         sizes = None if self.sizes is None else self.sizes[which]
@@ -84,15 +84,16 @@ class Pool:
     notes: Sequence[str] = ()
     """What a reader must be told: lines dropped, draws cut to the floor."""
 
-    def part(self, which: slice) -> Pool:
+    def part(self, which: slice | Ints) -> Pool:
         """Some of the problems: each meets the orders it meets in the whole."""
+        places = range(len(self.problems))[which] if isinstance(which, slice) else which.tolist()
         return replace(
             self,
-            problems=self.problems[which],
-            splits=self.splits[which],
+            problems=[self.problems[at] for at in places],
+            splits=[self.splits[at] for at in places],
             arms={label: draws.part(which) for label, draws in self.arms.items()},
-            keys=self.keys[which],
-            clusters=None if self.clusters is None else self.clusters[which],
+            keys=[self.keys[at] for at in places] if self.keys else (),
+            clusters=None if self.clusters is None else [self.clusters[at] for at in places],
         )
 
     def worlds(self, orders: int | None = None, seed: int = 0) -> Worlds:

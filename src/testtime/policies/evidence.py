@@ -1,0 +1,150 @@
+"""How sure it is that the leader is the most common answer: an e-value that holds at any stopping time.
+
+Against every other answer j, seen or not, a gambler bets that j is not the mode. At each vote he backs the leader
+among the answers other than j, i: if j were the mode, a vote that is i's or j's would be i's with probability at
+most ½, so a stake that pays 2p on i and 2(1 − p) on j, p ≥ ½ fixed before the vote, cannot gain on average. His
+wealth is a supermartingale whatever the number of answers and however i was chosen, and exceeds 1/δ at any time
+with probability at most δ (Ville 1939). The leader is certified once all gamblers reached 1/δ: a wrong
+certificate needs the one against the true mode to have.
+
+p is the mean of a mixture over shares given the two counts, even in the logarithm of 2p − 1: the price of not
+knowing the share grows with the logarithm of the range only (Robbins 1970). Its range ends where max_n draws could
+not tell the shares apart. No stake is larger than what reaches 1/δ.
+
+A part of the wealth bets on unanimity alone: 2^n while all n ≥ 2 votes are one answer's, else lost. Where j is the
+mode, n equal votes that are not j's come with Σ p_i^n ≤ 2^−n, and each vote more with at most ½: so the first vote
+counts too, which no bet on a pair can make it do.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from testtime.core.history import Floats, Ints
+
+UNANIMITY = 0.15
+"""Wealth that bets on unanimity."""
+CERTAIN = 0.1
+"""Part of the mixture at p = 1."""
+_LARGEST, _STEP = 0.97, 0.6
+"""2p − 1 of the other parts falls from here by this factor …"""
+_TABLED = 400
+"""Up to so many draws all stakes are kept in one table."""
+_NOBODY = -1
+
+
+@lru_cache(maxsize=32)
+def mixture(max_n: int) -> tuple[Floats, Floats]:
+    """(Shares p, weights): … down to 1 / √max_n, with weights as 1 / (1 − ln(2p − 1)), and p = 1."""
+    leads = [_LARGEST]
+    while leads[-1] * _STEP > max_n**-0.5:
+        leads.append(leads[-1] * _STEP)
+    lead = np.array(leads)
+    weight = 1 / (1 - np.log(lead))
+    weight *= (1 - CERTAIN) / weight.sum()
+    return np.append((1 + lead) / 2, 1.0), np.append(weight, CERTAIN)
+
+
+def stakes(max_n: int, ours: Ints, theirs: Ints) -> Floats:
+    """Elementwise 2p, the payment if the next vote is ours, after so many votes ours and theirs."""
+    if max_n <= _TABLED:
+        found: Floats = _table(max_n)[ours, theirs]
+        return found
+    return _stakes(max_n, ours, theirs)
+
+
+@lru_cache(maxsize=8)
+def _table(max_n: int) -> Floats:
+    ours, theirs = np.meshgrid(*[np.arange(max_n + 1)] * 2, indexing="ij")
+    return _stakes(max_n, ours, theirs)
+
+
+def _stakes(max_n: int, ours: Ints, theirs: Ints) -> Floats:
+    share, weight = mixture(max_n)
+    with np.errstate(divide="ignore"):
+        lost = np.log(1 - share)
+    a, b = ours[..., None], theirs[..., None]
+    with np.errstate(invalid="ignore"):
+        logs = np.log(weight) + a * np.log(share) + np.where(b > 0, b * lost, 0.0)
+    like = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    means: Floats = 2 * (like @ share) / like.sum(axis=-1)
+    return means
+
+
+def e_values(codes: Ints, goal: float, max_n: int) -> Floats:
+    """[draws + 1, row] the least wealth of all gamblers against rivals of the leader, after each draw; 1 at first.
+
+    `codes` [row, draw] are votes, negative where a draw abstains: it changes nothing. The leader is the first to
+    have reached its count. `goal` is 1/δ.
+    """
+    votes = _Votes.of(codes)
+    out = np.ones((codes.shape[1] + 1, codes.shape[0]))
+    for j in range(min(codes.shape[1], max_n)):
+        votes.bet(codes[:, j].astype(np.int64), goal, max_n)
+        out[j + 1] = votes.least()
+    out[max_n + 1 :] = out[min(max_n, codes.shape[1])]
+    return out
+
+
+class _Votes:
+    """The gamblers of all rows while votes come in: one against each answer of a row, and one against the unseen."""
+
+    def __init__(self, row: Ints, rival: Ints, rows: int, width: int) -> None:
+        self.row, self.rival = row, rival
+        self.start = np.searchsorted(row, np.arange(rows))
+        self.wealth = np.full(row.size, 1 - UNANIMITY)
+        self.counts = np.zeros((rows, width + 1), dtype=np.int64)  # the last place is the unseen answer's
+        self.first, self.lead, self.second = (np.full(rows, _NOBODY) for _ in range(3))
+        self.voted = np.zeros(rows, dtype=np.int64)
+        self.alike = np.ones(rows, dtype=bool)
+
+    @classmethod
+    def of(cls, codes: Ints) -> _Votes:
+        rows = codes.shape[0]
+        width = int(codes.max(initial=-1)) + 1
+        known = np.zeros((rows, width + 1), dtype=bool)
+        row, draw = np.nonzero(codes >= 0)
+        known[row, codes[row, draw]] = True
+        known[:, width] = True
+        pair, rival = np.nonzero(known)
+        return cls(pair, rival, rows, width)
+
+    def bet(self, code: Ints, goal: float, max_n: int) -> None:
+        """One draw of every row."""
+        lead, second = self.lead[self.row], self.second[self.row]
+        ours = np.where(lead != self.rival, lead, second)
+        vote = code[self.row]
+        at = np.flatnonzero((vote >= 0) & (ours >= 0) & ((vote == ours) | (vote == self.rival)))
+        row, us, them = self.row[at], ours[at], self.rival[at]
+        pays = stakes(max_n, self.counts[row, us], self.counts[row, them])
+        wealth = self.wealth[at]
+        pays = np.minimum(pays, np.maximum(goal / np.maximum(wealth, 1e-300), 1.0))
+        self.wealth[at] = wealth * np.where(vote[at] == us, pays, 2 - pays)
+        self._count(code)
+
+    def _count(self, code: Ints) -> None:
+        rows = np.flatnonzero(code >= 0)
+        voted = code[rows]
+        self.counts[rows, voted] += 1
+        self.voted[rows] += 1
+        fresh = rows[self.first[rows] == _NOBODY]
+        self.first[fresh] = code[fresh]
+        self.alike[rows] &= self.first[rows] == voted
+        count, lead, second = self.counts[rows, voted], self.lead[rows], self.second[rows]
+        passes = (lead != voted) & ((lead == _NOBODY) | (count > self.counts[rows, lead]))
+        follows = ~passes & (lead != voted) & (second != voted)
+        follows &= (second == _NOBODY) | (count > self.counts[rows, second])
+        self.second[rows] = np.where(passes, lead, np.where(follows, voted, second))
+        self.lead[rows] = np.where(passes, voted, lead)
+
+    def least(self) -> Floats:
+        """[row] the smallest wealth among the gamblers against others than the leader."""
+        bonus = np.where(
+            self.alike, UNANIMITY * np.where(self.voted > 1, 2.0 ** np.minimum(self.voted, 1000), 1.0), 0.0
+        )
+        bonus = np.where(self.alike[self.row] & (self.first[self.row] != self.rival), bonus[self.row], 0.0)
+        against = np.where(self.rival == self.lead[self.row], np.inf, self.wealth + bonus)
+        smallest: Floats = np.minimum.reduceat(against, self.start)
+        return smallest
