@@ -23,7 +23,8 @@ from testtime.core.strings import parse, text_of
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
 from testtime.grid import grid
-from testtime.lanes import in_common, lanes_of, refuse_requests, roles_of
+from testtime.lanes import as_sent, in_common, lanes_of, refuse_requests, roles_of
+from testtime.meters.price import catalogue
 from testtime.models.naming import resolve as whole_name
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 
@@ -69,7 +70,8 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
     lanes, roles = lanes_of(spec, due), roles_of(spec)
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
-    lanes = [in_common(lane, models) for lane in lanes]
+    lanes = [as_sent(in_common(lane, models), models) for lane in lanes]
+    prices = catalogue(own=spec.prices)
     verifiers = [_verifier(task, task.verifier)]
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
@@ -87,6 +89,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
         verifiers=verifiers,
         roles=roles,
         judges={name: _verifier(task, name) for name in sorted(scorers)},
+        price=prices.of(models),
         meter=meter,
         about={
             "config": resolved_yaml(spec),
@@ -94,6 +97,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
             "policies": list(spec.policies),
             "notes": spec.notes,
             "vote": "answer key",
+            "prices": prices.source if prices.of(models) else None,
         },
         concurrency=spec.concurrency,
     )

@@ -67,6 +67,19 @@ def in_common(lane: Lane, models: Mapping[str, Model]) -> Lane:
     return replace(lane, decoding=replace(lane.decoding, vocabulary=shared))  # type: ignore[type-var]
 
 
+def as_sent(lane: Lane, models: Mapping[str, Model]) -> Lane:
+    """The lane with its arms' sampling as it is recorded: null what no model of theirs takes, beside what was asked."""
+    if any("temperature" in models[name].can for name in lane.arms[0].models.values()):
+        return lane
+    arms = [replace(arm, sampling=_unsent(arm.sampling)) for arm in lane.arms]
+    return replace(lane, arms=tuple(arms))
+
+
+def _unsent(sampling: Map) -> Map:
+    asked = {name: sampling[name] for name in ("temperature", "top_p") if sampling.get(name) is not None}
+    return {**sampling, **dict.fromkeys(asked), **{f"{name}_requested": value for name, value in asked.items()}}
+
+
 def roles_of(spec: RunSpec) -> dict[str, str]:
     """The roles that every arm has besides its own."""
     return {role: getattr(spec, key) or spec.model for role, key in BESIDE.items()}

@@ -122,6 +122,8 @@ class RunSpec(BaseModel):
     """Calls in flight at once; by default 16."""
     env_file: Path | None = None
     """A file of keys, NAME=value a line; else the environment, .env and env_vars/.env.main are read."""
+    prices: Path | None = None
+    """A YAML file of your own prices, provider:pattern: {prompt, completion, cached}, in $ per million tokens."""
     out_dir: Path = Path("results")
     """The folder of runs; by default results."""
     run: str | None = None

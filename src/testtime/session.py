@@ -22,11 +22,13 @@ from testtime.build import plan_of, resolve
 from testtime.core.errors import BadInput, BoundaryError
 from testtime.core.protocols import Ask, Cap, Decoding, Verifier
 from testtime.core.records import Candidate, Map, Problem, Request, Verdict
+from testtime.core.spend import Spend
 from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
 from testtime.engine.run import Finished, fill
 from testtime.meters import rapl
 from testtime.models import keys
+from testtime.models.presets import retires
 from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
 from testtime.store.atomic import whole
 from testtime.store.folder import RunFolder, default_name, is_run, runs
@@ -100,7 +102,7 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
         folder.set_aside()
     with folder.held() as taken_over:
         notes = [f"energy: {meter.source if meter else f'none, {rapl.WHY_NOT}'}"] if asked.measure_energy else []
-        notes += [taken_over] if taken_over else []
+        notes += [*([taken_over] if taken_over else []), *_of_models(plan)]
         return _draw(folder, _whole(folder, asked), plan, watch, notes)
 
 
@@ -109,6 +111,15 @@ def _open(plan: Plan) -> None:
     for model in plan.models.values():
         if (opens := getattr(model, "open", None)) is not None:
             opens()
+
+
+def _of_models(plan: Plan) -> list[str]:
+    """What a user must know of the plan's models: which are about to be retired, which have no known price."""
+    told = [retires(provider, rest) for provider, _, rest in (name.partition(":") for name in plan.models)]
+    unpriced = [name for name in plan.models if plan.price and plan.price(name, Spend(1, 0, 1)) is None]
+    return [note for note in told if note] + [
+        f"the price of {name} is not known: its dollars are left empty (give --prices FILE)" for name in unpriced
+    ]
 
 
 def folder_of(spec: RunSpec) -> RunFolder:

@@ -123,6 +123,15 @@ def test_a_reply_that_does_not_say_why_it_ended_is_an_error(stop: str | None, ag
     assert caught.value.retry is again
 
 
+@pytest.mark.parametrize(
+    "answer", [Answer("hello", headers={"content-type": "text/plain"}), Answer({}), Answer(reply(content=None))]
+)
+def test_a_reply_that_is_no_message_is_an_error_and_may_have_been_billed(answer: Answer) -> None:
+    with serving(answer) as server, pytest.raises(ModelError, match="the reply is no message") as caught:
+        ask(NEW, server, request())
+    assert caught.value.lost
+
+
 def test_tokens_are_whole_however_the_api_splits_them() -> None:
     usage = {
         "cache_read_input_tokens": 1000,
@@ -288,10 +297,9 @@ def test_a_batch_is_sent_whole_and_each_request_comes_back_under_its_key() -> No
         return Answer(batch("ended" if len(server.seen) > 2 else "in_progress"))
 
     async def whole() -> tuple[str, dict[str, Any]]:
-        claude = Claude(OLD)
-        claude.poll = 0.01
+        claude, later = Claude(OLD), Claude(OLD)  # the second is another process, that knows the batch's id alone
+        later.poll = 0.01
         sent = await claude.submit({key: request(temperature=0.5) for key in "abc"})
-        later = Claude(OLD)  # another process, that knows the batch's id and nothing more
         got = {key: one async for key, one in later.collect(sent)}
         with pytest.raises(ModelError, match="cannot name a request of a batch"):
             await claude.submit({"a b": request()})

@@ -230,8 +230,9 @@ def test_what_a_model_does_not_take_is_refused_before_anything_is_sent(model: st
 
 def test_what_the_api_s_model_does_not_know_is_an_error_and_a_broken_connection_may_be_asked_again() -> None:
     strange = reply(content=[{"text": "a"}, {"hologram": {"of": "something"}}])
+    nothing, text = Answer({"stopReason": "end_turn"}), Answer("hello", headers={"content-type": "text/plain"})
     throttled = Answer({"message": "slow"}, 429, {"x-amzn-errortype": "ThrottlingException", "retry-after": "2"})
-    with serving(Answer(strange), throttled, Answer(drop=True)) as server:
+    with serving(Answer(strange), throttled, Answer(drop=True), nothing, text) as server:
         secrets = {"aws_access_key_id": "AKIA01234567", "aws_secret_access_key": "secret0123456"}
         from botocore.config import Config
 
@@ -239,7 +240,7 @@ def test_what_the_api_s_model_does_not_know_is_an_error_and_a_broken_connection_
         where = {"region_name": "us-east-1", "endpoint_url": server.url}
         client = boto3.client("bedrock-runtime", config=config, **where, **secrets)
         raised = []
-        for _ in range(3):
+        for _ in range(5):
             with pytest.raises(ModelError) as caught:
                 ask(LLAMA, client, request())
             raised.append(caught.value)
@@ -247,7 +248,8 @@ def test_what_the_api_s_model_does_not_know_is_an_error_and_a_broken_connection_
     assert "SDK_UNKNOWN_MEMBER, which nobody asked for" in str(raised[0])
     assert (raised[1].busy, raised[1].retry_after) == (True, 2.0)
     assert (raised[2].lost, raised[2].retry) == (True, True)
-    assert len(server.seen) == 3
+    assert all(error.lost for error in raised[2:])
+    assert len(server.seen) == 5
 
 
 def test_calls_that_block_run_side_by_side() -> None:

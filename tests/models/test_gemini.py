@@ -136,6 +136,14 @@ def test_a_reason_that_nobody_knows_is_an_error() -> None:
         ask(NEW, server, request())
 
 
+@pytest.mark.parametrize(
+    "answer", [Answer("hello", headers={"content-type": "text/plain"}), Answer([1]), Answer({"candidates": 5})]
+)
+def test_a_reply_that_cannot_be_read_is_an_error(answer: Answer) -> None:
+    with serving(answer) as server, pytest.raises(ModelError):
+        ask(NEW, server, request())
+
+
 def test_thinking_is_counted_among_the_completion_and_never_in_the_text() -> None:
     usage = {"promptTokenCount": 10, "candidatesTokenCount": 5, "thoughtsTokenCount": 50, "cachedContentTokenCount": 4}
     parts = [{"text": "hm", "thought": True}, {"text": "hel"}, {"text": "lo"}]

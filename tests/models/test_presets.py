@@ -1,5 +1,5 @@
 """The table of hosted models is whole: every model has a family, every retired id a successor that is not retired, and
-one that has ended is refused in one line on its day and told of before; what is not sent is recorded as requested.
+one that has ended is refused in one line on its day and told of before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from testtime.core.errors import BadInput
 from testtime.core.records import Request
 from testtime.models.naming import open_model
-from testtime.models.presets import family_of, recorded, refuse_retired, retires, table
+from testtime.models.presets import family_of, refuse_retired, retires, table
 from testtime.models.terms import why_not
 
 PROVIDERS = sorted({row.provider for row in table().families})
@@ -69,15 +69,6 @@ def test_capabilities_follow_from_the_family() -> None:
     assert family_of("gemini", "gemini-2.5-flash").can == {
         "n", "seed", "temperature", "tools", "schema", "thinking",
     }  # fmt: skip
-
-
-def test_what_is_not_sent_is_recorded_as_requested() -> None:
-    asked = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 9}
-    assert recorded("anthropic", "claude-opus-5-5", asked) == {
-        "temperature": None, "top_p": None, "max_tokens": 9, "temperature_requested": 1.0, "top_p_requested": 1.0,
-    }  # fmt: skip
-    assert recorded("anthropic", "claude-haiku-4-5", asked) == asked
-    assert recorded("pocket", "pocket-m", asked) == asked
 
 
 @pytest.mark.parametrize("row", table().families, ids=lambda row: f"{row.provider} {row.models[0]}")

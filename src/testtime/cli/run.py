@@ -52,6 +52,7 @@ def run(
     ] = None,
     concurrency: Annotated[int | None, says(RunSpec, "concurrency")] = None,
     env_file: Annotated[Path | None, says(RunSpec, "env_file")] = None,
+    prices: Annotated[Path | None, says(RunSpec, "prices")] = None,
     out_dir: Annotated[Path | None, says(RunSpec, "out_dir")] = None,
     run: Annotated[str | None, says(RunSpec, "run")] = None,
     notes: Annotated[str | None, says(RunSpec, "notes")] = None,

@@ -160,7 +160,9 @@ def thinking(asked: Asked) -> Map | None:
 
 
 def told(message: Any) -> Generation:
-    """What a message of the API says. Raises ModelError where it does not say why it ended."""
+    """What a message of the API says. Raises ModelError where it is none, or does not say why it ended."""
+    if getattr(message, "usage", None) is None or not isinstance(message.content, list):
+        raise ModelError("the reply is no message", lost=True)  # the SDK takes what comes
     if message.stop_reason not in FINISH:
         raise ModelError(f"the reply ended with {message.stop_reason!r}", retry=message.stop_reason is None)
     text = "".join(block.text for block in message.content if block.type == "text")

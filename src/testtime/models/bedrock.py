@@ -164,6 +164,8 @@ class Bedrock:
             code = said.get("Code", "")
             status = STATUS.get(code, meta.get("HTTPStatusCode", 400))
             raise failed(status, f"{code}: {said.get('Message', '')}", meta.get("HTTPHeaders")) from None
+        except load("botocore.parsers", "bedrock").ResponseParserError as error:
+            raise ModelError(f"the reply cannot be read: {error}", lost=True) from None
         except errors.ParamValidationError as error:
             raise ModelError(f"AWS's own model refuses the request: {' '.join(str(error).split())}") from None
         except (errors.HTTPClientError, errors.ConnectionError) as error:
@@ -174,6 +176,8 @@ class Bedrock:
 
 def told(reply: Map, model: str) -> Generation:
     """What a reply of Converse says. Raises ModelError for one that is not understood whole."""
+    if not {"stopReason", "output", "usage"} <= reply.keys():
+        raise ModelError("the reply is no message", lost=True)
     reason, blocks = reply["stopReason"], reply["output"]["message"]["content"]
     if reason not in FINISH:
         raise ModelError(f"the reply ended with {reason!r}")

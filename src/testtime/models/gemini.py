@@ -151,6 +151,8 @@ class Gemini:
             raise failed(error.code or 0, error.message or str(error.status), headers) from None
         except wire.HTTPError as error:
             raise ModelError(f"no reply: {type(error).__name__}: {error}", lost=True) from None
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"the SDK cannot read it: {type(error).__name__}: {error}") from None
 
 
 def _checked(config: Map) -> Any:

@@ -142,15 +142,6 @@ def retires(provider: str, model: str, today: date | None = None) -> str | None:
     return f"{provider}:{model} retires on {row.day}; its successor is {provider}:{row.successor}"
 
 
-def recorded(provider: str, model: str, sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """Sampling as it is to be recorded: what a model does not take is null, beside what was requested."""
-    if provider not in {row.provider for row in table().families} or family_of(provider, model).sampling:
-        return dict(sampling)
-    asked = {name: sampling[name] for name in ("temperature", "top_p") if sampling.get(name) is not None}
-    requested = {f"{name}_requested": value for name, value in asked.items()}
-    return {**sampling, **dict.fromkeys(asked), **requested}
-
-
 def _retirement(provider: str, model: str) -> Retired | None:
     return next((row for row in table().retired if row.provider == provider and _fits(row.models, model)), None)
 

@@ -166,6 +166,7 @@ METADATA: Mapping[str, Key] = {
     "policies": Key("json", "Policies that the run executed, as strings."),
     "written_from": Key("text", "Digest of the plan and the journal it was written from."),
     "vote": Key("text", "What counts as one vote, in words."),
+    "prices": Key("text", "Where dollars come from, and of which day; absent where all models ran on this machine."),
     "notes": Key("text", "The experiment's notes, from its configuration."),
     "caveats": Key("json", "What a reader must be told: a list of sentences (lines dropped, draws cut)."),
 }
