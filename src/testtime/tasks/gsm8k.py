@@ -6,16 +6,15 @@ is read from a local file and not bundled; github.com/openai/grade-school-math h
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from testtime.answers import extract, numbers
-from testtime.core import rows
-from testtime.core.errors import BadInput
 from testtime.core.records import Problem
+from testtime.core.rows import Row
+from testtime.tasks.data import name_of, rows_of, text
 
 PROMPT = """\
 Solve this problem. Work through it step by step, checking each calculation as you go.
@@ -24,8 +23,6 @@ Solve this problem. Work through it step by step, checking each calculation as y
 
 When you are done, write one last line with the result alone, as a plain number:
 Final Answer: <number>"""
-
-_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,9 @@ class Gsm8k:
         `query_id` is `split-index-digest`: the index in the file and the SHA-1 of the question, so that it is
         unique, and the same whichever other problems are taken. Raises BadInput naming file and line.
         """
-        for index, row in enumerate(rows.read(self._file(split))):
-            question = _text(row, "question").strip()
-            reference = _reference(row)
-            digest = hashlib.sha1(question.encode(), usedforsecurity=False).hexdigest()[:8]
-            yield Problem(f"{split}-{index}-{digest}", split, question, reference)
+        for index, row in enumerate(rows_of(self.path, split, "main")):
+            question = text(row, "question").strip()
+            yield Problem(name_of(split, index, question), split, question, _reference(row))
 
     def answer(self, problem: Problem, text: str) -> tuple[str | None, str | None]:
         """(The number as printed, its key), by the precedence of `answers.extract`; no key abstains."""
@@ -66,28 +61,12 @@ class Gsm8k:
         """Whether an answer key is the reference; an abstention is wrong, and without a reference nobody knows."""
         return None if problem.reference is None else numbers.same(key, problem.reference)
 
-    def _file(self, split: str) -> Path:
-        path = Path(self.path)
-        if not path.is_dir():
-            return path
-        for ending in _ENDINGS:
-            if (path / f"{split}{ending}").is_file():
-                return path / f"{split}{ending}"
-        raise BadInput(f"no file of the split {split!r}", where=str(path), mend=f"expected {split}.jsonl or .jsonl.gz")
 
-
-def _text(row: rows.Row, key: str) -> str:
-    value = row.need(key)
-    if not isinstance(value, str) or not value.strip():
-        row.bad(f"{key!r} is not a text")
-    return str(value)
-
-
-def _reference(row: rows.Row) -> str | None:
+def _reference(row: Row) -> str | None:
     """What follows the last `####`, or the whole answer where it is a bare number; null is unknown."""
     if row.get("answer", "") is None:
         return None
-    reference = _text(row, "answer").rpartition("####")[2].strip()
+    reference = text(row, "answer").rpartition("####")[2].strip()
     if numbers.parse(reference) is None:
         row.bad("the answer does not end in '#### <number>'", mend="GSM8K rows end their worked solution so")
     return reference
