@@ -114,3 +114,10 @@ def test_policies_may_read_what_a_run_knows_and_gold_only_by_its_name(data: Path
     assert {"completion", "seconds", "truncated", "oracle(is_verified)"} <= known
     assert not known & {"is_verified", "joules", "candidate_idx", "generation_seed"}
     plan_of(spec(data, policies=["best_of_n:n=2,by=oracle(is_verified)"]), "r")
+
+
+def test_a_dataset_of_the_hub_is_named_by_its_id() -> None:
+    spec = resolve(run_spec({"model": "pocket-s", "dataset": "cais/mmlu:subjects=(anatomy,virology)"}))
+    assert spec.dataset == "mmlu:subjects=(anatomy,virology)"
+    assert str(spec.dataset_path) == "cais/mmlu"
+    assert resolve(spec) == spec

@@ -27,11 +27,13 @@ from testtime.lanes import as_sent, in_common, lanes_of, refuse_requests, roles_
 from testtime.meters.price import catalogue
 from testtime.models.naming import resolve as whole_name
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
+from testtime.tasks import HUB
 
 
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
-    chosen = {"policy": spec.policies, "decoding": spec.decoding, "task": (spec.dataset,)}
+    dataset, path = _local_name(spec.dataset, spec.dataset_path)
+    chosen = {"policy": spec.policies, "decoding": spec.decoding, "task": (dataset,)}
     texts = grid(chosen, spec.settings)
     policies: list[Policy] = [parse("policy", text) for text in texts["policy"]]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
@@ -39,7 +41,7 @@ def resolve(spec: RunSpec) -> RunSpec:
         raise BadInput(f"--live executes one policy alone, and {given} given", mend="name one policy and nothing more")
     if len(texts["task"]) != 1:
         raise BadInput(f"a run has one dataset, and {', '.join(texts['task'])} are given", mend="give one value each")
-    task = open_task(texts["task"][0], spec.dataset_path)
+    task = open_task(texts["task"][0], path)
     return spec.model_copy(
         update={
             "model": whole_name(spec.model, spec.provider, spec.generator),
@@ -47,12 +49,19 @@ def resolve(spec: RunSpec) -> RunSpec:
             "provider": None,
             "generator": None,
             "dataset": text_of(task),
+            "dataset_path": path,
             "policies": tuple(dict.fromkeys(map(text_of, policies))),
             "decoding": tuple(dict.fromkeys(text_of(parse("decoding", text)) for text in texts["decoding"])),
             "settings": {},
             "prompt": task.prompt if spec.prompt is None else spec.prompt,
         }
     )
+
+
+def _local_name(dataset: str, path: Path | None) -> tuple[str, Path | None]:
+    """The task that reads a dataset of the hub, and where from, where the dataset is named by its id."""
+    name, colon, settings = dataset.partition(":")
+    return (f"{HUB[name]}{colon}{settings}", path or Path(name)) if name in HUB else (dataset, path)
 
 
 OTHER_MODELS = ("oracle_model", "judge_model", "mock_model")
@@ -72,7 +81,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
     lanes = [as_sent(in_common(lane, models), models) for lane in lanes]
     prices = catalogue(own=spec.prices)
-    verifiers = [_verifier(task, task.verifier)]
+    verifiers = [_verifier(task, task.verifier, problems)]
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
         refuse_requests(lane, models, problems[0])
@@ -88,7 +97,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
         policies=[policy for policy in policies if spec.live or policy.most is None or policy.most > due],
         verifiers=verifiers,
         roles=roles,
-        judges={name: _verifier(task, name) for name in sorted(scorers)},
+        judges={name: _verifier(task, name, problems) for name in sorted(scorers)},
         price=prices.of(models),
         meter=meter,
         about={
@@ -167,8 +176,11 @@ def _named(lanes: Sequence[Lane]) -> list[str]:
     return [name for lane in lanes for name in lane.arms[0].models.values()]
 
 
-def _verifier(task: Task, name: str) -> Verifier:
+def _verifier(task: Task, name: str, problems: Sequence[Problem]) -> Verifier:
+    """A stage. Raises BadInput for one that is not known, Refused where it could not judge a problem."""
     stage: Verifier = find("verifier", name)(task)
+    if why := next(filter(None, map(stage.refuses, problems)), None):
+        raise Refused(f"the answers of {task.name} cannot be judged: {why}")
     return stage
 
 

@@ -321,6 +321,9 @@ class _Scored:
     def gold(self) -> bool:
         return self.verifier.gold
 
+    def refuses(self, problem: Problem) -> str | None:
+        return self.verifier.refuses(problem)
+
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         verdict = await self.verifier.verify(problem, candidate, ask)
         self.progress.judged += verdict.value is not None

@@ -189,8 +189,8 @@ def test_local_kinds_and_their_faults(tmp_path: Path) -> None:
     assert one.fields["stdio"] == [{"input": "1", "output": "2"}]
     assert Local(file, "expression").right(Problem("q", "t", "?", r"\frac12"), "0.5")
     assert Local(file).right(one, "5") is None
-    with pytest.raises(BadInput, match="did you mean number"):
-        Local(file, "numbr")
+    with pytest.raises(BadInput, match="number or expression or choice"):
+        Local(file, "numbr")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"q.jsonl:1: the row has no 'choices'"):
         list(Local(file, "choice").problems("test"))
     file.write_text('{"id": 1, "question": "?"}\n{"id": 1, "question": "!"}\n')

@@ -24,9 +24,10 @@ from testtime.answers.terms import Parser
 LONGEST = 600
 """Characters of an answer that are read as mathematics."""
 
-_WORDS = re.compile(r"[A-Za-z][A-Za-z'\- ]*[A-Za-z]")
+_WORDS = re.compile(r"(?=.{0,99}[A-Za-z]{2})[A-Za-z][A-Za-z'\- ]*[A-Za-z]")
 _UNION = re.compile(r"\\cup|∪|\bU\b")
 _EDGES = {"(": ")", "[": "]", "{": "}"}
+_BELONGS = re.compile(r"\\in(?![A-Za-z])")
 _RELATION = re.compile(r"(<=|>=|!=|<|>)")
 _TURNED = {">": "<", ">=": "<="}
 _NAMED = re.compile(r"(?:[A-Za-z](?:_\{?\w{1,3}\}?)?|[A-Za-z]\([A-Za-z, ]{1,9}\)|\([A-Za-z](?:,[A-Za-z]){1,5}\))")
@@ -80,8 +81,8 @@ def _answer(text: str) -> str | None:
 def _right_side(text: str) -> str:
     """What an answer says of a name: `x = 5` is 5, `f(x) = 2x` is 2x, `x ∈ [0, 1)` is the interval."""
     name, sign, value = text.partition("=")
-    if "\\in" in text and not sign:
-        name, sign, value = text.partition("\\in ")
+    if not sign and (belongs := _BELONGS.search(text)):
+        name, sign, value = text[: belongs.start()], "∈", text[belongs.end() :]
     named = sign and "=" not in value and _NAMED.fullmatch(name.replace(" ", ""))
     return value.strip() if named else text
 

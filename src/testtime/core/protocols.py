@@ -242,6 +242,10 @@ class Verifier(Protocol):
         """Whether it sees the reference."""
         ...
 
+    def refuses(self, problem: Problem) -> str | None:
+        """Why it could not judge any answer to this problem here, or None. Asked before the first call."""
+        ...
+
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """Never raises for a bad candidate; a failure of the stage is VerifierError, recorded as null."""
         ...

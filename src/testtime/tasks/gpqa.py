@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from testtime.answers import final
 from testtime.core.records import Problem
+from testtime.core.settings import setting
 from testtime.tasks.aqua import PROMPT
 from testtime.tasks.data import LETTERS, lettered, name_of, rows_of, shuffled, text
 
@@ -35,7 +36,7 @@ class Gpqa:
     """
 
     path: Path | str
-    options_seed: int = 0
+    options_seed: int = setting("seed of the order in which options are shown", 0)
 
     name: ClassVar[str] = "gpqa"
     prompt: ClassVar[str] = PROMPT

@@ -1,9 +1,9 @@
 """Local: any JSON Lines, CSV or Parquet file of questions, its columns named by settings.
 
-A row needs a question; one made up, of a CSV `id,question,answer`: `7,What is 2 + 3?,5`, with `kind` number.
+A row needs a question; one made up, of a CSV `id,question,answer`: `7,What is 2 + 3?,5`, with `answers` number.
 
 Prompt: the question, with its options a line each where `choices_column` is given, and how to end. Extraction and
-scoring follow `kind`: `number` (exact, as GSM8K), `expression` (as MATH), `choice` (a letter, or an option in its
+scoring follow `answers`: `number` (exact, as GSM8K), `expression` (as MATH), `choice` (a letter, or an option in its
 words), `code` (the tests of `tests_column`: a list of asserts, or of {input, output}), `text` (judged).
 """
 
@@ -13,12 +13,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from testtime.answers import expression, extract, final, numbers
-from testtime.core.errors import BadInput, unknown_name
+from testtime.core.errors import BadInput
 from testtime.core.records import Problem
 from testtime.core.rows import Row
+from testtime.core.settings import check, setting
 from testtime.tasks.data import lettered, name_of, rows_of
 
 KINDS = {"number": "math", "expression": "math", "choice": "choice", "code": "code", "text": "judge"}
@@ -41,20 +42,19 @@ class Local:
     """
 
     path: Path | str
-    kind: str = "number"
-    question_column: str = "question"
-    answer_column: str = "answer"
-    id_column: str = "id"
-    choices_column: str = "choices"
-    tests_column: str = "tests"
+    answers: Literal["number", "expression", "choice", "code", "text"] = setting("what an answer is", "number")
+    question_column: str = setting("column of the question", "question")
+    answer_column: str = setting("column of the reference", "answer")
+    id_column: str = setting("column of the problem's id", "id")
+    choices_column: str = setting("column of the options, a list or joined by |", "choices")
+    tests_column: str = setting("column of the tests, a list", "tests")
 
     name: ClassVar[str] = "local"
     prompt: ClassVar[str] = "{question}"
     verifier: ClassVar[str] = "each"
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown_name("kind", self.kind, KINDS)
+        check(self)
 
     def problems(self, split: str) -> Iterator[Problem]:
         """In file order; `query_id` is the row's id, else `split-index-digest`. Raises BadInput."""
@@ -72,36 +72,36 @@ class Local:
 
     def answer(self, problem: Problem, text: str) -> tuple[str | None, str | None]:
         """(As printed, key), by the kind."""
-        if self.kind == "number":
+        if self.answers == "number":
             return extract.number(text)
-        if self.kind == "expression":
+        if self.answers == "expression":
             return final.mathematics(text)
-        if self.kind == "choice":
+        if self.answers == "choice":
             return final.letter(text, problem.fields["choices"])
-        said = final.program(text) if self.kind == "code" else extract.unthink(text).strip()
+        said = final.program(text) if self.answers == "code" else extract.unthink(text).strip()
         return said or None, None
 
     def right(self, problem: Problem, key: str | None) -> bool | None:
         """Whether an answer key is the reference, by the kind; nobody knows without a reference."""
-        if problem.reference is None or self.kind in ("code", "text"):
+        if problem.reference is None or self.answers in ("code", "text"):
             return None
-        if self.kind == "number":
+        if self.answers == "number":
             return numbers.same(key, problem.reference)
-        gold = expression.key(problem.reference) if self.kind == "expression" else problem.reference
+        gold = expression.key(problem.reference) if self.answers == "expression" else problem.reference
         return key is not None and key == gold
 
     def _problem(self, row: Row, query: str, split: str, question: str) -> Problem:
         gold = row.get(self.answer_column)
         reference = None if gold is None or str(gold).strip() == "" else str(gold).strip()
-        fields: dict[str, Any] = {"verifier": KINDS[self.kind]}
-        if self.kind == "choice":
+        fields: dict[str, Any] = {"verifier": KINDS[self.answers]}
+        if self.answers == "choice":
             question, fields["choices"] = lettered(question, [str(one) for one in _list(row, self.choices_column)])
             reference = _letter(row, reference, fields["choices"])
-        if self.kind == "code":
+        if self.answers == "code":
             tests = _list(row, self.tests_column)
             named = "stdio" if tests and isinstance(tests[0], dict) else "asserts"
             fields |= {"language": "python", "entry_point": None, named: tests}
-        return Problem(query, split, f"{question}\n\n{ENDS[self.kind]}".strip(), reference, fields)
+        return Problem(query, split, f"{question}\n\n{ENDS[self.answers]}".strip(), reference, fields)
 
 
 def _list(row: Row, column: str) -> list[Any]:

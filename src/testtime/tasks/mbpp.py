@@ -23,6 +23,7 @@ from testtime.answers import final
 from testtime.core.errors import unknown_name
 from testtime.core.records import Problem
 from testtime.core.rows import Row
+from testtime.core.settings import check, setting
 from testtime.tasks.data import rows_of, text
 
 PROMPT = """\
@@ -44,11 +45,14 @@ class Mbpp:
     """
 
     path: Path | str
-    shown: int = 3
+    shown: int = setting("tests that the prompt shows", 3, least=0)
 
     name: ClassVar[str] = "mbpp"
     prompt: ClassVar[str] = PROMPT
     verifier: ClassVar[str] = "code"
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def problems(self, split: str) -> Iterator[Problem]:
         """In dataset order; `query_id` is the dataset's `task_id`, the reference its solution. Raises BadInput."""

@@ -18,6 +18,7 @@ from typing import ClassVar
 from testtime.answers import final
 from testtime.core.errors import unknown_name
 from testtime.core.records import Problem
+from testtime.core.settings import setting
 from testtime.tasks.aqua import PROMPT
 from testtime.tasks.data import LETTERS, lettered, name_of, rows_of, text
 
@@ -36,7 +37,7 @@ class Mmlu:
     """
 
     path: Path | str
-    subjects: tuple[str, ...] = SUBJECTS
+    subjects: tuple[str, ...] = setting("subjects of MMLU; all takes every one", SUBJECTS)
 
     name: ClassVar[str] = "mmlu"
     prompt: ClassVar[str] = PROMPT

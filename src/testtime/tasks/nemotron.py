@@ -26,6 +26,7 @@ from testtime.answers import expression, extract, final
 from testtime.core.records import Problem, canonical
 from testtime.core.rows import Row
 from testtime.core.seeds import digest
+from testtime.core.settings import check, setting
 from testtime.tasks.data import rows_of
 
 HUB = "nvidia/Nemotron-Post-Training-Dataset"
@@ -44,11 +45,14 @@ class Nemotron:
     """
 
     path: Path | str = "auto"
-    min_query_chars: int = 5
+    min_query_chars: int = setting("characters of the shortest question that is taken", 5, least=0)
 
     name: ClassVar[str] = "nemotron"
     prompt: ClassVar[str] = "{question}"
     verifier: ClassVar[str] = "each"
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def problems(self, split: str) -> Iterator[Problem]:
         """In dataset order; `query_id` is the row's uuid, else a digest of split and question. Raises BadInput.

@@ -24,6 +24,7 @@ from testtime.answers import extract, final
 from testtime.core.errors import unknown_name
 from testtime.core.records import Problem
 from testtime.core.rows import Row
+from testtime.core.settings import setting
 from testtime.tasks.data import LETTERS, lettered, rows_of, shuffled, text
 
 FORMS = ("mc1_letters", "mc1", "mc2", "generation")
@@ -41,7 +42,7 @@ class TruthfulQa:
     """
 
     path: Path | str
-    options_seed: int = 0
+    options_seed: int = setting("seed of the order in which options are shown", 0)
 
     name: ClassVar[str] = "truthfulqa"
     prompt: ClassVar[str] = "{question}"

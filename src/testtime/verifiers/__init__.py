@@ -1,7 +1,11 @@
 """How a candidate is judged, one stage a file. A stage that sees the reference says so, and no policy reads it."""
 
 BUILTIN: dict[str, str] = {
-    "math": "testtime.verifiers.math:Math",
-    "steps": "testtime.verifiers.steps:Steps",
+    "choice": "testtime.verifiers.choice:Choice",
+    "each": "testtime.verifiers.each:Each",
     "likelihood": "testtime.verifiers.likelihood:Likelihood",
+    "math": "testtime.verifiers.math:Math",
+    "no_tests": "testtime.verifiers.each:NoTests",
+    "steps": "testtime.verifiers.steps:Steps",
+    "tools": "testtime.verifiers.tools:Tools",
 }

@@ -34,6 +34,10 @@ class Likelihood:
         """Of the stage's version and the prompt."""
         return digest(self.stage, VERSION, self.prompt or self.task.prompt)
 
+    def refuses(self, problem: Problem) -> str | None:
+        """Nothing."""
+        return None
+
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict. Raises ModelError."""
         asked = (self.prompt or self.task.prompt).format(question=problem.question)

@@ -1,21 +1,65 @@
-"""A final answer against the reference, by the task's own rule of equality: exact decimals for numbers."""
+"""A mathematical answer against the reference: by their keys, as numbers, else by math-verify in another process.
+
+The first rule that can tell decides, and its name is the verdict's method:
+
+| method | when | value | confidence |
+|---|---|---|---|
+| no answer | the draw failed, refused, was cut or empty | false | 1 |
+| key | the task's answer keys are equal | true | 1 |
+| number | both are numbers: equal to six decimals where one is no integer, else not equal | either | 1 |
+| choice | the problem has options, and it is another one | false | 1 |
+| word | both are words, and not the same | false | 0.8 |
+| math-verify | equal by algebra, or not | either | 0.95, 0.9 |
+| unreadable | math-verify could not parse it, or was killed over it | false | 0 |
+| no reference | there is nothing to compare with | null | 0 |
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
 
+from testtime.answers import expression, final, numbers
+from testtime.answers.extract import last_box, marked, unthink
+from testtime.core.errors import BadInput
 from testtime.core.protocols import Ask, Task
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest
+from testtime.verifiers.said import shown, unjudgeable, verdict
+from testtime.verifiers.workers import Died, Overdue, Workers, python
 
-VERSION = 1
-"""Of the rule; with another, stored verdicts are not reused."""
+VERSION = 2
+"""Of the rules; with another, stored verdicts are not reused."""
+MEMORY = 2 * 2**30
+"""Bytes of a worker's address space."""
+SECONDS = 8
+"""Of one comparison, until its worker is killed."""
+LONGEST = 2_000
+"""Characters of an answer that is compared."""
+INSTALL = 'pip install "testtime[math]"'
+
+_WORD = re.compile(r"[a-z][a-z' \-]{2,}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a comparison found."""
+
+    value: bool
+    confidence: float
+    method: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class Math:
-    """Right where the candidate's answer key is the reference; no answer is wrong; no reference is unknown."""
+    """The stage: the task says what an answer is, and which answers its own rule already knows to be equal."""
 
     task: Task
 
@@ -27,19 +71,86 @@ class Math:
         """Of the stage's version and the task whose rule it is."""
         return digest(self.stage, VERSION, self.task.name)
 
+    def refuses(self, problem: Problem) -> str | None:
+        """Why it cannot judge a problem: an expression needs math-verify, a number or a letter does not."""
+        gold = problem.reference
+        simple = gold is None or "choices" in problem.fields or numbers.canonical(gold) is not None
+        return None if simple or installed() else f"math-verify is not installed; {INSTALL}"
+
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
-        """The verdict, at once: it asks nobody."""
+        """The verdict. Raises nothing: a worker that is lost over an answer makes it unreadable."""
         printed, key = candidate.facts.get("answer"), candidate.facts.get("answer_key")
         right = self.task.right(problem, key)
-        if right is None:
-            return Verdict(self.stage, self.digest, method="none", explanation="no reference", gold=True)
-        told = f"{printed!r} against {problem.reference!r}" if key is not None else "no answer was found"
-        return Verdict(
-            self.stage,
-            self.digest,
-            value=right,
-            confidence=1.0,
-            method="key" if key is not None else "no answer",
-            explanation=told,
-            gold=True,
-        )
+        if right is None or problem.reference is None:
+            return verdict(self, None, 0.0, "no reference", "there is no reference to compare with")
+        if (none := unjudgeable(self, problem, candidate)) is not None:
+            return none
+        if right:
+            found = Finding(True, 1.0, "key")
+        elif "choices" in problem.fields:
+            found = Finding(False, 1.0, "choice")
+        else:
+            found = await compare(problem.reference, str(printed))
+        told = f"{shown(printed)} against {shown(problem.reference)}"
+        return verdict(self, found.value, found.confidence, found.method, f"{told}; {found.why}" if found.why else told)
+
+
+async def compare(gold: str, answer: str, options: Mapping[str, Any] | None = None) -> Finding:
+    """Whether an answer is equal to the reference. Raises BadInput where math-verify is needed and not there."""
+    options = options or {}
+    if not options.get("extract") and (known := _at_once(gold, answer)) is not None:
+        return known
+    if len(answer) > LONGEST and not options.get("extract"):
+        return Finding(False, 0.0, "unreadable", f"an answer of {len(answer):,} characters")
+    if not installed():
+        raise BadInput("math-verify, which compares expressions, is not installed", mend=f"run: {INSTALL}")
+    try:
+        said = await workers().ask({**options, "gold": gold, "prediction": answer})
+    except (Overdue, Died) as error:
+        return Finding(False, 0.0, "unreadable", f"the comparison was stopped: {error}")
+    if not isinstance(same := said.get("same"), bool):
+        return Finding(False, 0.0, "unreadable", str(said.get("why", ""))[:200])
+    return Finding(same, 0.95 if same else 0.9, "math-verify")
+
+
+async def judge_pair(gold: str, prediction: str, options: Mapping[str, Any] | None = None) -> Finding:
+    """A text against a reference, both as found: boxes opened, thinking stripped, where `extract` does not say how."""
+    options = options or {}
+    prediction = unthink(prediction)
+    if options.get("extract"):
+        return await compare(gold, prediction, options)
+    box = last_box(gold)
+    printed = final.mathematics(prediction)[0] if marked(prediction) else prediction.strip()
+    if not printed:
+        return Finding(False, 1.0, "no answer", "no answer was found")
+    return await compare(box.text if box else gold, printed, options)
+
+
+def installed() -> bool:
+    """Whether math-verify is there."""
+    return find_spec("math_verify") is not None
+
+
+@lru_cache(maxsize=1)
+def workers() -> Workers:
+    """The processes that run math-verify, shared by all stages."""
+    script = Path(__file__).with_name("equality.py")
+    count = max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    return Workers(python(str(script), MEMORY, SECONDS), count, SECONDS)
+
+
+def _at_once(gold: str, answer: str) -> Finding | None:
+    """What the keys alone can tell."""
+    one, two = expression.key(gold), expression.key(answer)
+    if one is not None and one == two:
+        return Finding(True, 1.0, "key")
+    if one is None or two is None:
+        return None
+    first, second = numbers.parse(one), numbers.parse(two)
+    if first is not None and second is not None and "%" not in gold + answer:
+        whole = first.denominator == 1
+        same = not whole and abs(first - second) * 2 * 10**6 <= 1
+        return Finding(same, 1.0, "number")
+    if _WORD.fullmatch(one) and _WORD.fullmatch(two):
+        return Finding(False, 0.8, "word")
+    return None

@@ -46,6 +46,10 @@ class Steps:
         """Of the stage's version and the task whose rule it is."""
         return digest(self.stage, VERSION, self.task.name)
 
+    def refuses(self, problem: Problem) -> str | None:
+        """Nothing."""
+        return None
+
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict, at once: it asks nobody."""
         assert isinstance(self.task, Checks)

@@ -1,0 +1,73 @@
+"""Each problem by the stage it names: for benchmarks whose splits are judged differently (`fields["verifier"]`).
+
+A stage that is not there yet, as a judge without a model, gives null and says so; verdicts carry the name of the
+stage that spoke.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from testtime.core.protocols import Ask, Task, Verifier
+from testtime.core.records import Candidate, Problem, Verdict
+from testtime.core.registry import find
+from testtime.core.seeds import digest
+from testtime.verifiers.said import verdict
+
+VERSION = 1
+"""Of the rule; with another, stored verdicts are not reused."""
+
+
+@dataclass(frozen=True)
+class Each:
+    """The stage that a problem names, opened when the first problem needs it."""
+
+    task: Task
+    _open: dict[str, Verifier] = field(default_factory=dict, compare=False, repr=False)
+
+    stage: ClassVar[str] = "each"
+    gold: ClassVar[bool] = True
+
+    @property
+    def digest(self) -> str:
+        """Of the stage's version, and the task that names the stages."""
+        return digest(self.stage, VERSION, self.task.name)
+
+    def refuses(self, problem: Problem) -> str | None:
+        """What the problem's stage refuses."""
+        return self._stage(problem).refuses(problem)
+
+    async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
+        """The verdict of the problem's stage."""
+        said = await self._stage(problem).verify(problem, candidate, ask)
+        return replace(said, digest=self.digest)
+
+    def _stage(self, problem: Problem) -> Verifier:
+        name = str(problem.fields["verifier"])
+        if name not in self._open:
+            self._open[name] = find("verifier", name)(self.task)
+        return self._open[name]
+
+
+@dataclass(frozen=True)
+class NoTests:
+    """Code without tests: nobody can say by running it."""
+
+    task: Task
+
+    stage: ClassVar[str] = "no_tests"
+    gold: ClassVar[bool] = False
+
+    @property
+    def digest(self) -> str:
+        """Of the stage's version."""
+        return digest(self.stage, VERSION)
+
+    def refuses(self, problem: Problem) -> str | None:
+        """Nothing."""
+        return None
+
+    async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
+        """Null."""
+        return verdict(self, None, 0.0, "no_tests", "the dataset has no tests for this problem")
