@@ -45,6 +45,7 @@ SHELLS = {
     "cli": 7,
     "api": 6,
     "workflow": 6,
+    "guide": 6,
     "session": 5,
     "build": 4,
     "backends": 3,

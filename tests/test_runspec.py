@@ -18,8 +18,9 @@ from testtime.runspec import KEY, RunSpec, differing, digest_of, key_of, resolve
 LEAST = {"model": "pocket-m", "dataset": "pocket-math"}
 OTHER: dict[str, Any] = {
     "model": "m", "provider": "vllm", "generator": "claude", "dataset": "gsm8k", "splits": ["train"],
-    "dataset_path": Path("d"), "max_queries": 3, "sample": 4, "shard": "1/3", "policies": ["sc_fixed:n=3"],
-    "num_candidates": 9, "prompt": "{question}", "temperature": 0.1, "top_p": 0.5, "max_tokens": 7, "seed": 5,
+    "dataset_path": Path("d"), "max_queries": 3, "sample": 4, "start_index": 2, "shard": "1/3",
+    "policies": ["sc_fixed:n=3"], "num_candidates": 9, "prompt": "{question}", "temperature": 0.1, "top_p": 0.5,
+    "max_tokens": 7, "seed": 5,
     "live": True, "measure_energy": True, "concurrency": 2, "out_dir": Path("o"), "run": "r", "notes": "why",
     "env_file": Path("e"), "prices": Path("p"), "base_url": ["http://b/v1"], "serve": "vllm", "tensor_parallel": 2,
     "max_model_len": 9,

@@ -132,9 +132,10 @@ def problems_of(task: Task, spec: RunSpec) -> list[Problem]:
     chosen: list[Problem] = []
     for split in spec.splits:
         if spec.sample is None:
-            chosen += islice(task.problems(split), spec.max_queries)
+            end = None if spec.max_queries is None else spec.start_index + spec.max_queries
+            chosen += islice(task.problems(split), spec.start_index, end)
             continue
-        every = list(task.problems(split))
+        every = list(islice(task.problems(split), spec.start_index, None))
         ranked = sorted(every, key=lambda problem: seed_of(int(spec.sample or 0), "sample", problem.query_id))
         taken = {problem.query_id for problem in ranked[: spec.max_queries]}
         chosen += [problem for problem in every if problem.query_id in taken]

@@ -22,7 +22,7 @@ from testtime.core.seeds import digest
 from testtime.spec import DEFAULT_POLICIES, Several, typed
 
 KEY = (
-    "model", "oracle_model", "mock_model", "dataset", "sample", "prompt", "persona",
+    "model", "oracle_model", "mock_model", "dataset", "sample", "start_index", "prompt", "persona",
     "temperature", "top_p", "max_tokens", "seed", "live", "api", "dtype", "quantization",
 )  # fmt: skip
 MODEL_KEYS = ("model", "oracle_model", "judge_model", "mock_model")
@@ -66,6 +66,8 @@ class RunSpec(BaseModel):
     """Problems of each split at most, the first in dataset order; by default all."""
     sample: Whole | None = None
     """A seed: take max_queries random problems instead, the same for every model."""
+    start_index: Annotated[int, Field(strict=True, ge=0)] = 0
+    """Problems of each split that are passed over before the first; by default 0."""
     shard: Annotated[str | None, Field(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")] = None
     """i/N: only the i-th of N parts of the problems, in a folder of its own; `testtime merge` makes one run of them."""
     policies: Several = DEFAULT_POLICIES

@@ -213,7 +213,7 @@ def _draw(folder: RunFolder, whole: RunSpec, plan: Plan, watch: Watch | None, no
     needed = progress.kept < progress.due or progress.open_end
     servers = servers_of(whole, plan.models, folder.path) if needed else []
     with suppress(KeyboardInterrupt), all_running(servers), watch(progress) if watch else nullcontext():
-        finished = _complete(lambda: fill(_watched(plan, progress), folder.path))
+        finished = complete(lambda: fill(_watched(plan, progress), folder.path))
     if progress.kept or progress.made:
         write_pool(plan, folder.path)
     return Drawn(folder, whole, progress, finished, [*notes, *(_lost(finished) if finished else ())])
@@ -338,7 +338,7 @@ def _watched(plan: Plan, progress: Progress) -> Plan:
     return replace(plan, lanes=lanes, verifiers=verifiers)
 
 
-def _complete(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+def complete(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """Runs a coroutine to its end, also where this thread already runs an event loop (a notebook).
 
     Raises KeyboardInterrupt once the coroutine has been cancelled and is done.

@@ -36,6 +36,7 @@ def run(
     dataset_path: Annotated[Path | None, says(RunSpec, "dataset_path")] = None,
     max_queries: Annotated[int | None, says(RunSpec, "max_queries")] = None,
     sample: Annotated[int | None, says(RunSpec, "sample")] = None,
+    start_index: Annotated[int | None, says(RunSpec, "start_index")] = None,
     shard: Annotated[str | None, says(RunSpec, "shard")] = None,
     decoding: Annotated[list[str] | None, says(RunSpec, "decoding")] = None,
     policies: Annotated[list[str] | None, says(RunSpec, "policies")] = None,

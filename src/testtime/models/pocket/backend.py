@@ -58,6 +58,7 @@ class PocketModel:
         loaded = weights.load(folder)
         self.name = f"pocket:{model}"
         self.config, self.digest = loaded.config, loaded.digest
+        self.parameters = loaded.parameters
         self.tokenizer = Tokenizer.load(folder)
         if (there := len(self.tokenizer.tokens)) != self.config.vocab_size:
             raise BadInput(f"the tokenizer has {there} tokens, the model {self.config.vocab_size}", where=str(folder))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,12 @@ class Weights:
     """[width, vocabulary]"""
     digest: str
     """Of the weight file: which model this is, whatever its name."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that take part in computing a token: twice as many operations. The table of embeddings is read."""
+        inside = sum(getattr(layer, f.name).size for layer in self.layers for f in fields(layer))
+        return int(inside + self.norm.size + self.head.size)
 
 
 def load(folder: Path) -> Weights:

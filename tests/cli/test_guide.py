@@ -1,0 +1,70 @@
+"""`testtime guide` on the pocket models: a prompt, a grid with its file, resume without a call, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from testtime.cli import main
+from testtime.guide import normal, parameters
+
+PAIR = ["guide", "--base_model", "pocket-s", "--oracle_model", "pocket-m"]
+SET = ["--dataset", "pocket-math", "--split", "validation-medium", "--num_samples", "4"]
+KEYS = (
+    "c", "k", "max_new_tokens", "temperature", "top_p", "base_model_id", "oracle_model_id", "prompt",
+    "interleaved_outputs", "base_model_generations", "oracle_model_generations", "cheat_positions",
+    "total_tokens_generated", "eval_config", "result", "ground_truth", "parsed_answer", "analysis",
+)  # fmt: skip
+
+
+def test_a_prompt_is_answered_with_numbered_consultations(capsys: pytest.CaptureFixture[str]) -> None:
+    line = [*PAIR, "--c", "2", "--k", "3", "--prompt", "What is 2+2?", "--max_new_tokens", "60", "--verbose"]
+    assert main(line) == 0
+    shown = capsys.readouterr().out
+    assert "[1:" in shown
+    assert "by the oracle; consulted at: " in shown
+
+
+def test_a_grid_is_written_as_documented_and_drawn_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.jsonl"
+    line = [*PAIR, *SET, "--start_index", "2", "--c", "0", "2", "--k", "3", "--trigger", "random", "entropy",
+            "--output_file", str(file), "--oracle_budget", "5"]  # fmt: skip
+    assert main(line) == 0
+    shown = capsys.readouterr().out
+    assert "oracle tokens" in shown
+    assert "recommended under 5 oracle tokens a problem" in shown
+    rows = [json.loads(row) for row in file.read_text().splitlines()]
+    assert len(rows) == 4 * 4, "c = 0 is one setting whatever the trigger, and the oracle alone is there too"
+    for row in rows:
+        assert tuple(row)[: len(KEYS)] == KEYS
+        assert "".join(piece["output"] for piece in row["interleaved_outputs"]) == row["result"]
+        assert len(row["cheat_positions"]) == row["consultations"] == len(row["oracle_model_generations"])
+        assert row["total_tokens_generated"] == row["base_tokens"] + row["oracle_tokens"]
+        assert row["flops"] > 0
+    assert {row["c"] for row in rows} == {0, 2, "inf"}
+    assert main(line) == 0
+    assert file.read_text().count("\n") == 16
+    assert "no call was made" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--prompt", "x", *SET], "both a prompt and a dataset"),
+        (["--k", "1", "--threshold", "2", *SET], "threshold is a setting of no selected policy, decoding or task"),
+        (["--oracle_tokens", "3", *SET], "is evaluated itself"),
+    ],
+)
+def test_what_cannot_be_is_one_line(more: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PAIR, *more]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_both_ends_have_one_name_and_parameters_are_read_or_unknown() -> None:
+    assert normal("guided:trigger=entropy,c=0") == normal("guided:k=0") == "guided:trigger=never,c=0,k=0"
+    assert normal("guided:trigger=never,c=inf,k=inf") == "guided:trigger=always,c=inf,k=inf"
+    assert parameters("vllm:Llama-3.2-1B-Instruct") == 10**9
+    assert parameters("openai:gpt-4o-mini") is None
+    assert parameters("pocket:pocket-s") < parameters("pocket:pocket-m")  # type: ignore[operator]

@@ -1,0 +1,63 @@
+"""Guided texts and grids, drawn: a text reads without colour, a page lets no model write markup, and a figure has
+both ends of the scale.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from testtime.core.errors import BadInput
+from testtime.core.records import Part
+from testtime.figures.guidance import accuracy_against_oracle, grid_rows, interleaved, page, surface
+from testtime.figures.tables import text
+
+
+def table() -> pl.DataFrame:
+    rows: list[dict[str, Any]] = [
+        {"k": "0", "c": "0", "trigger": "never", "accuracy": 0.4, "oracle_tokens": 0.0},
+        {"k": "inf", "c": "inf", "trigger": "always", "accuracy": 0.9, "oracle_tokens": 110.0},
+        *(
+            {"k": k, "c": c, "trigger": trigger, "accuracy": 0.5, "oracle_tokens": float(k) * float(c)}
+            for trigger in ("random", "entropy threshold=1") for k in ("1", "5") for c in ("1", "5")
+        ),
+    ]  # fmt: skip
+    more = {"low": 0.3, "high": 0.95, "n": 50, "parsed": 1.0, "parsed_accuracy": 0.5, "parsed_low": 0.3,
+            "parsed_high": 0.7, "consultations": 1.0, "flops": None}  # fmt: skip
+    return pl.DataFrame([row | more for row in rows], schema_overrides={"flops": pl.Float64})
+
+
+def test_a_text_reads_without_colour_and_never_commands_a_terminal() -> None:
+    parts = [Part("base", "a\x1b[31m\n"), Part("oracle", "b"), Part("base", "c"), Part("oracle", "d")]
+    shown = interleaved(parts).plain
+    assert shown == "a\ufffd[31m\n[1:b]c[2:d]"
+
+
+def test_a_page_escapes_what_models_wrote() -> None:
+    made = page([("<q>", [("<script>alert(1)</script>", "base", 1.5), ("x", "oracle", None)])])
+    assert "<script>" not in made
+    assert "&lt;script&gt;" in made
+    assert '<sup title="consultation 1">1</sup>' in made
+    assert "http" not in made, "it opens offline"
+
+
+def test_the_table_shows_all_and_unknown_as_a_dash() -> None:
+    shown = text([grid_rows(table())])
+    assert "40.0 [30.0, 95.0]" in shown
+    assert "–" in shown
+    assert "of parsed" not in shown
+    some = text([grid_rows(table().with_columns(parsed=pl.lit(0.5)))], width=140)
+    assert "50.0 [30.0, 70.0]" in some, "the accuracy of parsed rows stands beside, where there are others"
+
+
+def test_figures_hold_both_ends_and_a_line_for_each_trigger() -> None:
+    spec = str(accuracy_against_oracle(table()).to_dict())
+    assert all(name in spec for name in ("base alone", "oracle alone", "random", "entropy"))
+    shape = surface(table()).to_dict()
+    assert len(shape["hconcat"]) == 2
+    with pytest.raises(BadInput, match="is no surface"):
+        surface(table().filter(pl.col("k") == "1"))
+    with pytest.raises(BadInput, match="both an accuracy and flops"):
+        accuracy_against_oracle(table(), "flops")
