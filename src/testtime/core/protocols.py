@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from testtime.core.history import Asks, Ballot, Bools, Floats, History, Ints, Tally, Track
-from testtime.core.records import Arm, Candidate, Generation, Map, Problem, Request, Verdict
+from testtime.core.records import Arm, Candidate, Generation, Limits, Map, Problem, Ran, Request, Verdict
 
 _T = TypeVar("_T")
 Cap = Literal[
@@ -261,6 +261,35 @@ class Meter(Protocol):
 
     def window(self) -> AbstractAsyncContextManager[Map]:
         """Yields a mapping whose "joules" is filled in when the window closes (None: unknown)."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Where foreign programs run: each behind walls of its own, as if it meant harm."""
+
+    @property
+    def name(self) -> str:
+        """As registered."""
+        ...
+
+    @property
+    def trust(self) -> Literal["high", "low"]:
+        """Low: limits and no walls."""
+        ...
+
+    async def run(self, source: str, stdin: str, limits: Limits) -> Ran:
+        """Runs a Python program on an input."""
+        ...
+
+    async def check(self, source: str, setup: str, tests: str, limits: Limits, names: Sequence[str] = ()) -> Ran:
+        """Runs tests against a program that they cannot see into, and that cannot see them.
+
+        `setup` is the dataset's own code; what the tests name beyond it is the program's, and so are `names`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends what it keeps started."""
         ...
 
 

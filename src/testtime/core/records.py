@@ -197,3 +197,29 @@ class Verdict:
     """It saw the reference: no policy reads it unless asked for as oracle(…)."""
     columns: Map = field(default_factory=dict)
     calls: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a foreign program may use: seconds by the clock, memory of a process, files, processes, and output."""
+
+    seconds: float = 10.0
+    memory_mb: int = 512
+    disk_mb: int = 32
+    processes: int | None = 6
+    """Processes and threads together; None where the sandbox has no count of its own."""
+    output: int = 100_000
+    """Bytes after which the program is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a foreign program."""
+
+    ended: Literal["exit", "timeout", "output", "lost"]
+    """It ended; its time was up; it said too much; its process went away without a word."""
+    exit: int | None = None
+    stdout: str = ""
+    verdict: bool | None = None
+    """Of its tests, where it was tested."""
+    why: str = ""

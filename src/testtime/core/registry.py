@@ -22,6 +22,7 @@ ROOMS = {
     "decoding": "decoding",
     "trigger": "decoding.triggers",
     "verifier": "verifiers",
+    "sandbox": "sandbox",
     "importer": "importers",
 }
 

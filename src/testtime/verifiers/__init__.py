@@ -2,6 +2,7 @@
 
 BUILTIN: dict[str, str] = {
     "choice": "testtime.verifiers.choice:Choice",
+    "code": "testtime.verifiers.code:Code",
     "each": "testtime.verifiers.each:Each",
     "likelihood": "testtime.verifiers.likelihood:Likelihood",
     "math": "testtime.verifiers.math:Math",
