@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": ("testtime.cli.demo:demo", "The main job on the embedded model: no key, no network, no GPU."),
     "run": ("testtime.cli.run:run", "Draw a pool from a model, and score every policy on it."),
     "guide": ("testtime.cli.guide:guide", "Let a small model write, and ask a large one now and then."),
+    "stats": ("testtime.cli.stats:stats", "Statistics of the base's states where the oracle was asked."),
     "replay": ("testtime.cli.replay:replay", "Score policies on answers already drawn."),
     "analyze": (
         "testtime.cli.analyze:analyze",

@@ -21,7 +21,7 @@ BIAS = "bias"
 class Learned:
     """The chance that the base errs here, σ(bias + Σ weight · statistic), reaches a threshold.
 
-    `weights` is written `bias:-4.1;entropy:2.3;…`: `testtime guide --learn` prints it (analysis/errors.py fits it).
+    `weights` is written `bias:-4.1;entropy:2.3;…`: `testtime stats --learn` fits and prints it.
     """
 
     weights: str = setting("what it weighs, as bias:-4.1;entropy:2.3")

@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from testtime.core.errors import BadInput, ModelError, unknown_name
 from testtime.core.history import Floats
@@ -122,7 +123,9 @@ class PocketModel:
         lane = self._calmest()
         return await asyncio.wrap_future(lane.call(lambda runtime: work(runtime, self.kept, start, tokens)))
 
-    async def states(self, request: Request, positions: Sequence[int]) -> Mapping[str, Floats]:
+    async def states(
+        self, request: Request, positions: Sequence[int], mode: Literal["corrected", "original"] = "corrected"
+    ) -> Mapping[str, Floats]:
         """Statistics where `position` tokens of `request.prefix` have been read: see `scoring.states_at`.
 
         Raises ModelError for a position outside the prefix.
@@ -133,7 +136,7 @@ class PocketModel:
                 raise ModelError(f"position {position} is outside the prefix of {len(prefix)} tokens")
         lane = self._calmest()
         return await asyncio.wrap_future(
-            lane.call(lambda runtime: scoring.states_at(runtime, prompt, prefix, positions)),
+            lane.call(lambda runtime: scoring.states_at(runtime, prompt, prefix, positions, mode == "original")),
         )
 
     @property

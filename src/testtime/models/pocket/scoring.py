@@ -13,6 +13,7 @@ import numpy as np
 
 from testtime.models.pocket.kept import Kept
 from testtime.models.pocket.numpy_ops import BLOCK
+from testtime.models.pocket.original import original_stats
 from testtime.models.pocket.runtime import ROWS, Runtime
 from testtime.models.pocket.sampling import Reals, log_law
 from testtime.models.pocket.weights import Array
@@ -110,23 +111,33 @@ def _advance(runtime: Runtime, moves: Sequence[tuple[int, int, Tokens]]) -> list
     return np.split(laws, np.cumsum([len(run) for _, _, run in moves])[:-1])
 
 
-def states_at(runtime: Runtime, start: Tokens, text: Tokens, positions: Sequence[int]) -> Mapping[str, Reals]:
+def states_at(
+    runtime: Runtime, start: Tokens, text: Tokens, positions: Sequence[int], original: bool = False
+) -> Mapping[str, Reals]:
     """Statistic → [position]; position p is where p tokens of the text after `start` have been read.
 
     Of the law of the next token (base 2): entropy in bits, varentropy = Var[−log2 p] in bits², top_prob,
-    prob_top2_diff. Of the last layer's attention from the last token: see `attention_stats`.
+    prob_top2_diff. Of the last layer's attention from the last token: see `attention_stats`; with `original` as an
+    earlier tool computed it (original.py), which needs all queries.
     """
     tokens = np.array((*start, *text), dtype=np.int64)
     wanted = {len(start) + position - 1 for position in positions}
     runtime.cache.reserve(1, len(tokens))
     found: dict[int, dict[str, float]] = {}
+    before: list[Array] = []
     for low in range(0, max(wanted, default=-1) + 1, ROWS):
         places = np.arange(low, min(low + ROWS, len(tokens)))
         states = runtime.forward(tokens[places], np.zeros_like(places), places)
         queries = runtime.last_queries(len(places))
+        before += [query.copy() for query in queries] if original else []
         for place in sorted(wanted.intersection(places.tolist())):
             law = log_law(runtime.logits(states[place - low, None]))[0]
-            found[place] = law_stats(law) | attention_stats(_raw_scores(runtime, queries[place - low], place))
+            if original:
+                several = [_raw_scores(runtime, query, place) for query in before[: place + 1]]
+                attention = original_stats(np.stack(several, axis=1))
+            else:
+                attention = attention_stats(_raw_scores(runtime, queries[place - low], place))
+            found[place] = law_stats(law) | attention
     rows = [found[len(start) + position - 1] for position in positions]
     names = ("entropy", "varentropy", "top_prob", "prob_top2_diff", *ATTENTION)
     return {name: np.array([row[name] for row in rows]) for name in names}

@@ -1,0 +1,155 @@
+"""`testtime stats`: what the base model's states say where the oracle was asked, and whether it tells anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from testtime.core.errors import BadInput
+
+
+def stats(
+    *,
+    stats_file: Annotated[Path | None, Parameter(help="The output file of testtime guide, or a run's folder.")] = None,
+    steps_file: Annotated[
+        Path | None, Parameter(help="Labelled steps in PRM800K's format, to be read by --model instead.")
+    ] = None,
+    model: Annotated[str | None, Parameter(help="The model that reads labelled steps.")] = None,
+    prompt: Annotated[str, Parameter(help="The template of their problems, with {question} in it.")] = "{question}",
+    output_file: Annotated[Path | None, Parameter(help="Rows with their analysis, as JSON Lines.")] = None,
+    device: Annotated[str | None, Parameter(help="cpu, or cuda where the backend has it.")] = None,
+    every: Annotated[
+        bool, Parameter(show_default=False, help="Look at every token, not at consultations alone.")
+    ] = False,
+    stats_mode: Annotated[
+        Literal["corrected", "original"], Parameter(help="original: as an earlier tool computed attention.")
+    ] = "corrected",
+    ahead: Annotated[int, Parameter(help="How many tokens ahead an error is to be foretold.")] = 5,
+    learn: Annotated[
+        bool, Parameter(show_default=False, help="Fit the weights of the trigger learned, and print them.")
+    ] = False,
+    out_png: Annotated[Path | None, Parameter(help="Draw the heat map of correlations here.")] = None,
+    positions_png: Annotated[Path | None, Parameter(help="Draw the statistics along the text here.")] = None,
+    out_html: Annotated[Path | None, Parameter(help="Write texts shaded by entropy here; needs --every.")] = None,
+    verbose: Annotated[bool, Parameter(show_default=False, help="Print the statistics of every text.")] = False,
+) -> None:
+    """Statistics of the base's next token and attention, and what they tell of right and wrong."""
+    if (stats_file is None) == (steps_file is None):
+        raise BadInput("one of --stats_file and --steps_file is needed", mend="give one of them")
+    if steps_file is not None:
+        _steps(steps_file, model, prompt, device, output_file)
+        return
+    assert stats_file is not None
+    from testtime.cli import show
+    from testtime.statistics import analyse, read_texts, write_lines
+
+    found = analyse(read_texts(stats_file), device=device, mode=stats_mode, every=every)
+    if output_file:
+        write_lines(found, output_file)
+    drawn = _draw(found, {"heat": out_png, "along": positions_png, "page": out_html})
+    if verbose:
+        _print_all(found)
+    _report(found, ahead)
+    if learn:
+        _learn(found)
+    show.notes(_notes(found))
+    show.wrote(output_file, *drawn)
+
+
+def _report(found: Sequence[Mapping[str, Any]], ahead: int) -> None:
+    """The three analyses, as far as the file has what they need."""
+    from testtime.analysis.positions import correlations, effects, foresight
+    from testtime.cli import show
+    from testtime.figures.positions import auc_rows, correlation_rows, effect_rows
+    from testtime.statistics import consulted_once, errors_of, texts_at_consultations
+
+    texts, errors = errors_of(found)
+    tables = []
+    if at_them := texts_at_consultations(found):
+        tables.append(correlation_rows(correlations(at_them), "at consultations"))
+    if errors:
+        tables.append(auc_rows(foresight(texts, errors, ahead), ahead))
+    if pairs := consulted_once(found):
+        tables.append(effect_rows(effects(pairs)))
+    if not tables:
+        show.notes(["no consultation, and not both ends of the scale on one problem: nothing to set beside each other"])
+    show.tables(tables)
+
+
+def _learn(found: Sequence[Mapping[str, Any]]) -> None:
+    """Prints the weights of a law that expects the base's next error, and how well it does on other problems."""
+    from testtime.analysis.positions import learn
+    from testtime.cli import show
+    from testtime.statistics import errors_of
+
+    law = learn(*errors_of(found))
+    told = "unknown" if law.auc is None else f"{law.auc:.3f}"
+    out = show.console()
+    out.print(f"learned from {law.errors} errors at {law.positions:,} positions, AUC {told} on problems left out:")
+    out.print(f'--trigger learned --weights "{law.weights}"', soft_wrap=True)
+
+
+def _notes(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    entries = [one for row in found for one in row["analysis_result"]]
+    cut = sum(one["truncated"] for one in entries)
+    models = ", ".join(dict.fromkeys(row["analysis_model"] for row in found))
+    told = [f"{len(entries):,} positions of {len(found):,} texts, by the states of {models}"]
+    if cut:
+        told.append(f"{cut:,} positions know the most probable tokens alone: their entropy is a lower bound")
+    return told
+
+
+def _draw(found: Sequence[Mapping[str, Any]], files: Mapping[str, Path | None]) -> list[Path]:
+    from testtime.figures.positions import along, heat_map, shaded
+    from testtime.figures.save import render
+    from testtime.store.atomic import whole
+
+    written = []
+    for key, path in files.items():
+        if path is None:
+            continue
+        if key == "page":
+            content = shaded(found).encode()
+        else:
+            content = render(heat_map(found) if key == "heat" else along(found), "png")
+        with whole(path) as part:
+            part.write_bytes(content)
+        written.append(path)
+    return written
+
+
+def _print_all(found: Sequence[Mapping[str, Any]]) -> None:
+    from testtime.cli import show
+    from testtime.core.signals import STATISTICS
+
+    out = show.console()
+    for row in found:
+        out.print(f"{row.get('query_id')} {row.get('decoding', '')} acc {row['acc']}", style="bold", soft_wrap=True)
+        for entry in row["analysis_result"]:
+            shown = ", ".join(
+                f"{name} {'–' if entry[name] is None else format(entry[name], '.3f')}" for name in STATISTICS
+            )
+            out.print(f"  {entry['position']}: {shown}", soft_wrap=True)
+
+
+def _steps(path: Path, model: str | None, prompt: str, device: str | None, output: Path | None) -> None:
+    """Labelled steps: do statistics at the start and the end of a step go with its label?"""
+    from testtime.analysis.positions import step_correlations
+    from testtime.cli import show
+    from testtime.figures.positions import correlation_rows
+    from testtime.statistics import read_steps, write_lines
+
+    if model is None:
+        raise BadInput("no model reads the steps", mend="add --model")
+    found = read_steps(path, model, prompt, device=device)
+    if output:
+        write_lines(found, output)
+    several = step_correlations(found)
+    for at in dict.fromkeys(row["at"] for row in several):
+        title = f"with the label, at the {at} of a step"
+        show.tables([correlation_rows([row for row in several if row["at"] == at], title)])
+    show.notes([f"{len(found) // 2:,} labelled steps"])
+    show.wrote(output)
