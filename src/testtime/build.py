@@ -14,8 +14,8 @@ from typing import Any
 
 from testtime.backends import open_models
 from testtime.core.errors import BadInput, Refused
-from testtime.core.protocols import Meter, Policy, Task, Verifier
-from testtime.core.records import Candidate, Part, Problem, Verdict
+from testtime.core.protocols import Meter, Model, Policy, Task, Verifier
+from testtime.core.records import Candidate, Map, Part, Problem, Request, Verdict
 from testtime.core.registry import find
 from testtime.core.seeds import seed_of
 from testtime.core.spend import Spend
@@ -28,6 +28,10 @@ from testtime.meters.price import catalogue
 from testtime.models.naming import resolve as whole_name
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.tasks import HUB
+from testtime.verifiers.chain import Chain
+from testtime.verifiers.each import Each
+from testtime.verifiers.judge import Judge
+from testtime.verifiers.judge_prompts import schema
 
 
 def resolve(spec: RunSpec) -> RunSpec:
@@ -81,7 +85,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
     lanes = [as_sent(in_common(lane, models), models) for lane in lanes]
     prices = catalogue(own=spec.prices)
-    verifiers = [_verifier(task, task.verifier, problems)]
+    verifiers = [_judged(task, spec, models[roles["judge"]], problems)]
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
         refuse_requests(lane, models, problems[0])
@@ -175,6 +179,29 @@ _NAMES = frozenset({"candidate_idx", "generation_seed", "max_tokens", "temperatu
 def _named(lanes: Sequence[Lane]) -> list[str]:
     """The models that lanes name."""
     return [name for lane in lanes for name in lane.arms[0].models.values()]
+
+
+def _judged(task: Task, spec: RunSpec, model: Model, problems: Sequence[Problem]) -> Verifier:
+    """The task's stage, and behind it the judge, where there is one. Raises like `_verifier`."""
+    judge = Judge(task, judge_sampling(model, named=spec.judge_model is not None))
+    stage = judge if task.verifier == "judge" else _verifier(task, task.verifier, problems)
+    if isinstance(stage, Each):
+        stage.opened["judge"] = judge
+    if spec.llm_judge_fallback and judge.sampling is None:
+        raise Refused(f"{model.name} cannot judge: it takes no schema", mend="name another with --judge_model")
+    ruled = task.verifier not in ("each", "code") and not spec.llm_judge_fallback
+    if judge.sampling is None or stage is judge or ruled:
+        return stage
+    return Chain(stage, judge, spec.llm_judge_fallback, spec.judge_threshold, spec.judge_audit)
+
+
+def judge_sampling(model: Model, *, named: bool) -> Map | None:
+    """What a model takes of what a judge is asked with; None where it takes no schema, and nobody named it."""
+    for sampling in ({"temperature": 0.0, "schema": True}, {"schema": True}, {"temperature": 0.0}, {}):
+        params = {"max_tokens": 16, **sampling} | ({"schema": schema("math")} if "schema" in sampling else {})
+        if model.refuses(Request([{"role": "user", "content": "?"}], params=params)) is None:
+            return sampling if named or "schema" in sampling else None
+    return None
 
 
 def _verifier(task: Task, name: str, problems: Sequence[Problem]) -> Verifier:

@@ -54,6 +54,12 @@ class RunSpec(BaseModel):
     """The larger model that a guided decoding may ask, as provider:name."""
     judge_model: str | None = None
     """The model of judges, as provider:name; by default the one that makes the candidates."""
+    llm_judge_fallback: Switch = False
+    """Ask the judge about mathematical answers that the rule does not call right, too."""
+    judge_threshold: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.4
+    """Ask the judge where the confidence that an answer is right is below this; by default 0.4."""
+    judge_audit: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.02
+    """Share of the other verdicts that the judge is asked about too, to no effect but a report; by default 0.02."""
     mock_model: str | None = None
     """The model that plays tools, as provider:name; by default the one that makes the candidates."""
     dataset: str

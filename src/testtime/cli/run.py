@@ -21,6 +21,8 @@ Settings: Any = settings_of(KINDS, OWN)
 NO_SETTINGS = Settings()
 Backend: Any = part_of(RunSpec, ("base_url", "serve", *SERVED_BY, *MODEL_SETTINGS), "Where and how models run")
 NO_BACKEND = Backend()
+Judging: Any = part_of(RunSpec, ("llm_judge_fallback", "judge_threshold", "judge_audit"), "When a model judges")
+NO_JUDGING = Judging()
 
 
 def run(
@@ -65,11 +67,13 @@ def run(
         bool, Parameter(show_default=False, help="Say what keeps stored draws from being reused, and call no model.")
     ] = False,
     backend: Annotated[Backend, Parameter(name="*")] = NO_BACKEND,
+    judging: Annotated[Judging, Parameter(name="*")] = NO_JUDGING,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Draw a pool from a model, and score every policy on it."""
     given = {key: value for key, value in locals().items() if key in RunSpec.model_fields and key != "settings"}
-    spec = run_spec({**given, **dataclasses.asdict(backend), **dataclasses.asdict(settings)}, config)
+    parts = [dataclasses.asdict(part) for part in (backend, judging, settings)]
+    spec = run_spec({**given, **parts[0], **parts[1], **parts[2]}, config)
     if explain_miss:
         explain(spec)
     else:

@@ -4,6 +4,7 @@ BUILTIN: dict[str, str] = {
     "choice": "testtime.verifiers.choice:Choice",
     "code": "testtime.verifiers.code:Code",
     "each": "testtime.verifiers.each:Each",
+    "judge": "testtime.verifiers.judge:Judge",
     "likelihood": "testtime.verifiers.likelihood:Likelihood",
     "math": "testtime.verifiers.math:Math",
     "no_tests": "testtime.verifiers.each:NoTests",

@@ -24,7 +24,8 @@ class Each:
     """The stage that a problem names, opened when the first problem needs it."""
 
     task: Task
-    _open: dict[str, Verifier] = field(default_factory=dict, compare=False, repr=False)
+    opened: dict[str, Verifier] = field(default_factory=dict, compare=False, repr=False)
+    """Stages that are open already, by name; others are opened when a problem needs them."""
 
     stage: ClassVar[str] = "each"
     gold: ClassVar[bool] = True
@@ -45,9 +46,9 @@ class Each:
 
     def _stage(self, problem: Problem) -> Verifier:
         name = str(problem.fields["verifier"])
-        if name not in self._open:
-            self._open[name] = find("verifier", name)(self.task)
-        return self._open[name]
+        if name not in self.opened:
+            self.opened[name] = find("verifier", name)(self.task)
+        return self.opened[name]
 
 
 @dataclass(frozen=True)
