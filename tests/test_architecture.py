@@ -48,6 +48,7 @@ SHELLS = {
     "guide": 6,
     "statistics": 7,
     "session": 5,
+    "verifying": 5,
     "build": 4,
     "backends": 3,
     "lanes": 3,

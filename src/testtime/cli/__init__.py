@@ -33,6 +33,8 @@ COMMANDS = {
     "boundary": ("testtime.cli.boundary:boundary", "Print where a stopping rule of counts stops."),
     "merge": ("testtime.cli.merge:merge", "Make one run of its shards."),
     "serve": ("testtime.cli.serve:serve", "Serve a model on the OpenAI wire."),
+    "verify": ("testtime.cli.verify:verify", "Judge candidates again, without drawing anything."),
+    "audit": ("testtime.cli.audit:audit", "Label a sample of verdicts by hand: how often are they wrong?"),
     "import": ("testtime.cli.imports:import_", "Make a pool of a recorded file."),
 }
 """Command → where its function is, and its sentence."""

@@ -11,7 +11,11 @@ from cyclopts import Parameter
 
 def import_(
     kind: Annotated[
-        str, Parameter(help="What the file is: answers (rows of id, gold, answers, tokens), qwen-rm, esc or tot24.")
+        str,
+        Parameter(
+            help="What the file is: answers (rows of id, gold, answers, tokens), qwen-rm, esc, tot24, "
+            "or candidates (rows of query_id, texts, for a dataset)."
+        ),
     ],
     file: Annotated[Path, Parameter(help="The file; gzip is fine.")],
     /,
@@ -25,12 +29,20 @@ def import_(
     ] = None,
     provider: Annotated[str | None, Parameter(help="Who served the model.")] = None,
     dataset: Annotated[str | None, Parameter(help="The benchmark.")] = None,
+    dataset_path: Annotated[Path | None, Parameter(help="candidates: the benchmark's file or folder.")] = None,
+    splits: Annotated[list[str] | None, Parameter(help="candidates: the benchmark's splits; by default test.")] = None,
 ) -> None:
     """Make a pool of a recorded file."""
-    from testtime import api
+    from testtime import api, verifying
     from testtime.cli import show
 
     told = {"run": run, "model": model, "provider": provider, "dataset": dataset}
-    path = api.import_file(kind, file, out, {key: value for key, value in told.items() if value})
+    known = {key: value for key, value in told.items() if value}
+    if kind == "candidates":
+        path = verifying.import_candidates(file, out, known, dataset_path, splits or ["test"])
+        show.wrote(path)
+        show.next_step(f"testtime verify {shlex.quote(str(path))} --verifier {verifying.stage_of(path)}")
+        return
+    path = api.import_file(kind, file, out, known)
     show.wrote(path)
     show.next_step(f"testtime inspect {shlex.quote(str(path))}")

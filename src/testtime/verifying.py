@@ -1,0 +1,349 @@
+"""Verdicts given anew: on the candidates of a pool, nothing being drawn, or on pairs of a reference and an answer.
+
+A pool's new verdicts are an overlay in its folder `verdicts/`, one file a stage and digest, with the old verdict beside
+the new: texts and first verdicts are never rewritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from testtime.analysis.audit import LABELS
+from testtime.build import judge_sampling, open_task
+from testtime.core import rows
+from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
+from testtime.core.protocols import Ask, Model, Task, Verifier
+from testtime.core.records import Candidate, Finish, Generation, Map, Part, Problem, Request, Verdict
+from testtime.core.registry import find, names
+from testtime.core.seeds import seed_of
+from testtime.core.strings import parse
+from testtime.importers import candidates
+from testtime.importers.write import import_to
+from testtime.models.naming import open_model, resolve
+from testtime.store.atomic import slug, whole
+from testtime.store.codec import decode
+from testtime.store.folder import RunFolder
+from testtime.store.parquet import read_meta
+from testtime.verifiers.each import Each
+from testtime.verifiers.judge import Judge
+from testtime.verifiers.math import judge_pair
+from testtime.verifiers.said import verdict
+
+AT_ONCE = 256
+"""Candidates in work at once."""
+READ = (
+    "arm", "query_id", "candidate_idx", "split", "question", "ground_truth_answer", "candidate_text", "parts", "answer",
+    "answer_key", "finish_reason", "error", "is_verified", "verification_method",
+)  # fmt: skip
+ASKS_MORE = ("likelihood",)
+"""Stages that ask for other things than a judge does."""
+KEY = ("arm", "query_id", "candidate_idx")
+
+
+@dataclass(frozen=True, eq=False)
+class Reverified:
+    """New verdicts beside the old ones."""
+
+    frame: pl.DataFrame
+    """KEY, was_verified, is_verified, the other columns of a verdict, ground_truth_answer and answer."""
+    path: Path
+    """Where they are kept."""
+    calls: int
+    """Of a judge."""
+
+    @property
+    def flips(self) -> pl.DataFrame:
+        """The rows whose verdict is another one now; null is one of its own."""
+        return self.frame.filter(pl.col("was_verified").ne_missing(pl.col("is_verified")))
+
+
+def reverify(
+    pool: Path,
+    verifier: str,
+    *,
+    dataset: str | None = None,
+    dataset_path: Path | None = None,
+    judge_model: str | None = None,
+    concurrency: int = 16,
+) -> Reverified:
+    """Judges a pool's candidates by another stage. Raises BadInput: no pool, an unknown stage or dataset."""
+    folder = pool if pool.is_dir() else None
+    file = RunFolder.open(pool).candidates if folder else pool
+    meta, spec = read_meta(file), _spec(folder)
+    task = _task(
+        dataset or str(spec.get("dataset") or meta.get("dataset") or ""), dataset_path or spec.get("dataset_path")
+    )
+    table = _table(file)
+    solo = _Solo(_model(judge_model, meta), concurrency)
+    stage = _stage(verifier, task, solo, named=judge_model is not None)
+    problems = _problems(task, table, spec)
+    if why := next(filter(None, map(stage.refuses, problems.values())), None):
+        raise Refused(f"{verifier} cannot judge these: {why}")
+    said = asyncio.run(_judge(stage, task, problems, table, solo))
+    frame = _frame(table, said)
+    path = (
+        folder / "verdicts" if folder else file.with_suffix(".verdicts")
+    ) / f"{slug(verifier)}-{stage.digest}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part:
+        frame.write_parquet(part)
+    return Reverified(frame, path, solo.calls)
+
+
+def verify_pairs(file: Path, verifier: str, output: Path) -> Map:
+    """Judges rows `{gold, prediction, options?}` and writes each with its verdict; gives counts of the values.
+
+    Raises BadInput: no such file, a row without a gold or a prediction, a stage that compares no pairs.
+    """
+    if verifier != "math":
+        raise BadInput(f"{verifier} does not compare pairs", mend="use --verifier math")
+    several = list(rows.read(file))
+    for row in several:
+        for key in ("gold", "prediction"):
+            if not isinstance(row.need(key), (str, int)) or isinstance(row[key], bool):
+                row.bad(f"{key!r} is not a text")
+        if not isinstance(row.get("options") or {}, Mapping):
+            row.bad("'options' is not a mapping")
+
+    async def work() -> list[Any]:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(row: rows.Row) -> Any:
+            async with gate:
+                return await judge_pair(str(row["gold"]), str(row["prediction"]), row.get("options"))
+
+        return await asyncio.gather(*map(one, several))
+
+    found = asyncio.run(work())
+    with whole(output) as part, part.open("w", encoding="utf-8", newline="\n") as out:
+        for row, one in zip(several, found, strict=True):
+            said = {
+                "is_verified": one.value,
+                "verification_confidence": one.confidence,
+                "verification_method": one.method,
+            }
+            out.write(json.dumps({**row, **said}, ensure_ascii=False, default=float) + "\n")
+    return {"right": sum(one.value for one in found), "rows": len(found)}
+
+
+def import_candidates(
+    file: Path, out: Path, known: Mapping[str, str], dataset_path: Path | None, splits: Sequence[str]
+) -> Path:
+    """A run folder of anyone's outputs for a benchmark, to be judged next. Raises BadInput."""
+    if "dataset" not in known:
+        raise BadInput(
+            "whose ids these are is not said", mend="add --dataset NAME, and --dataset_path where it is local"
+        )
+    task = open_task(known["dataset"], dataset_path)
+    made = candidates.read(file, task, splits, known["dataset"], dataset_path)
+    told: dict[str, Any] = dict(known)
+    if "model" in told:
+        told["arms"] = [{**arm, "models": {"model": told["model"]}} for arm in made.meta["arms"]]
+    return import_to(replace(made, meta={**made.meta, **told}), out)
+
+
+def stage_of(run: Path) -> str:
+    """The stage that judges a run's dataset."""
+    spec = _spec(run)
+    return _task(str(spec.get("dataset") or ""), spec.get("dataset_path")).verifier
+
+
+# ---- what is judged ----
+def _spec(folder: Path | None) -> dict[str, Any]:
+    spec = RunFolder.open(folder).spec if folder else None
+    return RunFolder.open(folder).read_spec() if folder and spec and spec.exists() else {}
+
+
+def _task(dataset: str, path: Path | str | None) -> Task:
+    """The task, also where its rows are not at hand: what an answer is does not depend on them."""
+    name = dataset.partition(":")[0]
+    if name not in names("task"):
+        raise BadInput(f"the dataset {dataset or 'of this pool'!r} is not known", mend="name it: --dataset math")
+    reads = "path" in {f.name for f in fields(find("task", name))}
+    if path is None and reads:
+        task: Task = parse("task", dataset, path="")
+        return task
+    return open_task(dataset, Path(path) if path is not None else None)
+
+
+def _problems(task: Task, table: Sequence[Map], spec: Map) -> dict[str, Problem]:
+    """The problems by query_id: of the dataset where it is at hand, else what the rows say of them."""
+    splits = dict.fromkeys(row["split"] for row in table if row["split"]) or dict.fromkeys(spec.get("splits") or ())
+    known: dict[str, Problem] = {}
+    if str(getattr(task, "path", "bundled")):
+        wanted = {row["query_id"] for row in table}
+        known = {one.query_id: one for split in splits for one in task.problems(split) if one.query_id in wanted}
+    said = {
+        row["query_id"]: Problem(
+            row["query_id"],
+            row["split"] or "",
+            row["question"] or "",
+            row["ground_truth_answer"],
+            {"verifier": "judge"},
+        )
+        for row in table
+    }
+    return said | known
+
+
+def _table(file: Path) -> list[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            have = [name for name in READ if name in parquet.schema_arrow.names]
+            table = parquet.read(have).replace_schema_metadata(None)
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    return [{**dict.fromkeys(READ), **row} for row in table.to_pylist()]
+
+
+def _candidate(task: Task, problem: Problem, row: Map) -> Candidate:
+    """A row as the candidate it was; its answer is read anew where its text is there."""
+    text = row["candidate_text"]
+    if text is None or row["error"] is not None:
+        printed, key = row["answer"], row["answer_key"]
+    else:
+        printed, key = task.answer(problem, text)
+    parts = [decode(Part, part) for part in json.loads(row["parts"] or "[]")] or [Part("answer", text or printed or "")]
+    facts = {"answer": printed, "answer_key": key}
+    finish: Finish = row["finish_reason"] or "stop"
+    idx, error = row["candidate_idx"], row["error"]
+    return Candidate(row["arm"], problem.query_id, idx, parts, finish, facts=facts, error=error)
+
+
+# ---- who judges ----
+def _stage(verifier: str, task: Task, solo: _Solo, *, named: bool) -> Verifier:
+    if verifier not in names("verifier"):
+        raise unknown_name("verifier", verifier, names("verifier"))
+    judge = Judge(task, judge_sampling(solo.model, named=named) if solo.model else None)
+    if verifier == "judge":
+        return judge
+    if verifier in ASKS_MORE:
+        raise BadInput(f"{verifier} needs more of a model than a reply", mend="it judges while a run draws")
+    stage: Verifier = find("verifier", verifier)(task)
+    if isinstance(stage, Each):
+        stage.opened["judge"] = judge
+    return stage
+
+
+def _model(judge_model: str | None, meta: Map) -> Model | None:
+    return open_model(resolve(judge_model)) if judge_model else None
+
+
+@dataclass(eq=False)
+class _Solo:
+    """What a judge needs of `Ask`, beside any run: one model, so many calls at once."""
+
+    model: Model | None
+    concurrency: int
+    calls: int = 0
+    _gate: asyncio.Semaphore | None = None
+
+    async def generate(self, role: str, request: Request) -> Generation:
+        """One request to the judge's model. Raises ModelError, Refused where there is none."""
+        if self.model is None:
+            raise Refused(f"there is no model for the role {role!r}", mend="add --judge_model")
+        self._gate = self._gate or asyncio.Semaphore(self.concurrency)
+        seed = seed_of(0, role, request.messages) if "seed" in self.model.can else None
+        async with self._gate:
+            self.calls += 1
+            return await self.model.generate(Request(request.messages, seed=seed, params=request.params))
+
+
+async def _judge(
+    stage: Verifier, task: Task, problems: Mapping[str, Problem], table: Sequence[Map], solo: _Solo
+) -> list[Verdict]:
+    """The verdicts of all rows, so many at once."""
+
+    async def one(row: Map) -> Verdict:
+        problem = problems[row["query_id"]]
+        try:
+            return await stage.verify(problem, _candidate(task, problem, row), cast(Ask, solo))
+        except BoundaryError as error:
+            return verdict(stage, None, 0.0, "failed", str(error))
+
+    said: list[Verdict] = []
+    several: Iterator[Map] = iter(table)
+    while part := list(islice(several, AT_ONCE)):
+        said += await asyncio.gather(*map(one, part))
+    return said
+
+
+def _frame(table: Sequence[Map], said: Sequence[Verdict]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            **{name: [row[name] for row in table] for name in KEY},
+            "was_verified": [row["is_verified"] for row in table],
+            "is_verified": [one.value for one in said],
+            "verification_confidence": [one.confidence for one in said],
+            "verification_method": [one.method for one in said],
+            "verification_explanation": [one.explanation for one in said],
+            "verification_verifier_name": [one.stage for one in said],
+            "ground_truth_answer": [row["ground_truth_answer"] for row in table],
+            "answer": [row["answer"] for row in table],
+        },
+        schema_overrides={"was_verified": pl.Boolean, "is_verified": pl.Boolean, "answer": pl.String},
+    )
+
+
+# ---- labels by hand ----
+def verdicts(path: Path) -> pl.DataFrame:
+    """The verdicts of a run folder, a candidates.parquet or an overlay, with what a person needs to label them."""
+    file = RunFolder.open(path).candidates if path.is_dir() else path
+    wanted = (
+        *KEY,
+        "question",
+        "ground_truth_answer",
+        "answer",
+        "is_verified",
+        "verification_method",
+        "verification_confidence",
+    )
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            names_ = parquet.schema_arrow.names
+            if missing := [name for name in (*KEY, "is_verified") if name not in names_]:
+                raise BadInput(f"has no column {missing[0]!r}", where=str(file), mend="name a pool or an overlay")
+            table = parquet.read([name for name in wanted if name in names_]).replace_schema_metadata(None)
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    absent = [pl.lit(None, pl.String).alias(name) for name in wanted if name not in frame.columns]
+    return frame.with_columns(*absent).with_columns(pl.col("verification_confidence").cast(pl.Float64))
+
+
+def write_labels(path: Path, chosen: pl.DataFrame) -> None:
+    """Writes a sample as CSV, its last column `label` empty."""
+    shown = chosen.select(*KEY, "question", "ground_truth_answer", "answer", "is_verified", "verification_method")
+    with whole(path) as part:
+        shown.with_columns(label=pl.lit("")).write_csv(part)
+
+
+def read_labels(path: Path) -> dict[tuple[str, str, int], str]:
+    """(arm, query_id, candidate_idx) → label. Raises BadInput: no such file, a column missing, an unknown label."""
+    try:
+        table = pl.read_csv(path, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInput(f"cannot be read as CSV ({error})", where=str(path)) from None
+    if missing := [name for name in (*KEY, "label") if name not in table.columns]:
+        raise BadInput(f"has no column {missing[0]!r}", where=str(path), mend="start from --out_csv")
+    found = {}
+    for line, row in enumerate(table.iter_rows(named=True), start=2):
+        label = (row["label"] or "").strip().lower()
+        if label and label not in LABELS:
+            raise BadInput(
+                f"the label {label!r} is not known", where=f"{path}:{line}", mend=f"labels are {', '.join(LABELS)}"
+            )
+        if label:
+            found[row["arm"], row["query_id"], int(row["candidate_idx"])] = label
+    return found

@@ -1,0 +1,128 @@
+"""Proves that a pool is judged again without drawing and keeps both verdicts, that pairs are judged row by row, that
+anyone's outputs become a pool that can be judged, and that what cannot be is one line.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from testtime.verifiers.math import installed
+
+Run = Callable[[str], Any]
+MATH = [
+    {"problem": "Half of one?", "answer": r"\frac{1}{2}", "unique_id": "p/1"},
+    {"problem": "Two?", "answer": "2", "unique_id": "p/2"},
+]
+TEXTS = [
+    {"query_id": "p/1", "texts": [r"\boxed{0.5}", r"\boxed{\frac{2}{4}}", "No idea.", None]},
+    {"query_id": "p/2", "texts": [r"\boxed{2}", r"\boxed{3}", r"<think>\boxed{2}</think>", r"It is \boxed{2.0}."]},
+]
+
+
+def write(path: Path, several: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in several))
+
+
+@pytest.fixture
+def pool(folder: Path, testtime: Run) -> str:
+    write(folder / "math.jsonl", MATH)
+    write(folder / "mine.jsonl", TEXTS)
+    ran = testtime("import candidates mine.jsonl --dataset math --dataset_path math.jsonl --out out")
+    assert ran.code == 0, ran.err
+    assert "testtime verify out/mine --verifier math" in ran.out
+    return "out/mine"
+
+
+@pytest.mark.skipif(not installed(), reason="math-verify is not installed: the extra `math`")
+def test_imported_outputs_are_judged_and_both_verdicts_kept(testtime: Run, pool: str) -> None:
+    before = (Path(pool) / "candidates.parquet").read_bytes()
+    ran = testtime(f"verify {pool} --verifier math")
+    assert ran.code == 0, ran.err
+    assert "4 right, 4 wrong, 0 null of 8" in ran.out
+    assert "8 verdicts are others than before" in ran.out
+    assert "p/1 #0: null → right by key" in ran.out
+    (overlay,) = (Path(pool) / "verdicts").glob("math-*.parquet")
+    frame = pl.read_parquet(overlay)
+    assert frame["is_verified"].to_list() == [True, True, False, False, True, False, False, True]
+    assert frame["was_verified"].null_count() == 8
+    assert frame.select("verification_method", "verification_explanation").null_count().sum_horizontal().item() == 0
+    assert (Path(pool) / "candidates.parquet").read_bytes() == before
+
+
+def test_recorded_answers_are_judged_without_their_dataset(testtime: Run, folder: Path) -> None:
+    assert testtime("import answers answers.jsonl --out out").code == 0
+    ran = testtime("verify out/answers --verifier math --dataset gsm8k")
+    assert ran.code == 0, ran.err
+    assert "0 verdicts are others than before" in ran.out
+
+
+@pytest.mark.skipif(not installed(), reason="math-verify is not installed: the extra `math`")
+def test_pairs_are_judged_row_by_row(testtime: Run, folder: Path) -> None:
+    several = [
+        {"gold": "1/2", "prediction": r"\boxed{0.5}", "id": 7},
+        {"gold": "$x > 5$", "prediction": "$x < 5$", "options": {"extract": ["latex"]}},
+        {"gold": "3", "prediction": "<think>3</think>"},
+    ]
+    write(folder / "pairs.jsonl", several)
+    ran = testtime("verify --pairs pairs.jsonl --verifier math --output judged.jsonl")
+    assert ran.code == 0, ran.err
+    judged = [json.loads(line) for line in (folder / "judged.jsonl").read_text().split("\n")[:-1]]
+    assert [row["is_verified"] for row in judged] == [True, False, False]
+    assert [row["verification_method"] for row in judged] == ["key", "math-verify", "no answer"]
+    assert all(0 <= row["verification_confidence"] <= 1 for row in judged)
+    assert judged[0]["id"] == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("verify --verifier math", "no pool given"),
+        ("verify nowhere --verifier math", "no such file"),
+        ("verify out/mine --verifier maths", "did you mean math"),
+        ("verify out/mine --verifier math --dataset maths", "is not known"),
+        ("verify --pairs math.jsonl --verifier math --output o.jsonl", "no 'gold'"),
+        ("verify --pairs math.jsonl --verifier choice --output o.jsonl", "does not compare pairs"),
+        ("import candidates mine.jsonl --dataset math --dataset_path mine.jsonl --out out2", "mine.jsonl:1"),
+        ("import candidates mine.jsonl --out out2", "add --dataset"),
+        ("audit out/mine --n 4", "no candidate has a verdict"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line(testtime: Run, pool: str, line: str, says: str) -> None:
+    ran = testtime(line)
+    assert ran.code == 2
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_an_id_the_dataset_does_not_have_is_named_with_file_and_line(testtime: Run, pool: str, folder: Path) -> None:
+    write(folder / "other.jsonl", [*TEXTS, {"query_id": "p/3", "texts": ["x"]}])
+    ran = testtime("import candidates other.jsonl --dataset math --dataset_path math.jsonl --out out")
+    assert ran.code == 2
+    assert "other.jsonl:3: the dataset has no problem 'p/3'; its ids are like: p/1" in ran.err
+
+
+def test_labels_by_hand_give_rates(testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert testtime("import answers answers.jsonl --out out").code == 0
+    assert testtime("audit out/answers --n 12 --out_csv labels.csv").code == 0
+    with (folder / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    for row in rows:
+        row["label"] = "right" if row["is_verified"] == "true" else "wrong"
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    ran = testtime("audit out/answers --labels labels.csv")
+    assert ran.code == 0, ran.err
+    assert "false negatives)  0.0 %" in ran.out
+    typed = iter(["r", "w", "s", "q"])
+    monkeypatch.setattr("builtins.input", lambda asked: next(typed))
+    assert "2 labels" in testtime("audit out/answers --n 5").out.replace("1 labels", "2 labels")
