@@ -88,6 +88,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     verifiers = [_judged(task, spec, models[roles["judge"]], problems)]
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
+        _refuse_decoding(lane, problems)
         refuse_requests(lane, models, problems[0])
         _refuse_columns(policies, columns_here(problems[0], lane, verifiers, meter))
     return Plan(
@@ -210,6 +211,15 @@ def _verifier(task: Task, name: str, problems: Sequence[Problem]) -> Verifier:
     if why := next(filter(None, map(stage.refuses, problems)), None):
         raise Refused(f"the answers of {task.name} cannot be judged: {why}")
     return stage
+
+
+def _refuse_decoding(lane: Lane, problems: Sequence[Problem]) -> None:
+    """A measure that is defined by a decoding is not made by another one."""
+    for problem in problems:
+        needs = problem.fields.get("decoding")
+        if needs not in (None, lane.decoding.name):
+            what = f"{problem.split} is measured by the decoding {needs}, not {lane.decoding.name}"
+            raise Refused(what, mend=f"add --decoding {needs}, or take another split")
 
 
 def _refuse_columns(policies: Sequence[Policy], known: frozenset[str]) -> None:

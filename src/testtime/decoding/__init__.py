@@ -8,5 +8,6 @@ BUILTIN: dict[str, str] = {
     "particles": "testtime.decoding.particles:Particles",
     "budget": "testtime.decoding.budget:Budget",
     "prefix": "testtime.decoding.prefix:Prefix",
+    "likelihood": "testtime.decoding.likelihood:Likelihood",
     "native_budget": "testtime.decoding.native_budget:NativeBudget",
 }

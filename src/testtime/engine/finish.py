@@ -149,7 +149,7 @@ def _row(
     places = index.verdicts.get((id, candidate.query_id, candidate.candidate_idx), ())
     said = {line["id"]: decode(Verdict, line["verdict"]) for line in map(reader.read, places)}
     share = index.ledger.share(record["id"], candidates, at, said)
-    return row_of(problem, arm, candidate, _shown(index.plan, candidate, said)) | {
+    return row_of(problem, arm, candidate, _shown(index.plan, problem, candidate, said)) | {
         "input_messages": messages,
         "provider": _provider(arm),
         "timestamp": datetime.fromtimestamp(record["at"], UTC).isoformat(timespec="milliseconds"),
@@ -158,8 +158,15 @@ def _row(
     }
 
 
-def _shown(plan: Plan, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
-    """The verdicts of the plan's verifiers, in its order, then the last word of each stage that it lacks."""
+def _shown(plan: Plan, problem: Problem, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
+    """The verdicts of the plan's verifiers, in its order, then the last word of each stage that it lacks.
+
+    A failed draw is judged by none: where its problem has a gold answer, it is wrong.
+    """
+    if candidate.error is not None and problem.reference is not None and plan.verifiers:
+        first, why = plan.verifiers[0], f"the draw failed: {candidate.error}"
+        wrong = Verdict(first.stage, first.digest, False, None, 1.0, "no answer", why, first.gold)
+        return [wrong]
     own = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage, plan)) in said]
     lacking = {verdict.stage: verdict for verdict in said.values()}
     for stage in plan.verifiers:

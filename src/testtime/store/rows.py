@@ -57,6 +57,7 @@ def candidate_row(
         "query_id": problem.query_id,
         "candidate_idx": candidate.candidate_idx,
         "split": problem.split,
+        **{name: _of_dataset(problem, name) for name in ("category", "source_dataset", "source_metadata")},
         "cluster": problem.cluster,
         "question": problem.question,
         "ground_truth_answer": problem.reference,
@@ -82,6 +83,12 @@ def candidate_row(
         **_said(verdicts),
         **(more or {}),
     }
+
+
+def _of_dataset(problem: Problem, name: str) -> str | None:
+    """What the dataset says of a problem, as text."""
+    value = problem.fields.get(name)
+    return None if value is None else str(value)
 
 
 def model_of(arm: Arm) -> str:

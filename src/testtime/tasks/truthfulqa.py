@@ -82,6 +82,7 @@ class TruthfulQa:
             LETTERS[order.index(at)] for at in range(len(options) - len(false)) if order.index(at) < len(LETTERS)
         ]
         fields = {"verifier": "choice", "choices": choices, "correct": letters, "category": category}
+        fields |= {"decoding": "likelihood"} if form != "mc1_letters" else {}
         end = "Write one last line with the letter of the true answer alone:\nFinal Answer: <letter>"
         question = f"{shown}\n\n{end}" if form == "mc1_letters" else asked
         return Problem(query, form, question, letters[0] if letters else None, fields)
