@@ -19,7 +19,7 @@ import polars as pl
 
 from testtime.analysis import against as comparing
 from testtime.analysis import frontier as frontiers
-from testtime.analysis import sides
+from testtime.analysis import judging, sides
 from testtime.analysis.compare import paired
 from testtime.analysis.frontier import column_of
 from testtime.analysis.inspection import Inspected, inspected
@@ -44,7 +44,7 @@ from testtime.session import merge as merge_shards
 from testtime.sources import Sources, blocks_at, is_outcomes, paths_of, pools_at
 from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
 from testtime.store.atomic import whole, writable
-from testtime.store.frame import open_pool
+from testtime.store.frame import open_pool, read_columns
 from testtime.store.outcomes import read_outcomes, write_outcomes
 from testtime.store.pool import Pool
 
@@ -211,7 +211,8 @@ def _shown(drawn: Drawn) -> Run:
     table.to_jsonl(folder.outcomes)
     table.to_csv(folder.summary)
     files += [folder.outcomes, folder.summary]
-    notes += [*pool.notes, *table.notes]
+    found = judging.judged(read_columns(folder.candidates))
+    notes += [*pool.notes, *table.notes, *([judging.sentence(found)] if found else [])]
     x = "tokens" if table.to_polars()["gen_tokens"].count() else "candidates"  # a lost draw's tokens are not known
     figure = folder.path / "figures" / f"accuracy_vs_{x}.png"
     try:
