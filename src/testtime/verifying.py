@@ -172,6 +172,8 @@ def _task(dataset: str, path: Path | str | None) -> Task:
     reads = "path" in {f.name for f in fields(find("task", name))}
     if path is None and reads:
         task: Task = parse("task", dataset, path="")
+        if task.verifier != "math":
+            raise BadInput(f"{name} is judged by what its rows hold, and they are not here", mend="add --dataset_path")
         return task
     return open_task(dataset, Path(path) if path is not None else None)
 

@@ -90,6 +90,7 @@ def test_pairs_are_judged_row_by_row(testtime: Run, folder: Path) -> None:
         ("verify --pairs math.jsonl --verifier math --output o.jsonl", "no 'gold'"),
         ("verify --pairs math.jsonl --verifier choice --output o.jsonl", "does not compare pairs"),
         ("import candidates mine.jsonl --dataset math --dataset_path mine.jsonl --out out2", "mine.jsonl:1"),
+        ("verify out/mine.parquet --verifier choice --dataset mmlu", "no such file"),
         ("import candidates mine.jsonl --out out2", "add --dataset"),
         ("audit out/mine --n 4", "no candidate has a verdict"),
     ],
@@ -126,3 +127,9 @@ def test_labels_by_hand_give_rates(testtime: Run, folder: Path, monkeypatch: pyt
     typed = iter(["r", "w", "s", "q"])
     monkeypatch.setattr("builtins.input", lambda asked: next(typed))
     assert "2 labels" in testtime("audit out/answers --n 5").out.replace("1 labels", "2 labels")
+
+
+def test_each_takes_the_stage_of_the_dataset(testtime: Run, pool: str) -> None:
+    ran = testtime(f"verify {pool} --verifier each")
+    assert ran.code == 0, ran.err
+    assert "4 right, 4 wrong" in ran.out

@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Each:
-    """The stage that a problem names, opened when the first problem needs it."""
+    """The stage that a problem names, else its task's, else a judge; opened when the first problem needs it."""
 
     task: Task
     opened: dict[str, Verifier] = field(default_factory=dict, compare=False, repr=False)
@@ -45,7 +45,8 @@ class Each:
         return replace(said, digest=self.digest)
 
     def _stage(self, problem: Problem) -> Verifier:
-        name = str(problem.fields["verifier"])
+        own = self.task.verifier if self.task.verifier != self.stage else "judge"
+        name = str(problem.fields.get("verifier", own))
         if name not in self.opened:
             self.opened[name] = find("verifier", name)(self.task)
         return self.opened[name]
