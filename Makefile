@@ -1,14 +1,18 @@
-# Targets: test (default), hosted, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-hf, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted demo check bench clean
+.PHONY: test hosted check-hf demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
 hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests do without
 	$(BIN)/python -m pip install --quiet --editable '.[anthropic,gemini,bedrock,energy]'
 	$(BIN)/python -m pytest tests/models/test_anthropic.py tests/models/test_gemini.py tests/models/test_bedrock.py tests/models/test_no_key_leaks.py
+
+check-hf: .venv/ready  # local models: torch alone is 200 MB
+	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6'
+	$(BIN)/python -m pytest tests/models/test_hf.py tests/models/test_pocket_transformers.py
 
 demo: .venv/core
 	$(BIN)/testtime demo

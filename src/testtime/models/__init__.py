@@ -5,6 +5,7 @@ BUILTIN: dict[str, str] = {
     "anthropic": "testtime.models.anthropic:Claude",
     "bedrock": "testtime.models.bedrock:Bedrock",
     "gemini": "testtime.models.gemini:Gemini",
+    "hf": "testtime.models.hf.backend:HF",
     "hyperbolic": "testtime.models.openai.backend:OpenAI",
     "openai": "testtime.models.openai.backend:OpenAI",
     "pocket": "testtime.models.pocket.backend:PocketModel",

@@ -30,14 +30,14 @@ class Params:
         return cls(stops=(stop,) if isinstance(stop, str) else tuple(stop), **given)
 
 
-def why_not(request: Request) -> str | None:
+def why_not(request: Request, who: str = "pocket models") -> str | None:
     """What is wrong with a request's params, in one line, or None."""
     given = _given(request)
     if request.n < 1:
         return f"n must be 1 or more, not {request.n}"
     for name, value in given.items():
         if name not in _RULES:
-            return f"pocket models have no {name}; they know {', '.join(_RULES)}"
+            return f"{who} have no {name}; they know {', '.join(_RULES)}"
         wanted, fits = _RULES[name]
         if not fits(value):
             return f"{name} must be {wanted}, not {value!r}"
