@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-hf, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-hf, check-llmock, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-hf demo check bench clean
+.PHONY: test hosted check-hf check-llmock vllm-cpu demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -13,6 +13,13 @@ hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests 
 check-hf: .venv/ready  # local models: torch alone is 200 MB
 	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6'
 	$(BIN)/python -m pytest tests/models/test_hf.py tests/models/test_pocket_transformers.py
+
+check-llmock: .venv/ready  # a provider that fails, built by others; it brings a web framework
+	$(BIN)/python -m pip install --quiet llmock==0.2.2
+	$(BIN)/python -m pytest tests/models/test_openai_llmock.py
+
+vllm-cpu:  # a real vLLM on the processor, until Ctrl-C; then: .venv/bin/python -m benchmarks.agreement
+	benchmarks/vllm_cpu.sh
 
 demo: .venv/core
 	$(BIN)/testtime demo

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,15 @@ def test_readme_and_howto_name_every_command() -> None:
         assert f"testtime {command}" in PAGES["reference.md"]
 
 
-@pytest.mark.parametrize("name", ["write-a-policy.md", "howto-replay.md", "README.md"])
+NEEDS_A_SERVER = pytest.mark.skipif(
+    not (find_spec("openai") and find_spec("uvicorn")), reason="the openai or the uvicorn package is not installed"
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["write-a-policy.md", "howto-replay.md", "README.md", pytest.param("howto-models.md", marks=NEEDS_A_SERVER)],
+)
 def test_the_code_of_a_document_runs(name: str, tmp_path: Path) -> None:
     """Its Python blocks in order, as one script, beside the answers file that the how-to shows."""
     (_, answers) = blocks("howto-replay.md", "json")[0]
