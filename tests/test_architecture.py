@@ -56,6 +56,7 @@ SHELLS = {
     "sources": 1,
     "spec": 1,
     "grid": 0,
+    "documented": 0,
 }
 """What stands above the rooms, lowest first: each may import the rooms and what is lower."""
 HEAVY = {"torch", "transformers", "vllm", "openai", "anthropic", "google", "boto3", "botocore", "ray", "datasets"}

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from testtime.api import LoadedPool, Run, Table, analyze, compare, load, run
     from testtime.core.errors import BadInput, TesttimeError
+    from testtime.workflow import AnalysisWorkflow, get_samplewise_breakthrough_and_skew
 
 _PLACES = {
+    "AnalysisWorkflow": "testtime.workflow",
+    "get_samplewise_breakthrough_and_skew": "testtime.workflow",
     "load": "testtime.api",
     "analyze": "testtime.api",
     "compare": "testtime.api",
@@ -28,7 +31,10 @@ _PLACES = {
     "TesttimeError": "testtime.core.errors",
 }
 
-__all__ = ["BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare", "load", "run"]
+__all__ = [
+    "AnalysisWorkflow", "BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare",
+    "get_samplewise_breakthrough_and_skew", "load", "run",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ The names and the reading of flags and YAML are those of `spec`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from testtime.core.errors import BadInput
 from testtime.core.records import canonical
 from testtime.core.seeds import digest
-from testtime.spec import DEFAULT_POLICIES, Several, typed
+from testtime.documented import is_documented, translated
+from testtime.spec import DEFAULT_POLICIES, Document, Several, read_yaml, typed
 
 KEY = (
     "model", "oracle_model", "mock_model", "dataset", "sample", "start_index", "prompt", "persona",
@@ -142,7 +144,21 @@ class RunSpec(BaseModel):
 
 def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:
     """The spec of a run from flags over a file. Raises BadInput."""
-    return typed(RunSpec, flags, config, KINDS)
+    return typed(RunSpec, flags, config, KINDS, lambda path: _read(path)[0])
+
+
+def notices_of(config: Path | None) -> list[str]:
+    """What a file says that is accepted and changes nothing, a sentence each. Raises BadInput."""
+    return [] if config is None else _read(config)[1]
+
+
+def _read(path: Path) -> tuple[Document, list[str]]:
+    """A file's keys as those of a run, also where it is a documented configuration of token budgets; notices."""
+    document = read_yaml(path)
+    if not is_documented(document.values):
+        return document, []
+    values, notices = translated(document.values, document.at)
+    return replace(document, values=values), notices
 
 
 def key_of(spec: RunSpec) -> dict[str, Any]:

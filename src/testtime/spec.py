@@ -10,7 +10,7 @@ are accepted wherever a user types. Imports no table library: `testtime --help` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -202,7 +202,11 @@ _Spec = TypeVar("_Spec", bound=BaseModel)
 
 
 def typed(
-    kind: type[_Spec], flags: Mapping[str, Any], config: Path | None = None, kinds: Sequence[str] = ("policy",)
+    kind: type[_Spec],
+    flags: Mapping[str, Any],
+    config: Path | None = None,
+    kinds: Sequence[str] = ("policy",),
+    read: Callable[[Path], Document] = read_yaml,
 ) -> _Spec:
     """A spec that has `settings`, from flags over a file; a flag that is None was not given. Raises BadInput.
 
@@ -210,7 +214,7 @@ def typed(
     """
     from testtime.grid import setting_fields  # numpy comes with it
 
-    document = read_yaml(config) if config else None
+    document = read(config) if config else None
     given = _given(flags)
     merged: dict[str, Any] = {**(document.values if document else {}), **given}
     own = kind.model_fields.keys() - {"settings"}

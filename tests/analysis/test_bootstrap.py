@@ -30,7 +30,7 @@ def test_realised_answers_without_clusters_get_wilson_at_any_n():
 
 def test_the_students_quantile_is_within_one_percent():
     for freedom in (3, 4, 5, 10, 30, 1000):
-        assert boot._student(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=0.01)
+        assert boot.student(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=0.01)
 
 
 def test_the_bca_interval_agrees_with_scipys_on_many_problems():

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import drawn, facts, lane
 
-from testtime.core.errors import Refused
+from testtime.core.errors import BadInput, Refused
 from testtime.core.records import Completion, Generation, Problem, Request
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
 from testtime.decoding.budget import Budget
+from testtime.decoding.native_budget import NativeBudget
 from testtime.decoding.prefix import Prefix
 from testtime.decoding.thinking import MARKS, closed, marks_of
 from testtime.models.pocket.backend import PocketModel
@@ -250,3 +251,32 @@ def test_seeds_make_draws_apart_and_again(pocket: PocketModel, tmp_path: Path) -
     assert texts[0] == texts[1]
     assert len(set(texts[0])) > len(problems) * 2
     assert digest(*texts[0])
+
+
+def test_a_providers_own_budget_is_asked_for_and_its_error_noted(tmp_path: Path) -> None:
+    """The model thinks as long as it likes: what it thought is told, and how far that is from what was asked."""
+
+    class Hosted(Thinker):
+        can = ALL - {"continuation", "score"} | {"thinking"}
+
+        async def generate(self, request: Request) -> Generation:
+            self.asked.append(request)
+            return Generation([Completion("so 7}", "stop", 900)], Spend(10, 0, 900, 800, 0.0), self.name)
+
+    model = Hosted(0)
+    lanes = [lane(NativeBudget({"max_tokens": 64}, budget=b), model.name, "{question}", 1) for b in (1000, 400)]
+    lanes.append(lane(NativeBudget(budget=2000, effort="low"), model.name, "{question}", 1, name="effort"))
+    noted = facts(drawn(tmp_path, model, [problem()], lanes, sevens))
+    assert [one["thinking_tokens"] for one in noted] == [800] * 3
+    assert [one["control_error"] for one in noted] == pytest.approx([-0.2, 1.0, -0.6])
+    sent = {str(request.params["thinking"]): request.params.get("max_tokens") for request in model.asked}
+    assert sent == {"{'tokens': 1000}": 1064, "{'tokens': 400}": 464, "{'effort': 'low'}": None}
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    for wrong in ({"budget": 0}, {"budget": 8, "final_answer_budget": 0}, {"budget": 8, "score": "all"}):
+        with pytest.raises(BadInput, match="cannot be"):
+            Budget(**wrong)
+    for budgets in ((), (8, 8), (0, 4)):
+        with pytest.raises(BadInput, match="different whole numbers"):
+            Prefix(budget=budgets)

@@ -189,7 +189,7 @@ def _bca(values: Floats, unit: Ints, seed: int, resamples: int, level: float) ->
     level_with = np.abs(samples - mean) < 1e-12
     below = float((samples < mean)[~level_with].sum() + level_with.sum() / 2) / resamples
     bias = _NORMAL.inv_cdf(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples))
-    reach = _student((1 + level) / 2, number - 1) * sqrt(number / (number - 1))
+    reach = student((1 + level) / 2, number - 1) * sqrt(number / (number - 1))
     ends = []
     for z in (-reach, reach):
         shifted = bias + z
@@ -198,7 +198,7 @@ def _bca(values: Floats, unit: Ints, seed: int, resamples: int, level: float) ->
     return float(low), float(high)
 
 
-def _student(share: float, freedom: int) -> float:
+def student(share: float, freedom: int) -> float:
     """Student's t quantile by the Cornish–Fisher expansion: within 1 % from 3 degrees of freedom on."""
     z = _NORMAL.inv_cdf(share)
     first = (z**3 + z) / 4

@@ -21,7 +21,7 @@ from math import nan, sqrt
 
 import numpy as np
 
-from testtime.analysis.bootstrap import resample
+from testtime.analysis.bootstrap import resample, student
 from testtime.core.history import Floats, Ints
 from testtime.core.seeds import rng_of
 
@@ -79,11 +79,16 @@ def smooth_null(y: Floats, unit: Ints | None = None, seed: int = 0, resamples: i
     if units < FEWEST or y.shape[1] < 3:
         return nan
     mean = y.mean(axis=0)
-    away = (y - mean) * sqrt(units / (units - 1))  # deviations from a fitted mean are too small by this
+    away = (y - mean) * _reach(units)
     weights = resample(unit, seed, resamples)
     noise = weights @ away / weights.sum(axis=1, keepdims=True)
     hits = int((_excess(noise) >= _excess(mean) - _LEAST).sum())
     return (1 + hits) / (1 + resamples)
+
+
+def _reach(units: int) -> float:
+    """By how much resampled deviations from a fitted mean are too small at 5 %, as for the intervals of few units."""
+    return student(0.975, units - 1) / student(0.975, 10**9) * sqrt(units / (units - 1))
 
 
 def _jump(curves: Floats) -> Floats:

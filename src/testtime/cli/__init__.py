@@ -30,6 +30,10 @@ COMMANDS = {
     "plot": ("testtime.cli.plot:plot", "Draw accuracy against tokens, dollars, seconds, … from a table."),
     "inspect": ("testtime.cli.inspect:inspect", "Say what is in a pool."),
     "compare": ("testtime.cli.compare:compare", "Say what changes from one pool to another, paired over problems."),
+    "emergence": (
+        "testtime.cli.emergence:emergence",
+        "Say whether accuracy jumps as thinking grows, and whether certainty does.",
+    ),
     "boundary": ("testtime.cli.boundary:boundary", "Print where a stopping rule of counts stops."),
     "merge": ("testtime.cli.merge:merge", "Make one run of its shards."),
     "serve": ("testtime.cli.serve:serve", "Serve a model on the OpenAI wire."),

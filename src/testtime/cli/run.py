@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from testtime.cli.flags import part_of, says, settings_of
-from testtime.runspec import KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, run_spec
+from testtime.runspec import KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, notices_of, run_spec
 
 if TYPE_CHECKING:
     from testtime.api import Run
@@ -74,6 +74,10 @@ def run(
     given = {key: value for key, value in locals().items() if key in RunSpec.model_fields and key != "settings"}
     parts = [dataclasses.asdict(part) for part in (backend, judging, settings)]
     spec = run_spec({**given, **parts[0], **parts[1], **parts[2]}, config)
+    if notices := notices_of(config):
+        from testtime.cli import show
+
+        show.notes(notices)
     if explain_miss:
         explain(spec)
     else:

@@ -57,7 +57,7 @@ def accuracy_against(table: pl.DataFrame, x: str = "gen_tokens") -> ChartType:
     panels = [_panel(points.filter(pl.col("dataset") == name), x, scales, name, len(datasets)) for name in datasets]
     rows = [alt.hconcat(*panels[at : at + 2], spacing=30) for at in range(0, len(panels), 2)]
     chart: ChartType = panels[0] if len(panels) == 1 else rows[0] if len(rows) == 1 else alt.vconcat(*rows, spacing=30)
-    return _dress(chart, _heading(points, table.height - points.height, x))
+    return dress(chart, _heading(points, table.height - points.height, x))
 
 
 def _points(table: pl.DataFrame, x: str) -> pl.DataFrame:
@@ -215,7 +215,7 @@ def shortened(name: str, most: int = LONGEST // 2) -> str:
     return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 :]}"
 
 
-def _dress(chart: ChartType, title: alt.TitleParams) -> ChartType:
+def dress(chart: ChartType, title: alt.TitleParams) -> ChartType:
     """Type, weights and margins fit for print."""
     title.anchor, title.offset = "start", 14
     dressed: ChartType = (

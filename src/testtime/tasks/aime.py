@@ -47,7 +47,8 @@ class Aime:
             if numbers.parse(reference) is None:
                 row.bad(f"the answer {reference[:40]!r} is no number")
             query = next((str(row[key]) for key in ("id", "ID", "problem_idx") if row.get(key) is not None), None)
-            yield Problem(query or name_of(split, index, question), split, question, reference)
+            fields = {"solution_set": "000..999"}
+            yield Problem(query or name_of(split, index, question), split, question, reference, fields)
 
     def answer(self, problem: Problem, text: str) -> tuple[str | None, str | None]:
         """(As printed, the integer); no key abstains."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -15,7 +16,7 @@ from testtime.models.pocket.kept import Kept
 from testtime.models.pocket.numpy_ops import BLOCK
 from testtime.models.pocket.original import original_stats
 from testtime.models.pocket.runtime import ROWS, Runtime
-from testtime.models.pocket.sampling import Reals, log_law
+from testtime.models.pocket.sampling import Ids, Reals, log_law
 from testtime.models.pocket.weights import Array
 
 Tokens = tuple[int, ...]
@@ -24,8 +25,8 @@ Tokens = tuple[int, ...]
 def laws_after(runtime: Runtime, kept: Kept, start: Tokens, texts: Sequence[Tokens]) -> list[Reals]:
     """For each text [token, vocabulary]: the log-law from which each of its tokens would be drawn after `start`."""
     parts: list[list[Reals]] = [[] for _ in texts]
-    for rows, texts_here in _walk(runtime, kept, start, texts):
-        for index in texts_here:
+    for rows, _, texts_here in _walk(runtime, kept, start, tuple(texts)):
+        for index in texts_here.tolist():
             parts[index].append(rows)
     return [
         np.concatenate([*rows, np.zeros((0, runtime.config.vocab_size))])[: len(text)]
@@ -35,69 +36,93 @@ def laws_after(runtime: Runtime, kept: Kept, start: Tokens, texts: Sequence[Toke
 
 def scores_after(runtime: Runtime, kept: Kept, start: Tokens, texts: Sequence[Tokens]) -> list[Reals]:
     """For each text [token]: the log-probabilities of its tokens after `start`."""
-    scores = [np.zeros(len(text)) for text in texts]
-    done = [0] * len(texts)
-    for rows, texts_here in _walk(runtime, kept, start, texts):
-        for index in texts_here:
-            low, tokens = done[index], texts[index][done[index] :][: len(rows)]
-            scores[index][low : low + len(tokens)] = rows[np.arange(len(tokens)), tokens]
-            done[index] += len(tokens)
-    return scores
+    tokens, lengths = _padded(tuple(texts))
+    scores = np.zeros(tokens.shape)
+    for rows, first, texts_here in _walk(runtime, kept, start, tuple(texts)):
+        for step, law in enumerate(rows[: tokens.shape[1] - first], start=first):
+            scores[texts_here, step] = law[tokens[texts_here, step]]
+    return [row[:length] for row, length in zip(scores, lengths, strict=True)]
 
 
 SLOTS = 32
 """Room for branches to begin with: a branch of ten digits at each of three depths takes 28."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Branch:
-    """Texts that agree on their first `depth` tokens, which lie in `slot` after the start."""
+    """Texts that agree on their first `depth` tokens."""
 
-    slot: int
     depth: int
-    texts: Sequence[int]
-    """Sorted by their tokens."""
+    run: Tokens
+    """The last of these tokens: those by which it differs from the branch above."""
+    texts: Ids
+    below: Sequence[_Branch]
+    """Where they go on with different tokens; a text's last token needs no step."""
 
 
-def _walk(
-    runtime: Runtime, kept: Kept, start: Tokens, texts: Sequence[Tokens]
-) -> Iterator[tuple[Reals, Sequence[int]]]:
-    """Yields log-laws [step, vocabulary] in the order of the text, and the texts which they belong to."""
+@lru_cache(maxsize=32)
+def _tree(texts: tuple[Tokens, ...]) -> _Branch:
+    """Where texts part; kept, since one solution set is scored many times."""
+    return _branch(0, (), sorted(range(len(texts)), key=texts.__getitem__), texts)
+
+
+def _branch(depth: int, run: Tokens, members: Sequence[int], texts: Sequence[Tokens]) -> _Branch:
+    below = [
+        _branch(depth + len(further), further, group, texts) for further, group in _children(depth, members, texts)
+    ]
+    return _Branch(depth, run, np.array(members, dtype=np.int64), below)
+
+
+def _children(depth: int, members: Sequence[int], texts: Sequence[Tokens]) -> Iterator[tuple[Tokens, Sequence[int]]]:
+    """(Tokens they go on with alike, texts) of the branches below; the texts are sorted by their tokens."""
+    longer = [index for index in members if len(texts[index]) > depth + 1]
+    for _, several in groupby(longer, key=lambda index: texts[index][depth]):
+        group = list(several)
+        first, last = texts[group[0]], texts[group[-1]]  # sorted: what these two share, all share
+        end = depth + 1
+        most = min(len(texts[index]) for index in group) - 1
+        while end < most and first[end] == last[end]:
+            end += 1
+        yield first[depth:end], group
+
+
+@lru_cache(maxsize=32)
+def _padded(texts: tuple[Tokens, ...]) -> tuple[Ids, tuple[int, ...]]:
+    """[text, token] with zeros at the end, and how long each text is."""
+    lengths = tuple(map(len, texts))
+    tokens = np.zeros((len(texts), max(lengths, default=0)), dtype=np.int64)
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text)] = text
+    return tokens, lengths
+
+
+def _walk(runtime: Runtime, kept: Kept, start: Tokens, texts: tuple[Tokens, ...]) -> Iterator[tuple[Reals, int, Ids]]:
+    """Yields log-laws [step, vocabulary], the place in the texts of the first token they are of, and these texts.
+
+    For each text its laws come in the order of its tokens.
+    """
     cache, longest = runtime.cache, len(start) + max(map(len, texts), default=0)
     slots = SLOTS
     cache.reserve(slots, longest)
-    yield log_law(kept.fill(runtime, 0, start)[0]), range(len(texts))
+    top = _tree(texts)
+    yield log_law(kept.fill(runtime, 0, start)[0]), 0, top.texts
     free = list(range(1, slots))
-    branches = [_Branch(0, 0, sorted(range(len(texts)), key=texts.__getitem__))]
-    while branches:
-        branch = branches.pop()
-        children = list(_children(branch, texts))
-        while len(free) < len(children) - 1:
+    open_branches = [(top, 0)]
+    while open_branches:
+        branch, slot = open_branches.pop()
+        while len(free) < len(branch.below) - 1:
             cache.reserve(2 * slots, longest, np.full(slots, longest))
             free.extend(range(slots, 2 * slots))
             slots *= 2
-        room = [branch.slot, *(free.pop() for _ in children[1:])]
+        room = [slot, *(free.pop() for _ in branch.below[1:])]
         if len(room) > 1:
-            cache.copy(branch.slot, room[1:], len(start) + branch.depth)
-        moves = [(slot, len(start) + branch.depth, run) for slot, (run, _) in zip(room, children, strict=False)]
-        for slot, (run, members), laws in zip(room, children, _advance(runtime, moves), strict=False):
-            yield laws, members
-            branches.append(_Branch(slot, branch.depth + len(run), members))
-        if not children:
-            free.append(branch.slot)
-
-
-def _children(branch: _Branch, texts: Sequence[Tokens]) -> Iterator[tuple[Tokens, Sequence[int]]]:
-    """(Tokens they go on with alike, texts) of the branches below; a text's last token needs no step."""
-    longer = [index for index in branch.texts if len(texts[index]) > branch.depth + 1]
-    for _, group in groupby(longer, key=lambda index: texts[index][branch.depth]):
-        members = list(group)
-        first, last = texts[members[0]], texts[members[-1]]  # sorted: what these two share, all share
-        end = branch.depth + 1
-        most = min(len(texts[index]) for index in members) - 1
-        while end < most and first[end] == last[end]:
-            end += 1
-        yield first[branch.depth : end], members
+            cache.copy(slot, room[1:], len(start) + branch.depth)
+        moves = [(at, len(start) + branch.depth, child.run) for at, child in zip(room, branch.below, strict=False)]
+        for at, child, laws in zip(room, branch.below, _advance(runtime, moves), strict=False):
+            yield laws, branch.depth + 1, child.texts
+            open_branches.append((child, at))
+        if not branch.below:
+            free.append(slot)
 
 
 def _advance(runtime: Runtime, moves: Sequence[tuple[int, int, Tokens]]) -> list[Reals]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ _ROLES = {"assistant": ("<|assistant|>", "<|end|>"), "system": ("<|system|>", ""
 _USER = ("<|user|>", "")
 
 
+SHORT = 8
+"""Characters of texts whose ids are kept: those of solution sets, which are encoded again for every draw."""
+
+
 class Tokenizer:
     """A table of pieces. Build it with `Tokenizer.load`."""
 
@@ -36,6 +41,7 @@ class Tokenizer:
         longest_first = sorted(self.special, key=len, reverse=True)
         self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if self.special else None
         self._pattern = re.compile(pattern)
+        self._short = lru_cache(maxsize=4096)(lambda text: tuple(self._exactly(text)))
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
@@ -61,6 +67,9 @@ class Tokenizer:
         A piece that is not in the table is cut into known tokens, longest first (a model may have joined
         words in a way that the pattern does not). Raises ModelError, naming the piece, where that fails.
         """
+        return list(self._short(text)) if len(text) <= SHORT else self._exactly(text)
+
+    def _exactly(self, text: str) -> list[int]:
         return [index for piece in self._pieces(text) for index in self._cut(piece)]
 
     def decode(self, ids: Iterable[int]) -> str:

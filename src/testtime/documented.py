@@ -1,0 +1,160 @@
+"""Configurations of the emergent-scaling experiments, as they were documented: every key honoured, noticed or refused.
+
+`start_token_budget: 7` and `end_token_budget: 11` are exponents of 2, and stand for the budgets 128, 256, … 2048.
+What a file says so becomes keys of a run; what has no meaning here is accepted with a notice where nothing is lost by
+leaving it out, and refused where the results would not be what the file asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from testtime.core.errors import BadInput
+
+MARKS = frozenset({"start_token_budget", "end_token_budget", "LOCALISATION_RUN", "normalise_over_solution_set"})
+"""A file with one of these keys is such a configuration."""
+DOCUMENTED_CONTINUATION = "Hmm, but let me keep thinking..."
+NOTICED = {
+    "tokenizer_name": "a model's own tokenizer is used",
+    "batch_size": "--concurrency says how many calls are in flight",
+    "force_end_batch_size": "--concurrency says how many calls are in flight",
+    "solution_set_batch_size": "texts that begin alike are scored together",
+    "USE_TOKEN_BUDGET_BATCH_SIZE_MAPPING": "--concurrency says how many calls are in flight",
+    "token_batch_mapping": "--concurrency says how many calls are in flight",
+    "vllm_gpu_memory_utilization": "it is the server's to know",
+    "vllm_max_num_seqs": "it is the server's to know",
+    "max_model_len": "it is the server's to know",
+    "ATTENTION_TYPE": "it is the server's to know",
+    "answer_indicator_token": "answers are read by the dataset's rule",
+    "n_tokens_remove_answer": "no answer is removed",
+    "aime_answer_prompt": "the prompt is the dataset's, or --prompt",
+    "safety_buffer": "budgets are exact",
+    "SAVE_BOOL": "every draw is kept at once",
+    "TIME_BASED_SAVING": "every draw is kept at once",
+    "save_every_n_mins": "every draw is kept at once",
+    "DEBUG_MODE": "use --debug",
+}
+"""Accepted key → why it changes nothing."""
+OFF = {
+    "quantization": (None, "serve the model quantized, and name its address"),
+    "top_k": (None, "a run samples by temperature and top_p"),
+    "repetition_penalty": (None, "a run samples by temperature and top_p"),
+    "bad_words": (None, "a run samples by temperature and top_p"),
+    "REMOVE_ANSWER_AT_CONTINUATION": (False, "what was thought is kept"),
+    "INSERT_SYSTEM_PROMPT_FOR_FORCE_CONTINUE": (False, "use --persona for a system message"),
+    "APPEND_EOS_TOKEN": (False, "it overwrites a token that the model drew"),
+}
+"""Key → (the one value that can be, why no other)."""
+SAME = ("final_answer_budget", "temperature", "top_p")
+Where = Callable[[str], str]
+
+
+def is_documented(values: Mapping[str, Any]) -> bool:
+    """Whether a file's keys are those of such a configuration."""
+    return bool(MARKS & values.keys())
+
+
+def translated(values: Mapping[str, Any], where: Where) -> tuple[dict[str, Any], list[str]]:
+    """(Keys of a run, notices) of the values of a file; keys that a run has anyway stay. Raises BadInput.
+
+    `where` says where a key stands, for errors.
+    """
+    out: dict[str, Any] = {"decoding": "budget"}
+    notices: list[str] = []
+    left = dict(values)
+    out |= _budgets(left, where)
+    out |= _answers(left, where)
+    for key, value in left.items():
+        if key in NOTICED:
+            notices.append(f"{key} is read and changes nothing: {NOTICED[key]}")
+        elif key in OFF:
+            usual, why = OFF[key]
+            if value not in (usual, None):
+                raise BadInput(f"{key}={value} cannot be honoured: {why}", where=where(key), mend=f"use {usual}")
+        elif value is not None:
+            out[key] = value
+    return out, notices
+
+
+def localised(exponent: int, fraction: float) -> list[int]:
+    """Budgets inside the octave from 2^exponent to its double, at fractions 0, f, 2f, … 1 of the way.
+
+    >>> localised(7, 0.25)
+    [128, 160, 192, 224, 256]
+    """
+    low = 2**exponent
+    steps = round(1 / fraction)
+    return list(dict.fromkeys(int(low + low * min(at * fraction, 1.0)) for at in range(steps + 1)))
+
+
+def _budgets(left: dict[str, Any], where: Where) -> dict[str, Any]:
+    """Budgets and which problems, taken out of `left`."""
+    start, end = left.pop("start_token_budget", None), left.pop("end_token_budget", None)
+    fraction = left.pop("max_new_tokens_frac", None)
+    localises = left.pop("LOCALISATION_RUN", None)
+    chosen = _problems(left, where)
+    if localises:
+        listed = start if isinstance(start, list) else [start]
+        if len(listed) != 1 or not _exponent(listed[0]):
+            mend = "make one run for each exponent, with its sample_idxs_range"
+            raise BadInput(
+                f"start_token_budget={start} of a localisation run", where=where("start_token_budget"), mend=mend
+            )
+        fraction = 0.125 if fraction is None else fraction
+        if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
+            raise BadInput(
+                f"max_new_tokens_frac={fraction} cannot be", where=where("max_new_tokens_frac"), mend="use 0.125"
+            )
+        return {**chosen, "budget": localised(listed[0], float(fraction))}
+    if start is None and end is None:
+        return chosen
+    for key, value in (("start_token_budget", start), ("end_token_budget", end)):
+        if not _exponent(value):
+            raise BadInput(f"{key}={value} cannot be", where=where(key), mend="expected an exponent of 2, from 0 to 20")
+    if start > end:
+        raise BadInput(f"start_token_budget {start} is above end_token_budget {end}", where=where("start_token_budget"))
+    return {**chosen, "budget": [2**exponent for exponent in range(start, end + 1)]}
+
+
+def _exponent(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 20
+
+
+def _problems(left: dict[str, Any], where: Where) -> dict[str, Any]:
+    """The first problems of a range that begins at 0."""
+    span = left.pop("sample_idxs_range", None)
+    if span is None:
+        return {}
+    if left.get("max_queries") is not None:
+        raise BadInput(
+            "sample_idxs_range and num_samples are both given", where=where("sample_idxs_range"), mend="give one"
+        )
+    if not (isinstance(span, list) and len(span) == 2 and span[0] == 0 and isinstance(span[1], int) and span[1] > 0):
+        mend = "give [0, n] for the first n, or divide a run with --shard i/N"
+        raise BadInput(f"sample_idxs_range={span} cannot be honoured", where=where("sample_idxs_range"), mend=mend)
+    return {"max_queries": span[1]}
+
+
+def _answers(left: dict[str, Any], where: Where) -> dict[str, Any]:
+    """How thinking ends and goes on, and what is measured, taken out of `left`."""
+    out: dict[str, Any] = {}
+    if (normalised := left.pop("normalise_over_solution_set", None)) is not None:
+        out["score"] = "set" if normalised else "gold"
+    if (engine := left.pop("inference_engine", None)) is not None and ":" not in str(left.get("model", "")):
+        out["provider"] = engine
+    if left.pop("do_sample", None) is False:
+        out["temperature"] = 0.0
+        left.pop("temperature", None)
+    if (ends := left.pop("force_end", None)) is not None:
+        out["force_end"] = str(ends).removeprefix("</think>").strip()
+    if (goes_on := left.pop("force_continue", None)) is not None:
+        text = str(goes_on).replace("<think>", "").strip()
+        out["force_continue"] = "hmm" if text == DOCUMENTED_CONTINUATION else text or "none"
+    checks = left.pop("CHECK_FOR_FORCE_CONTINUE_REPETITIONS", None)
+    threshold = left.pop("repetition_threshold", None)
+    if checks is False:
+        out["repetition_threshold"] = 0
+    elif checks or threshold is not None:
+        out["repetition_threshold"] = 100 if threshold is None else threshold
+    return out
