@@ -26,7 +26,7 @@ from testtime.core.spend import Spend
 from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
 from testtime.engine.run import Finished, fill
-from testtime.meters import rapl
+from testtime.meters import here
 from testtime.models import keys
 from testtime.models.presets import retires
 from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
@@ -91,7 +91,7 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
     keys.use_file(spec.env_file)
     asked = resolve(spec)
     folder = folder_of(asked)
-    meter = rapl.Rapl.here() if asked.measure_energy else None
+    meter = here.meter() if asked.measure_energy else None
     plan = plan_of(asked, folder.name, meter)
     _open(plan)
     if not fresh:
@@ -101,7 +101,7 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
             pass  # nobody else is at work in it
         folder.set_aside()
     with folder.held() as taken_over:
-        notes = [f"energy: {meter.source if meter else f'none, {rapl.WHY_NOT}'}"] if asked.measure_energy else []
+        notes = [f"energy: {meter.source if meter else f'none, {here.WHY_NOT}'}"] if asked.measure_energy else []
         notes += [*([taken_over] if taken_over else []), *_of_models(plan)]
         return _draw(folder, _whole(folder, asked), plan, watch, notes)
 

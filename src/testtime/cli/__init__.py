@@ -39,6 +39,8 @@ COMMANDS = {
     "serve": ("testtime.cli.serve:serve", "Serve a model on the OpenAI wire."),
     "verify": ("testtime.cli.verify:verify", "Judge candidates again, without drawing anything."),
     "audit": ("testtime.cli.audit:audit", "Label a sample of verdicts by hand: how often are they wrong?"),
+    "list": ("testtime.cli.lists:list_", "Print the models, policies, tasks, … that there are."),
+    "doctor": ("testtime.cli.doctor:doctor", "Check packages, keys and servers, and what fits the GPU."),
     "import": ("testtime.cli.imports:import_", "Make a pool of a recorded file."),
 }
 """Command → where its function is, and its sentence."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testtime.core.records import Map
+from testtime.meters.trace import rise
 
 POWERCAP = Path("/sys/class/powercap")
 COUNTED = ("package", "dram")
 """Zones that add up. Cores and graphics are part of their package, psys of them all."""
-WHY_NOT = "no RAPL counter can be read"
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,8 @@ class Rapl:
         return {zone.file: zone.read() for zone in self.zones}
 
     def _between(self, before: Mapping[Path, int | None], after: Mapping[Path, int | None]) -> float | None:
-        microjoules = 0
-        for zone in self.zones:
-            start, end = before[zone.file], after[zone.file]
-            if start is None or end is None:
-                return None
-            microjoules += end - start if end >= start else end - start + zone.range + 1
-        return microjoules / 1e6
+        rises = [rise(before[zone.file], after[zone.file], zone.range) for zone in self.zones]
+        return None if None in rises else sum(one for one in rises if one is not None) / 1e6
 
 
 def _zone(folder: Path) -> Zone | None:

@@ -1,0 +1,102 @@
+"""`testtime list`: what there is of a kind, built in or plugged in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from testtime.core.errors import BadInput, unknown_name
+
+KINDS = {
+    "policies": "policy",
+    "rules": "stopping rule",
+    "votes": "vote",
+    "tasks": "task",
+    "decodings": "decoding",
+    "triggers": "trigger",
+    "verifiers": "verifier",
+    "importers": "importer",
+    "providers": "model",
+}
+"""What may be listed → the kind of the registry. `models` is the table of presets."""
+
+
+def list_(what: Annotated[str, Parameter(help=f"models, {', '.join(KINDS)}.")], /) -> None:
+    """Print what there is of a kind, a line each."""
+    from testtime.cli import show
+
+    if what not in ("models", *KINDS):
+        raise unknown_name("kind", what, ("models", *KINDS))
+    lines = _models() if what == "models" else _components(KINDS[what])
+    for line in lines:
+        show.console().print(line, soft_wrap=True)
+
+
+def _components(kind: str) -> Iterator[str]:
+    from testtime.core.registry import find, names
+
+    known = names(kind)
+    width = max(map(len, known))
+    for name in sorted(known):
+        try:
+            said = (find(kind, name).__doc__ or "").strip().split("\n")[0]
+        except (BadInput, ModuleNotFoundError) as error:
+            said = f"cannot be used here: {error}"
+        yield f"{name:{width}}  {said}".rstrip()
+
+
+def _models() -> Iterator[str]:
+    """The table of presets: a block a family, then what is retired."""
+    from testtime.models.presets import table
+
+    known = table()
+    yield f"Models as their makers stated them on {known.day}; prices: {known.prices}, $ per million tokens in / out."
+    for row in known.families:
+        yield ""
+        yield f"{row.provider}: {', '.join(row.models)}"
+        yield f"    {row.use}"
+        yield f"    takes {_takes(row)}"
+        yield from _prices(row.provider, row.models)
+    for one in known.advice:
+        yield ""
+        yield f"{one.provider}: {', '.join(one.models)}"
+        yield f"    {one.use}"
+        yield from _prices(one.provider, one.models)
+    yield ""
+    yield "Retired, or about to be:"
+    for gone in sorted(known.retired, key=lambda row: row.day):
+        yield f"    {gone.day}  {gone.provider}: {', '.join(gone.models)}; instead {gone.successor}"
+
+
+def _takes(row: object) -> str:
+    """What a family takes, in words."""
+    from testtime.models.presets import Family
+
+    assert isinstance(row, Family)
+    thinking = [f"effort {'/'.join(row.efforts)}"] if row.efforts else []
+    thinking += [f"{row.budgets[0]} to {row.budgets[1]} thinking tokens"] if row.budgets else []
+    thinking += ["no thinking"] if row.off else []
+    sampling = "temperature or top_p" if row.either else "temperature and top_p"
+    parts = [
+        sampling if row.sampling else f"no temperature but {row.temperature:g}",
+        f"n up to {row.n}" if row.n > 1 else "n = 1",
+        "a seed" if row.seed else "no seed",
+        "a text to continue" if row.continuation else "",
+        *(name for name, there in (("tools", row.tools), ("schema", row.schema)) if there),
+        *thinking,
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _prices(provider: str, models: tuple[str, ...]) -> Iterator[str]:
+    """A line for each model that is named in full, or by a pattern that is a name and a star."""
+    from testtime.core.spend import Spend
+    from testtime.meters.price import catalogue
+
+    prices = catalogue()
+    for name in (pattern.removesuffix("*").removeprefix("*").rstrip("-") for pattern in models):
+        read, written = (prices(f"{provider}:{name}", spend) for spend in (Spend(1000, 0, 0), Spend(0, 0, 1000)))
+        if name and read and written:  # of a short prompt: long ones may cost more
+            yield f"    {name}: ${read * 1000:g} / ${written * 1000:g}"

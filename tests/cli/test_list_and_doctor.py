@@ -1,0 +1,133 @@
+"""`testtime list` names all there is of a kind, built in or plugged in; `testtime doctor` says what is missing in lines
+that never show a key, pays for nothing unless it is told to, and ends with 2 only for what was asked about.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testtime.cli.lists import KINDS
+from testtime.core import secret
+from testtime.core.registry import names
+from testtime.models import BUILTIN, keys
+from testtime.models.memory import estimate
+from testtime.models.scripted import Scripted
+
+Run = Callable[[str], Any]
+POCKET = Path(__file__).parent.parent.parent / "src/testtime/models/pocket_weights/pocket-m"
+ASKED: list[int] = []
+
+
+def Counted(name: str) -> Scripted:
+    """Counts how often it is opened."""
+    ASKED.append(1)
+    return Scripted(["yes"], name=f"counted:{name}")
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secret, "_KEPT", set())
+    monkeypatch.setattr(keys, "_named", {})
+    monkeypatch.setitem(BUILTIN, "counted", "test_list_and_doctor:Counted")
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    ASKED.clear()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        yield door.getsockname()[1]
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_all_there_is_of_a_kind_is_listed_with_a_sentence(testtime: Run, what: str) -> None:
+    ran = testtime(f"list {what}")
+    assert ran.code == 0
+    lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+    assert lines.keys() == set(names(KINDS[what]))
+
+
+def test_the_table_of_models_has_its_day_prices_and_what_is_retired(testtime: Run) -> None:
+    out = testtime("list models").out
+    assert "on 2026-11-25; prices: genai-prices" in out
+    assert "gpt-4o-mini: $0.15 / $0.6" in out
+    assert "claude-sonnet-4-5: $3 / $15" in out
+    assert "2026-11-30  anthropic: claude-sonnet-4-5*; instead claude-sonnet-5-5" in out
+
+
+def test_what_cannot_be_listed_is_one_line(testtime: Run) -> None:
+    assert "unknown kind 'polices'; did you mean policies" in testtime("list polices").err
+
+
+def test_what_is_missing_is_said_and_no_key_is_shown(
+    testtime: Run, monkeypatch: pytest.MonkeyPatch, port: int, folder: Path
+) -> None:
+    (folder / "mine").write_text(f"ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\n")
+    ran = testtime("doctor anthropic --env_file mine")
+    assert ran.code == 2
+    assert "no  key: ANTHROPIC_API_KEY is not set; keys: platform.claude.com" in ran.out
+    assert f"ok  server: 127.0.0.1:{port} can be reached" in ran.out
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-0123456789")
+    ran = testtime("doctor anthropic --env_file mine")
+    assert "ok  key: ANTHROPIC_API_KEY is set" in ran.out
+    assert "0123456789" not in ran.out + ran.err
+
+
+def test_a_server_that_is_not_there_is_said(testtime: Run, folder: Path, port: int) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        (folder / "mine").write_text(f"ANTHROPIC_BASE_URL=http://127.0.0.1:{closed.getsockname()[1]}\n")
+        assert "no  server: 127.0.0.1:" in testtime("doctor anthropic --env_file mine").out
+
+
+def test_a_model_is_called_only_when_that_is_asked_for(testtime: Run) -> None:
+    ran = testtime("doctor --model counted:a")
+    assert (ran.code, ASKED) == (0, [])
+    assert "counted: needs nothing" in ran.out
+    ran = testtime("doctor --model counted:a --call")
+    assert (ran.code, ASKED) == (0, [1])
+    assert "ok  call: counted:a answered; 2 tokens read, 1 written" in ran.out
+    assert "--call needs a model" in testtime("doctor --call").err
+    assert "there is no provider 'nope'" in testtime("doctor nope").err
+
+
+def test_memory_is_estimated_by_files_or_by_name(testtime: Run) -> None:
+    out = testtime(f"doctor --gpu --model org/Llama-3.1-8B-Instruct --model {POCKET} --model org/unsized").out
+    assert "org/Llama-3.1-8B-Instruct: about 17.9 GiB in bfloat16 (14.9 GiB weights)" in out
+    assert "by the files in" in out
+    assert "org/unsized: neither its files nor its name tell its size" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("m/Qwen2.5-0.5B", 1e9), ("m/SmolLM2-360M-Instruct", 0.72e9), ("m/Llama-3.3-70b", 140e9),
+        ("m/gpt2", None), ("m/Mixtral-8x7B", None),
+    ],
+)  # fmt: skip
+def test_the_size_in_a_name_is_read_or_left(name: str, weights: float | None) -> None:
+    found = estimate(name)
+    assert (found.weights if found else None) == (pytest.approx(weights) if weights else None)
+    if found is not None:
+        halved = estimate(name, "8bit")
+        assert halved is not None
+        assert halved.weights == pytest.approx(found.weights / 2)
+
+
+def test_the_files_of_a_folder_are_weighed_exactly() -> None:
+    found, single = estimate(str(POCKET), "float32"), estimate(str(POCKET), "bfloat16")
+    stored = (POCKET / "model.safetensors").stat().st_size
+    assert found is not None
+    assert single is not None
+    assert found.weights in (pytest.approx(stored), pytest.approx(stored * 2))
+    assert single.weights == pytest.approx(found.weights / 2)
+    assert found.cache is not None
+    assert found.cache > 0
