@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from testtime.core.records import Request
-from testtime.models.pocket import numpy_ops
+from testtime.models.pocket import numpy_runtime
 from testtime.models.pocket.backend import PocketModel, cores_here, shipped
 from testtime.tasks.pocket_math import PocketMath
 
@@ -42,9 +42,9 @@ def main(folder: Path) -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         print(f"{folder.name}: {cores_here()} cores; {memory:.0f} MiB at most with one model and no torch")
         runs = {
-            f"pocket ({model.ops.name})": first,
+            "pocket": first,
             "one thread": ours(PocketModel(folder.name, folder=endless, threads=1)),
-            "numpy": ours(PocketModel(folder.name, folder=endless, ops=numpy_ops.OPS)),
+            "numpy": ours(PocketModel(folder.name, folder=endless, ready=numpy_runtime.ready)),
         }
         runs |= theirs(endless)
         for run in runs.values():

@@ -10,24 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testtime.models.pocket import numpy_ops
+from testtime.models.pocket import numpy_runtime
 from testtime.models.pocket.backend import fastest
-from testtime.models.pocket.numpy_ops import BLOCK, Ops
-from testtime.models.pocket.runtime import Packed, Runtime
-from testtime.models.pocket.weights import load
+from testtime.models.pocket.numpy_ops import BLOCK
+from testtime.models.pocket.runtime import Maker, Runtime
+from testtime.models.pocket.weights import Weights, load
 
 LENGTH = 150
-KINDS = {ops.name: ops for ops in (numpy_ops.OPS, fastest())}
+KINDS = {ready.__module__.rpartition(".")[2]: ready for ready in (numpy_runtime.ready, fastest())}
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
-    return Packed(load(tiny.write(tmp_path_factory.mktemp("model"))))
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    return load(tiny.write(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture(params=KINDS)
-def ops(request: pytest.FixtureRequest) -> Ops:
-    return KINDS[request.param]
+def make(request: pytest.FixtureRequest, weights: Weights) -> Maker:
+    return KINDS[request.param](weights)
 
 
 def _logits(runtime: Runtime, texts: np.ndarray, slots: list[int]) -> np.ndarray:
@@ -42,18 +42,18 @@ def _texts(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, len(tiny.TOKENS), (count, LENGTH))
 
 
-def test_logits_are_those_of_the_textbook(packed: Packed, ops: Ops) -> None:
+def test_logits_are_those_of_the_textbook(make: Maker) -> None:
     texts = _texts(3)
-    ours = _logits(Runtime(packed, ops), texts, [0, 1, 2])
+    ours = _logits(make(), texts, [0, 1, 2])
     for text, logits in zip(texts, ours, strict=True):
         wanted = tiny.reference(tiny.tensors(), text.tolist())
         np.testing.assert_allclose(logits, wanted, atol=2e-5 * np.abs(wanted).max())
 
 
-def test_token_by_token_gives_the_bits_of_all_at_once(packed: Packed, ops: Ops) -> None:
+def test_token_by_token_gives_the_bits_of_all_at_once(make: Maker) -> None:
     texts = _texts(5)
-    whole = _logits(Runtime(packed, ops), texts, list(range(5)))
-    runtime = Runtime(packed, ops)
+    whole = _logits(make(), texts, list(range(5)))
+    runtime = make()
     runtime.cache.reserve(5, LENGTH)
     for place in range(LENGTH):
         step = runtime.logits(runtime.forward(texts[:, place].copy(), np.arange(5), np.full(5, place)))
@@ -61,23 +61,24 @@ def test_token_by_token_gives_the_bits_of_all_at_once(packed: Packed, ops: Ops) 
 
 
 @pytest.mark.parametrize("company", [2, 3, 16, 64])
-def test_a_text_has_the_same_bits_in_any_company_and_slot(packed: Packed, ops: Ops, company: int) -> None:
+def test_a_text_has_the_same_bits_in_any_company_and_slot(make: Maker, company: int) -> None:
     texts = _texts(company, seed=company)
-    together = _logits(Runtime(packed, ops), texts, list(range(company))[::-1])
+    together = _logits(make(), texts, list(range(company))[::-1])
     for index in {0, company // 2, company - 1}:
-        alone = _logits(Runtime(packed, ops), texts[index : index + 1], [0])
+        alone = _logits(make(), texts[index : index + 1], [0])
         np.testing.assert_array_equal(alone[0], together[index])
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.data())
-def test_ragged_company_and_a_used_cache_change_no_bit(packed: Packed, data: st.DataObject) -> None:
-    for ops in KINDS.values():
+def test_ragged_company_and_a_used_cache_change_no_bit(weights: Weights, data: st.DataObject) -> None:
+    for ready in KINDS.values():
+        make = ready(weights)
         text = _texts(1)[0]
-        alone = Runtime(packed, ops)
+        alone = make()
         alone.cache.reserve(1, LENGTH)
         wanted = alone.logits(alone.forward(text, np.zeros(LENGTH, int), np.arange(LENGTH)))
-        crowded = Runtime(packed, ops)
+        crowded = make()
         _logits(crowded, _texts(4, seed=9), [0, 1, 2, 3])  # leaves keys and values of others behind
         others = data.draw(st.lists(st.integers(0, LENGTH - 1), min_size=3, max_size=3))
         got = []
@@ -88,9 +89,9 @@ def test_ragged_company_and_a_used_cache_change_no_bit(packed: Packed, data: st.
         np.testing.assert_array_equal(got, wanted)
 
 
-def test_copied_saved_and_regrown_caches_go_on_as_if_nothing_had_happened(packed: Packed, ops: Ops) -> None:
+def test_copied_saved_and_regrown_caches_go_on_as_if_nothing_had_happened(make: Maker) -> None:
     text, half = _texts(1)[0], BLOCK + 7
-    runtime = Runtime(packed, ops)
+    runtime = make()
     runtime.cache.reserve(1, half)
     runtime.forward(text[:half], np.zeros(half, int), np.arange(half))
     saved = runtime.cache.save(0, half)
@@ -99,28 +100,30 @@ def test_copied_saved_and_regrown_caches_go_on_as_if_nothing_had_happened(packed
     runtime.cache.restore(2, saved, half)
     rest = np.arange(half, LENGTH)
     ends = [runtime.forward(text[half:], np.full_like(rest, slot), rest) for slot in range(4)]
-    fresh = Runtime(packed, ops)
+    fresh = make()
     fresh.cache.reserve(1, LENGTH)
     whole = fresh.forward(text, np.zeros(LENGTH, int), np.arange(LENGTH))[half:]
     for end in ends:
         np.testing.assert_array_equal(end, whole)
 
 
-def test_more_rows_than_one_pass_holds_are_the_same_rows(packed: Packed, ops: Ops) -> None:
+def test_more_rows_than_one_pass_holds_are_the_same_rows(make: Maker) -> None:
     texts = _texts(6)
-    one_by_one = [_logits(Runtime(packed, ops), texts[i : i + 1], [0])[0] for i in range(6)]
-    np.testing.assert_array_equal(_logits(Runtime(packed, ops), texts, list(range(6))), one_by_one)
+    one_by_one = [_logits(make(), texts[i : i + 1], [0])[0] for i in range(6)]
+    np.testing.assert_array_equal(_logits(make(), texts, list(range(6))), one_by_one)
 
 
-def test_real_weights_too_where_they_are_shipped(ops: Ops) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_real_weights_too_where_they_are_shipped(kind: str) -> None:
     from testtime.models.pocket.backend import SHIPPED
 
     folders = [path.parent for path in Path(SHIPPED).glob("*/model.safetensors")]
     if not folders:
         pytest.skip("no shipped weights in this tree")
     for folder in folders:
-        packed = Packed(load(folder))
-        texts = np.random.default_rng(1).integers(0, packed.config.vocab_size, (9, 90))
-        together = _logits(Runtime(packed, ops), texts, list(range(9)))
-        alone = _logits(Runtime(packed, ops), texts[4:5], [0])
+        weights = load(folder)
+        make = KINDS[kind](weights)
+        texts = np.random.default_rng(1).integers(0, weights.config.vocab_size, (9, 90))
+        together = _logits(make(), texts, list(range(9)))
+        alone = _logits(make(), texts[4:5], [0])
         np.testing.assert_array_equal(alone[0], together[4])

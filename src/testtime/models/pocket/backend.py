@@ -18,18 +18,17 @@ from testtime.core.history import Floats
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Generation, Request, Vocabulary
 from testtime.core.spend import Spend
-from testtime.models.pocket import numpy_ops, scoring, weights
+from testtime.models.pocket import numpy_runtime, scoring, weights
 from testtime.models.pocket.kept import Kept
 from testtime.models.pocket.lane import Draft, Job, Lane
-from testtime.models.pocket.numpy_ops import Ops
 from testtime.models.pocket.params import Params, why_not
-from testtime.models.pocket.runtime import TILE, Cache, Packed
+from testtime.models.pocket.runtime import Cache, Ready
 from testtime.models.pocket.tokenizer import Tokenizer
 
 Tokens = tuple[int, ...]
 
 SHIPPED = Path(__file__).parent.parent / "pocket_weights"
-ROWS = 32
+LEAST, ROWS = 4, 32
 """Candidates that a lane writes at once at most: tiles are at full speed, and their keys fit a usual cache."""
 CACHE_BYTES, KEPT_BYTES = 192 * 2**20, 48 * 2**20
 """Room for keys and values, were every text as long as the context: of all lanes together, and of kept texts."""
@@ -52,7 +51,7 @@ class PocketModel:
         folder: Path | None = None,
         threads: int | None = None,
         leave_core_free: bool = False,
-        ops: Ops | None = None,
+        ready: Ready | None = None,
     ) -> None:
         """`threads` None: one a core, less one where a core is to be left free; one without numba."""
         folder = folder or shipped(model)
@@ -64,13 +63,13 @@ class PocketModel:
         if (there := len(self.tokenizer.tokens)) != self.config.vocab_size:
             raise BadInput(f"the tokenizer has {there} tokens, the model {self.config.vocab_size}", where=str(folder))
         self.vocabulary = Vocabulary(tuple(self.tokenizer.tokens), frozenset(self.config.eos))
-        self.ops = ops or fastest()
+        self.ready = ready or fastest()
         self.kept = Kept(KEPT_BYTES)
-        packed = Packed(loaded)
-        count = threads or lanes_here(self.ops, leave_core_free)
-        rows = CACHE_BYTES // (count * Cache.bytes_of(self.config, self.config.context)) // TILE * TILE
-        rows = max(TILE, min(ROWS, rows))
-        self._lanes = [Lane(packed, self.ops, self.tokenizer, self.kept, rows) for _ in range(count)]
+        make = self.ready(loaded)
+        count = threads or lanes_here(self.ready, leave_core_free)
+        rows = CACHE_BYTES // (count * Cache.bytes_of(self.config, self.config.context)) // LEAST * LEAST
+        rows = max(LEAST, min(ROWS, rows))
+        self._lanes = [Lane(make, self.tokenizer, self.kept, rows) for _ in range(count)]
 
     def refuses(self, request: Request) -> str | None:
         """Why this request cannot be honoured exactly, or None."""
@@ -101,7 +100,7 @@ class PocketModel:
         drafts = [draft for job in done for draft in job.drafts]
         spend = Spend(
             prompt=len(start),
-            cached=min(job.cached for job in done),
+            cached=0,  # alone, nothing is kept from others; what was really reused: `kept.reused`
             completion=sum(len(draft.ids) for draft in drafts),
             reasoning=sum(self._thinking(prefix, draft.ids) for draft in drafts),
             seconds=sum(job.seconds for job in done),
@@ -132,11 +131,13 @@ class PocketModel:
         """
         prompt, prefix, _ = self._read(request)
         for position in positions:
-            if not 0 <= position <= len(prefix):
+            if not 0 <= position <= len(prefix) or not (prompt or position):
                 raise ModelError(f"position {position} is outside the prefix of {len(prefix)} tokens")
         lane = self._calmest()
         return await asyncio.wrap_future(
-            lane.call(lambda runtime: scoring.states_at(runtime, prompt, prefix, positions, mode == "original")),
+            lane.call(
+                lambda runtime: scoring.states_at(runtime, self.kept, prompt, prefix, positions, mode == "original")
+            ),
         )
 
     @property
@@ -180,7 +181,7 @@ class PocketModel:
     def _shares(self, seeds: Sequence[int]) -> list[tuple[Lane, Sequence[int]]]:
         """Children over the lanes, the calmest first; no share is smaller than two tiles but the last."""
         lanes = sorted(self._lanes, key=lambda lane: lane.load)
-        size = max(2 * TILE, -(-len(seeds) // len(lanes)))
+        size = max(2 * LEAST, -(-len(seeds) // len(lanes)))
         parts = [seeds[low : low + size] for low in range(0, len(seeds), size)]
         return list(zip(lanes, parts, strict=False))
 
@@ -213,18 +214,18 @@ def shipped(model: str) -> Path:
     return SHIPPED / model
 
 
-def fastest() -> Ops:
-    """Compiled operations where numba is installed (the extra `fast`), else numpy's."""
+def fastest() -> Ready:
+    """The compiled runtime where numba is installed (the extra `fast`), else numpy's."""
     try:
-        from testtime.models.pocket import numba_ops
+        from testtime.models.pocket import compiled
     except ImportError:
-        return numpy_ops.OPS
-    return numba_ops.OPS
+        return numpy_runtime.ready
+    return compiled.ready
 
 
-def lanes_here(ops: Ops, leave_core_free: bool) -> int:
+def lanes_here(ready: Ready, leave_core_free: bool) -> int:
     """Threads that pay: without numba the interpreter's lock would be all they share."""
-    if ops is numpy_ops.OPS:
+    if ready is numpy_runtime.ready:
         return 1
     return max(1, cores_here() - leave_core_free)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, insort
 from collections import OrderedDict
 
 import numpy as np
@@ -12,6 +13,9 @@ from testtime.models.pocket.weights import Array
 
 Saved = tuple[Array, Array]
 Tokens = tuple[int, ...]
+
+WORTH = 8
+"""New tokens that make a text worth keeping: fewer are computed again in less time than a copy takes."""
 
 
 class Kept:
@@ -24,24 +28,35 @@ class Kept:
     def __init__(self, room: int) -> None:
         self.room = room
         """Bytes."""
+        self.reused = 0
+        """Tokens that were taken from here so far. A request's `Spend` does not tell: that would depend on company."""
         self._texts: OrderedDict[Tokens, Saved] = OrderedDict()
+        self._sorted: list[Tokens] = []
+        """The same texts in order: the one that begins most alike stands beside a text's own place."""
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def fill(self, runtime: Runtime, slot: int, tokens: Tokens) -> tuple[Array, Saved, int]:
-        """Computes a text into a slot, as far as it is not kept, and keeps it.
-
-        Gives the logits after it [1, vocabulary], its keys and values, and how many tokens were taken from here.
-        """
+    def restore(self, runtime: Runtime, slot: int, tokens: Tokens, most: int) -> int:
+        """Puts into a slot what is kept of the first `most` tokens of a text; gives how many that is."""
         shared, found = self.longest(tokens)
-        shared = min(shared, len(tokens) - 1)  # the last token is computed: its logits are wanted
+        shared = min(shared, most)
         if found is not None:
             runtime.cache.restore(slot, found, shared)
+        self.reused += shared
+        return shared
+
+    def fill(self, runtime: Runtime, slot: int, tokens: Tokens) -> Array:
+        """Computes a text into a slot, as far as it is not kept, and keeps it; the logits after it [1, vocabulary]."""
+        shared = self.restore(runtime, slot, tokens, len(tokens) - 1)  # the last one's logits are wanted
         places = np.arange(shared, len(tokens))
-        states = runtime.forward(np.array(tokens[shared:]), np.full_like(places, slot), places, wanted=1)
-        saved = runtime.cache.save(slot, len(tokens))
-        self.put(tokens, saved)
-        return runtime.logits(states), saved, shared
+        states = runtime.forward(np.array(tokens[shared:]), np.full_like(places, slot), places, places[-1:] - shared)
+        self.note(runtime, slot, tokens, shared)
+        return runtime.logits(states)
+
+    def note(self, runtime: Runtime, slot: int, tokens: Tokens, shared: int) -> None:
+        """Keeps the text in a slot, unless it has hardly more tokens than the `shared` ones that are kept already."""
+        if len(tokens) - shared >= WORTH:
+            self.put(tokens, runtime.cache.save(slot, len(tokens)))
 
     def put(self, tokens: Tokens, saved: Saved) -> None:
         """Keeps a text."""
@@ -49,26 +64,27 @@ class Kept:
             if tokens in self._texts:
                 return
             self._texts[tokens] = saved
+            insort(self._sorted, tokens)
             self._bytes += _size(saved)
             while self._bytes > self.room:
-                self._bytes -= _size(self._texts.popitem(last=False)[1])
+                gone, saved = self._texts.popitem(last=False)
+                del self._sorted[bisect_left(self._sorted, gone)]
+                self._bytes -= _size(saved)
 
     def clear(self) -> None:
         """Forgets all."""
         with self._lock:
             self._texts.clear()
+            self._sorted.clear()
             self._bytes = 0
 
     def longest(self, tokens: Tokens) -> tuple[int, Saved | None]:
         """The kept text that shares the longest beginning, and how many tokens that is."""
         with self._lock:
-            best, found = 0, None
-            for text in self._texts:
-                if len(text) > best and len(tokens) > best and text[best] == tokens[best]:
-                    shared = _shared(text, tokens)
-                    if shared > best:
-                        best, found = shared, text
-            if found is None:
+            place = bisect_left(self._sorted, tokens)
+            beside = self._sorted[max(place - 1, 0) : place + 1]
+            best, found = max(((_shared(text, tokens), text) for text in beside), default=(0, ()))
+            if not best:
                 return 0, None
             self._texts.move_to_end(found)
             return best, self._texts[found]

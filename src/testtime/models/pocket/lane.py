@@ -21,14 +21,16 @@ import numpy as np
 from testtime.core.records import Finish
 from testtime.models.pocket import sampling
 from testtime.models.pocket.kept import Kept, Saved, Tokens
-from testtime.models.pocket.numpy_ops import Ops
 from testtime.models.pocket.params import Params
-from testtime.models.pocket.runtime import Packed, Runtime
-from testtime.models.pocket.sampling import Settings
+from testtime.models.pocket.runtime import Ids, Maker, Runtime
+from testtime.models.pocket.sampling import Rows
 from testtime.models.pocket.tokenizer import Tokenizer
 from testtime.models.pocket.weights import Array
 
 T = TypeVar("T")
+
+STEPS = 8
+"""Tokens of each row between two looks at what else there is to do; fewer where a row ends."""
 
 
 @dataclass(eq=False)
@@ -64,19 +66,28 @@ class Job:
     begun: int = 0
     """Children that have a row or had one."""
     ended: int = 0
-    cached: int = 0
-    """Tokens of the prompt that were kept from earlier."""
     seconds: float = 0.0
     """Its share of the thread's work."""
-    root: tuple[Array, Saved] | None = None
-    """Logits after the prompt and its keys and values, while children wait for rows."""
+    root: Saved | None = None
+    """Keys and values of the prompt, while children wait for rows."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A job whose next children get rows."""
+
+    job: Job
+    slot: int
+    """The first of their rows."""
+    fresh: int
+    """How many."""
 
 
 class Lane:
     """A thread with its rows. `submit` and `call` may be used from any thread."""
 
-    def __init__(self, packed: Packed, ops: Ops, tokenizer: Tokenizer, kept: Kept, rows: int) -> None:
-        self.runtime, self.scorer = Runtime(packed, ops), Runtime(packed, ops)
+    def __init__(self, make: Maker, tokenizer: Tokenizer, kept: Kept, rows: int) -> None:
+        self.runtime, self.scorer = make(), make()
         self.tokenizer, self.kept, self.most = tokenizer, kept, rows
         self.load = 0
         """Candidates here: written or waiting."""
@@ -86,13 +97,10 @@ class Lane:
         self._thread: threading.Thread | None = None
         self._drafts: list[Draft] = []
         self._clock = 0.0
-        size = packed.config.vocab_size
-        self._ends = np.zeros(size, dtype=bool)
-        self._ends[list(packed.config.eos)] = True
-        self._token, self._position, self._left = (np.zeros(rows, dtype=np.int64) for _ in range(3))
-        self._stoppers = np.zeros((rows, size), dtype=bool)
-        """[row, token] whether a stop string may be complete with this token."""
-        self._settings = Settings.room(rows)
+        config = self.runtime.config
+        self._ends = np.zeros(config.vocab_size, dtype=bool)
+        self._ends[list(config.eos)] = True
+        self._rows = Rows.room(rows, config.vocab_size)
 
     def submit(self, job: Job) -> None:
         """Puts a job in line."""
@@ -164,67 +172,109 @@ class Lane:
                 self.load -= len(job.seeds) - job.begun
 
     def _admit(self) -> None:
+        """Gives rows to waiting jobs while there are some; prompts that are new are computed together."""
         while self._jobs and len(self._drafts) < self.most:
-            job = self._jobs[0]
-            start = time.perf_counter()
-            fresh = min(len(job.seeds) - job.begun, self.most - len(self._drafts))
-            logits = self._root(job, fresh)
-            low = len(self._drafts)
-            for row in range(low, low + fresh):
-                self._join(row, job)
-            job.seconds += time.perf_counter() - start
-            if job.begun == len(job.seeds):
-                job.root = None
-                with self._lock:
-                    self._jobs.popleft()
-            self._take(np.repeat(logits, fresh, axis=0), low)
+            start, low = time.perf_counter(), len(self._drafts)
+            seats = self._seats()
+            logits, work = self._roots(seats)
+            for seat in seats:
+                for row in range(seat.slot, seat.slot + seat.fresh):
+                    self._join(row, seat.job)
+                if seat.job.begun == len(seat.job.seeds):
+                    seat.job.root = None
+                    with self._lock:
+                        self._jobs.popleft()
+            spent = (time.perf_counter() - start) / sum(work)
+            for seat, share in zip(seats, work, strict=True):
+                seat.job.seconds += spent * share
+            self._begin(np.repeat(logits, [seat.fresh for seat in seats], axis=0), low)
 
-    def _root(self, job: Job, fresh: int) -> Array:
-        """Fills the next `fresh` slots with the prompt; gives the logits after it, [1, vocabulary]."""
-        cache, slot, length = self.runtime.cache, len(self._drafts), len(job.prompt)
-        cache.reserve(self.most, length + job.limit, self._position[:slot])
+    def _seats(self) -> list[Seat]:
+        """The next jobs and the slots they get. Jobs with one prompt come one after the other, to share its keys."""
+        seats: list[Seat] = []
+        slot, begun = len(self._drafts), set[Tokens]()
+        with self._lock:
+            waiting = list(self._jobs)
+        for job in waiting:
+            fresh = min(len(job.seeds) - job.begun, self.most - slot)
+            if not fresh or job.prompt in begun:
+                break
+            begun.add(job.prompt)
+            seats.append(Seat(job, slot, fresh))
+            slot += fresh
+        return seats
+
+    def _roots(self, seats: Sequence[Seat]) -> tuple[Array, list[int]]:
+        """Fills the slots with the prompts; the logits after each [seat, vocabulary], and the work each took."""
+        cache, lengths = self.runtime.cache, self._rows.position[: len(self._drafts)]
+        cache.reserve(self.most, max(len(seat.job.prompt) + seat.job.limit for seat in seats), lengths)
+        shared = [self._restored(seat) for seat in seats]
+        rows = [len(seat.job.prompt) - known for seat, known in zip(seats, shared, strict=True)]
+        tokens = [token for seat, known in zip(seats, shared, strict=True) for token in seat.job.prompt[known:]]
+        slots = np.repeat([seat.slot for seat in seats], rows)
+        places = np.concatenate([np.arange(known, known + count) for known, count in zip(shared, rows, strict=True)])
+        logits = self.runtime.logits(
+            self.runtime.forward(np.array(tokens), slots, places, np.cumsum(rows) - 1),
+        )
+        for seat, known in zip(seats, shared, strict=True):
+            self._share(seat, known)
+        return logits, [count + seat.fresh for seat, count in zip(seats, rows, strict=True)]
+
+    def _restored(self, seat: Seat) -> int:
+        """How many tokens of the prompt were put into the seat's slot: all but the last at most."""
+        job, last = seat.job, len(seat.job.prompt) - 1
         if job.root is None:
-            logits, saved, job.cached = self.kept.fill(self.runtime, slot, job.prompt)
-            job.root = logits, saved
-        else:
-            cache.restore(slot, job.root[1], length)
-        if fresh > 1:
-            cache.copy(slot, slice(slot + 1, slot + fresh), length)
-        return job.root[0]
+            return self.kept.restore(self.runtime, seat.slot, job.prompt, last)
+        self.runtime.cache.restore(seat.slot, job.root, last)
+        return last
+
+    def _share(self, seat: Seat, known: int) -> None:
+        """The prompt to all rows of the seat, and to those that will come later."""
+        job, cache, length = seat.job, self.runtime.cache, len(seat.job.prompt)
+        if job.root is None:
+            self.kept.note(self.runtime, seat.slot, job.prompt, known)
+            if job.begun + seat.fresh < len(job.seeds):
+                job.root = cache.save(seat.slot, length)
+        if seat.fresh > 1:
+            cache.copy(seat.slot, slice(seat.slot + 1, seat.slot + seat.fresh), length)
 
     def _join(self, row: int, job: Job) -> None:
         draft = Draft(job, job.begun, joined=self._clock)
         self._drafts.append(draft)
         job.drafts.append(draft)
-        self._position[row], self._left[row] = len(job.prompt) - 1, job.limit
-        self._settings.set(row, job.seeds[job.begun], job.params)
+        rows = self._rows
+        rows.position[row], rows.left[row] = len(job.prompt), job.limit - 1
+        rows.settings.set(row, job.seeds[job.begun], job.params)
         lasts = {stop[-1] for stop in job.params.stops}
-        self._stoppers[row] = [bool(lasts.intersection(token)) for token in self.tokenizer.tokens] if lasts else False
+        rows.stoppers[row] = [bool(lasts.intersection(token)) for token in self.tokenizer.tokens] if lasts else False
         job.begun += 1
 
+    def _begin(self, logits: Array, low: int) -> None:
+        """Draws the first token of the rows from `low` on: their prompt has been computed."""
+        first = self.runtime.choose(logits, self._rows, low)
+        self._rows.token[low : low + len(first)] = first
+        self._took(first[None], logits, low)
+
     def _step(self) -> None:
+        """Draws further tokens of all rows."""
         start = time.perf_counter()
-        rows = len(self._drafts)
-        states = self.runtime.forward(self._token[:rows], np.arange(rows), self._position[:rows])
-        logits = self.runtime.logits(states)
+        count = len(self._drafts)
+        most = 1 if any(draft.job.params.logprobs is not None for draft in self._drafts) else STEPS
+        drawn, logits = self.runtime.write(self._rows, count, self._ends, most)
         computed = time.perf_counter()
-        self._clock += (computed - start) / rows
-        self._take(logits, 0)
+        self._clock += (computed - start) / count
+        self._took(drawn, logits, 0)
         self._clock += (time.perf_counter() - computed) / max(len(self._drafts), 1)
 
-    def _take(self, logits: Array, low: int) -> None:
-        """Draws the next token of the rows from `low` on, and lets those go that ended."""
-        rows = slice(low, low + len(logits))
-        self._position[rows] += 1
-        self._left[rows] -= 1
-        chosen = sampling.choose(logits, self._settings.at(rows), self._position[rows])
-        self._token[rows] = chosen
+    def _took(self, drawn: Ids, logits: Array, low: int) -> None:
+        """Notes the tokens [step, row] of the rows from `low` on, and lets those go that ended with the last one."""
+        rows, last = slice(low, low + drawn.shape[1]), drawn[-1]
         drafts = self._drafts[rows]
-        for draft, token in zip(drafts, chosen.tolist(), strict=True):
-            draft.ids.append(token)
+        for draft, tokens in zip(drafts, drawn.T.tolist(), strict=True):
+            draft.ids += tokens
         self._note_logprobs(logits, drafts)
-        ended, full = self._ends[chosen], self._left[rows] <= 0
-        looked_at = ended | full | self._stoppers[np.arange(rows.start, rows.stop), chosen]
+        ended, full = self._ends[last], self._rows.left[rows] <= 0
+        looked_at = ended | full | self._rows.stoppers[np.arange(rows.start, rows.stop), last]
         for index in np.flatnonzero(looked_at)[::-1].tolist():
             if self._finished(drafts[index], bool(ended[index]), bool(full[index])):
                 self._leave(low + index)
@@ -267,7 +317,7 @@ class Lane:
 
     def _leave(self, row: int) -> None:
         draft = self._drafts[row]
-        job, length = draft.job, int(self._position[row])
+        job, length = draft.job, int(self._rows.position[row])
         if not self._ends[draft.ids[-1]]:  # it may be gone on from; its last token is not in the cache yet
             text = (*job.prompt, *draft.ids[:-1])
             if len(text) > len(job.prompt):
@@ -282,9 +332,8 @@ class Lane:
         """Gives a row back; the last one moves into its place."""
         last = len(self._drafts) - 1
         if row != last:
-            self.runtime.cache.copy(last, [row], int(self._position[last]))
-            for values in (self._token, self._position, self._left, self._stoppers, *self._settings.columns):
-                values[row] = values[last]
+            self.runtime.cache.copy(last, [row], int(self._rows.position[last]))
+            self._rows.move(last, row)
             self._drafts[row] = self._drafts[last]
         self._drafts.pop()
         with self._lock:

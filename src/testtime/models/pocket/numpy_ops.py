@@ -1,10 +1,8 @@
-"""The small operations between matrix products, in numpy. numba_ops.py has the same ones compiled."""
+"""The small operations between matrix products, in numpy. kernels.py has the same ones compiled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +15,8 @@ BLOCK = 64
 """Keys that attention takes at once."""
 
 
-class Ops(NamedTuple):
-    """What a forward pass needs besides matrix products."""
-
-    name: str
-    norm: Callable[[Array, Array, float, Array], None]
-    """(x, weight, epsilon, out): out = x · weight / rms(x), row by row."""
-    add_norm: Callable[[Array, Array, Array, float, Array], None]
-    """(x, delta, weight, epsilon, out): x += delta, then `norm`."""
-    attend: Callable[[Array, Array, Array, Ids, Ids, Array, int, Array], None]
-    """(qkv, keys, values, slots, positions, turns, heads, out): rotates queries and keys in place, writes keys and
-    values to the cache, and attends from each row to its slot up to its position."""
-    gate: Callable[[Array, Array], None]
-    """([row, gate | up], out): out = silu(gate) · up."""
-
-
 def norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
-    """See Ops."""
+    """Out = x · weight / rms(x), row by row."""
     scale = np.vecdot(x, x)
     scale *= np.float32(1 / x.shape[1])
     scale += np.float32(epsilon)
@@ -43,13 +26,13 @@ def norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
 
 
 def add_norm(x: Array, delta: Array, weight: Array, epsilon: float, out: Array) -> None:
-    """See Ops."""
+    """X += delta, then `norm`."""
     x += delta
     norm(x, weight, epsilon, out)
 
 
 def gate(gate_up: Array, out: Array) -> None:
-    """See Ops; silu(g) = g/2 · (1 + tanh(g/2)), which cannot overflow."""
+    """Out = silu(gate) · up of [row, gate | up]; silu(g) = g/2 · (1 + tanh(g/2)), which cannot overflow."""
     half = out.shape[1]
     opened = gate_up[:, :half] * np.float32(0.5)
     np.tanh(opened, out=out)
@@ -61,7 +44,10 @@ def gate(gate_up: Array, out: Array) -> None:
 def attend(
     qkv: Array, keys: Array, values: Array, slots: Ids, positions: Ids, turns: Array, heads: int, out: Array
 ) -> None:
-    """See Ops."""
+    """Rotates queries and keys in place, writes keys and values to the cache, attends from each row to its slot.
+
+    `qkv` [row, heads and keys and values]; `slots` and `positions` [row]; a row sees its slot up to its position.
+    """
     rows, kv_heads, dim = len(slots), keys.shape[2], keys.shape[3]
     parts = qkv.reshape(rows, heads + 2 * kv_heads, dim)
     _rotate(parts[:, : heads + kv_heads], turns[positions])
@@ -114,6 +100,3 @@ def _attention(queries: Array, keys: Array, values: Array, positions: Ids) -> Ar
         mix += mixed[:, index]
     mix /= total
     return np.asarray(mix, np.float32)
-
-
-OPS = Ops("numpy", norm, add_norm, attend, gate)

@@ -1,42 +1,30 @@
-"""The forward pass over rows, a cache updated in place, and the law of the next token.
+"""A runtime: rows through the model, a cache updated in place, and the law of the next token.
 
 A row is one token of one text: (token, slot of the cache, position). A prompt is many rows of one slot, a
-step of generation one row of many slots, teacher forcing both; all go the same way. What is computed for a
-row depends on nothing but its own text, to the bit:
+step of writing one row of many slots, teacher forcing both; all go the same way. What is computed for a
+row depends on nothing but its own text, to the bit: so a candidate is the same alone or in any company, keys of
+a shared prefix may be copied, and going on from a text equals never having stopped.
 
-- matrix products are done in tiles of TILE rows and panels of PANEL columns, the same shape whatever the batch
-  (a float32 product with one row differs in the last bits from one with many; and tiles this small are also
-  where OpenBLAS is fastest on such models: it skips packing and threads);
-- attention adds up blocks of BLOCK keys one after the other, so that keys beyond a text add exact zeros.
-
-So a candidate is the same alone or in any company, keys of a shared prefix may be copied, and going on from
-a text equals never having stopped.
+There are two: numpy_runtime.py, and compiled.py by numba. Their last bits differ from each other.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.models.pocket import numpy_ops
-from testtime.models.pocket.numpy_ops import BLOCK, Ops
+from testtime.models.pocket.numpy_ops import BLOCK
+from testtime.models.pocket.sampling import Rows
 from testtime.models.pocket.weights import Array, Config, Weights
 
 Ids = NDArray[np.int64]
 
-TILE, PANEL, ROWS = 4, 256, 256
-"""Rows of a product, columns of a product, rows of one pass through the layers."""
-
-
-Panels = list[tuple[slice, Array]]
-
-
-def _panels(matrix: Array) -> Panels:
-    """A matrix cut into contiguous panels of columns."""
-    cuts = (slice(low, low + PANEL) for low in range(0, matrix.shape[1], PANEL))
-    return [(cut, np.ascontiguousarray(matrix[:, cut])) for cut in cuts]
+ROWS = 256
+"""Rows of one pass through the layers."""
 
 
 class Cache:
@@ -93,108 +81,65 @@ class Cache:
         return 8 * config.layers * config.kv_heads * config.head_dim * BLOCK * -(-tokens // BLOCK)
 
 
-class Packed:
-    """Weights cut into panels: made once, shared by the runtimes of all threads."""
+class Runtime(ABC):
+    """One model on one thread, over buffers and a cache of its own."""
 
-    def __init__(self, weights: Weights) -> None:
-        self.config, self.embedding, self.norm = weights.config, weights.embedding, weights.norm
-        self.turns = _turns(weights.config)
-        self.layers = [
-            (layer.norm, _panels(layer.qkv), _panels(layer.out), layer.norm_gated, _panels(layer.gate_up),
-             _panels(layer.down))
-            for layer in weights.layers
-        ]  # fmt: skip
-        self.head = _panels(weights.head)
+    kind: ClassVar[str]
+    """What computes."""
 
+    def __init__(self, config: Config) -> None:
+        self.config, self.cache = config, Cache(config)
 
-class Runtime:
-    """One model on one thread: `forward` and `logits`, over buffers and a cache of its own."""
-
-    def __init__(self, packed: Packed, ops: Ops = numpy_ops.OPS) -> None:
-        c = self.config = packed.config
-        self.packed, self.ops, self.cache = packed, ops, Cache(c)
-        heads, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
-        widths = {"x": c.width, "normed": c.width, "qkv": heads + 2 * keys, "heads": heads, "delta": c.width}
-        widths |= {"gate_up": 2 * c.hidden, "gated": c.hidden}
-        self.room = {name: np.zeros((ROWS, width), np.float32) for name, width in widths.items()}
-
-    def forward(self, tokens: Ids, slots: Ids, positions: Ids, wanted: int | None = None) -> Array:
-        """[row, width] the normed states after the last `wanted` rows (None: all).
+    def forward(self, tokens: Ids, slots: Ids, positions: Ids, wanted: Ids | None = None) -> Array:
+        """[wanted, width] the normed states after the rows `wanted`, in rising order (None: all rows).
 
         Keys and values of all rows are written to the cache. Rows of one slot come in order of position, after
         all earlier positions of that slot are in the cache.
         """
-        rows = len(tokens)
-        skipped = 0 if wanted is None else rows - wanted
-        out = np.empty((rows - skipped, self.config.width), np.float32)
-        for low in range(0, rows, ROWS):
-            high = min(low + ROWS, rows)
-            first = min(max(skipped, low), high)
-            part = slice(low, high)
-            self._pass(tokens[part], slots[part], positions[part], first - low, out[first - skipped : high - skipped])
+        wanted = np.arange(len(tokens)) if wanted is None else wanted
+        out = np.empty((len(wanted), self.config.width), np.float32)
+        cuts = range(0, len(tokens), ROWS)
+        bounds = np.searchsorted(wanted, [*cuts, len(tokens)])
+        for low, first, end in zip(cuts, bounds, bounds[1:], strict=False):
+            part = slice(low, low + ROWS)
+            self._pass(tokens[part], slots[part], positions[part], wanted[first:end] - low, out[first:end])
         return out
 
-    def _pass(self, tokens: Ids, slots: Ids, positions: Ids, first: int, out: Array) -> None:
-        """One pass; `out` gets the states from row `first` on."""
-        rows = len(tokens)
-        x = self.room["x"]
-        x[rows : rows + TILE] = 0
-        np.take(self.packed.embedding, tokens, axis=0, out=x[:rows])
-        for index, (norm, w_qkv, w_out, norm_gated, w_gate_up, w_down) in enumerate(self.packed.layers):
-            self._attend(index, rows, norm, w_qkv, slots, positions)
-            if index == len(self.packed.layers) - 1 and first:  # beyond, only wanted rows are of use
-                x[: rows - first], self.room["heads"][: rows - first] = x[first:rows], self.room["heads"][first:rows]
-                rows -= first
-            self._gate(rows, w_out, norm_gated, w_gate_up, w_down)
-        self.ops.norm(x[:rows], self.packed.norm, self.config.epsilon, out)
+    @abstractmethod
+    def _pass(self, tokens: Ids, slots: Ids, positions: Ids, wanted: Ids, out: Array) -> None:
+        """At most ROWS rows; `out` gets the states of the rows `wanted`."""
 
-    def _attend(self, index: int, rows: int, norm: Array, w_qkv: Panels, slots: Ids, positions: Ids) -> None:
-        x, normed, qkv, heads = self._padded(rows, "x", "normed", "qkv", "heads")
-        self.ops.norm(x, norm, self.config.epsilon, normed)
-        _product(normed, w_qkv, qkv)
-        keys, values = self.cache.keys[index], self.cache.values[index]
-        self.ops.attend(qkv[:rows], keys, values, slots, positions, self.packed.turns, self.config.heads, heads[:rows])
-
-    def _gate(self, rows: int, w_out: Panels, norm: Array, w_gate_up: Panels, w_down: Panels) -> None:
-        x, normed, heads, delta, gate_up, gated = self._padded(
-            rows, "x", "normed", "heads", "delta", "gate_up", "gated"
-        )
-        _product(heads, w_out, delta)
-        self.ops.add_norm(x, delta, norm, self.config.epsilon, normed)
-        _product(normed, w_gate_up, gate_up)
-        self.ops.gate(gate_up, gated)
-        _product(gated, w_down, delta)
-        x += delta
-
-    def _padded(self, rows: int, *names: str) -> list[Array]:
-        """The named buffers, as many rows as whole tiles; what stands beyond `rows` is finite and of no use."""
-        whole = -(-rows // TILE) * TILE
-        return [self.room[name][:whole] for name in names]
-
+    @abstractmethod
     def logits(self, states: Array) -> Array:
         """[row, vocabulary] of normed states."""
-        out = np.empty((-(-len(states) // TILE) * TILE, self.config.vocab_size), np.float32)
-        padded = np.zeros((len(out), self.config.width), np.float32)
-        padded[: len(states)] = states
-        _product(padded, self.packed.head, out)
-        return out[: len(states)]
 
+    @abstractmethod
+    def write(self, rows: Rows, count: int, ends: NDArray[np.bool_], most: int) -> tuple[Ids, Array]:
+        """Draws a token in each of the first `count` rows, at most `most` times, until a row may have ended.
+
+        Row i is slot i. A row may have ended with a token of `ends`, a stopper of its own, or nothing `left`.
+        Gives the tokens [step, row], and the logits [row, vocabulary] of the last step.
+        """
+
+    @abstractmethod
+    def choose(self, logits: Array, rows: Rows, low: int) -> Ids:
+        """One token for each row of logits, as row `low`, `low` + 1, … draws at its position."""
+
+    @abstractmethod
     def last_queries(self, rows: int) -> Array:
         """[row, head, dim] rotated queries of the last layer, of the last `rows` ≤ ROWS rows computed."""
-        c = self.config
-        return self.room["qkv"][:rows, : c.heads * c.head_dim].reshape(rows, c.heads, c.head_dim)
 
 
-def _product(left: Array, panels: Panels, out: Array) -> None:
-    """Out = left @ matrix in tiles of fixed shape; rows are a multiple of TILE."""
-    tiles, result = left.reshape(-1, TILE, left.shape[1]), out.reshape(-1, TILE, out.shape[1])
-    for cut, panel in panels:
-        np.matmul(tiles, panel, out=result[:, :, cut])
+Maker = Callable[[], Runtime]
+"""Makes a runtime for one thread; the weights are shared."""
+Ready = Callable[[Weights], Maker]
+"""Lays the weights out, once."""
 
 
-def _turns(config: Config) -> NDArray[Any]:
+def turns_of(config: Config) -> Array:
     """[position, 2, head_dim / 2] cosine and sine of the rotary angles (Su et al. 2021, RoFormer, eq. 34)."""
     powers = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
     frequencies = np.float32(1) / np.float32(config.theta) ** powers
     angles = np.arange(config.context, dtype=np.float32)[:, None] * frequencies
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    turns: Array = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return turns

@@ -53,6 +53,32 @@ class Settings:
         return Settings(*(column[rows] for column in self.columns))
 
 
+@dataclass
+class Rows:
+    """[row] what is being written, and how: a lane's rows, as a runtime writes them."""
+
+    token: Ids
+    """The last one, whose keys and values are not in the cache yet."""
+    position: Ids
+    """Of that token; the next one is drawn by it, plus one."""
+    left: Ids
+    """Tokens that may still be drawn."""
+    settings: Settings
+    stoppers: NDArray[np.bool_]
+    """[row, token] whether a stop string may be complete with this token."""
+
+    @classmethod
+    def room(cls, rows: int, vocabulary: int) -> Rows:
+        """For that many rows, to be set."""
+        token, position, left = np.zeros((3, rows), np.int64)
+        return cls(token, position, left, Settings.room(rows), np.zeros((rows, vocabulary), dtype=bool))
+
+    def move(self, source: int, target: int) -> None:
+        """Row `source` takes the place of row `target`."""
+        for column in (self.token, self.position, self.left, self.stoppers, *self.settings.columns):
+            column[target] = column[source]
+
+
 def uniforms(seeds: NDArray[np.uint64], positions: Ids) -> Reals:
     """[row] numbers in [0, 1), multiples of 2^-32: a hash of (seed, position).
 

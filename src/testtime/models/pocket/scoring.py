@@ -105,7 +105,7 @@ def _walk(runtime: Runtime, kept: Kept, start: Tokens, texts: tuple[Tokens, ...]
     slots = SLOTS
     cache.reserve(slots, longest)
     top = _tree(texts)
-    yield log_law(kept.fill(runtime, 0, start)[0]), 0, top.texts
+    yield log_law(kept.fill(runtime, 0, start)), 0, top.texts
     free = list(range(1, slots))
     open_branches = [(top, 0)]
     while open_branches:
@@ -137,22 +137,25 @@ def _advance(runtime: Runtime, moves: Sequence[tuple[int, int, Tokens]]) -> list
 
 
 def states_at(
-    runtime: Runtime, start: Tokens, text: Tokens, positions: Sequence[int], original: bool = False
+    runtime: Runtime, kept: Kept, start: Tokens, text: Tokens, positions: Sequence[int], original: bool = False
 ) -> Mapping[str, Reals]:
     """Statistic → [position]; position p is where p tokens of the text after `start` have been read.
 
     Of the law of the next token (base 2): entropy in bits, varentropy = Var[−log2 p] in bits², top_prob,
-    prob_top2_diff. Of the last layer's attention from the last token: see `attention_stats`; with `original` as an
-    earlier tool computed it (original.py), which needs all queries.
+    prob_top2_diff. Of the last layer's attention from the last token: see `attention_stats`. Only the keys of
+    the text are held, and one row of scores at a time: memory grows with the length, not its square. With
+    `original` as an earlier tool computed it (original.py), which needs all queries.
     """
-    tokens = np.array((*start, *text), dtype=np.int64)
+    tokens = (*start, *text)
     wanted = {len(start) + position - 1 for position in positions}
+    end = max(wanted, default=-1) + 1
     runtime.cache.reserve(1, len(tokens))
+    known = 0 if original else kept.restore(runtime, 0, tokens, min(wanted, default=0))
     found: dict[int, dict[str, float]] = {}
     before: list[Array] = []
-    for low in range(0, max(wanted, default=-1) + 1, ROWS):
-        places = np.arange(low, min(low + ROWS, len(tokens)))
-        states = runtime.forward(tokens[places], np.zeros_like(places), places)
+    for low in range(known, end, ROWS):
+        places = np.arange(low, min(low + ROWS, end))
+        states = runtime.forward(np.array(tokens[low : low + len(places)]), np.zeros_like(places), places)
         queries = runtime.last_queries(len(places))
         before += [query.copy() for query in queries] if original else []
         for place in sorted(wanted.intersection(places.tolist())):
@@ -163,6 +166,7 @@ def states_at(
             else:
                 attention = attention_stats(_raw_scores(runtime, queries[place - low], place))
             found[place] = law_stats(law) | attention
+    kept.note(runtime, 0, tokens[:end], known)
     rows = [found[len(start) + position - 1] for position in positions]
     names = ("entropy", "varentropy", "top_prob", "prob_top2_diff", *ATTENTION)
     return {name: np.array([row[name] for row in rows]) for name in names}
