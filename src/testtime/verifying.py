@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -109,8 +110,8 @@ def verify_pairs(file: Path, verifier: str, output: Path) -> Map:
         raise BadInput(f"{verifier} does not compare pairs", mend="use --verifier math")
     several = list(rows.read(file))
     for row in several:
-        for key in ("gold", "prediction"):
-            if not isinstance(row.need(key), (str, int)) or isinstance(row[key], bool):
+        for key, also in (("gold", ()), ("prediction", (type(None),))):
+            if not isinstance(row.need(key), (str, int, Decimal, *also)) or isinstance(row[key], bool):
                 row.bad(f"{key!r} is not a text")
         if not isinstance(row.get("options") or {}, Mapping):
             row.bad("'options' is not a mapping")
@@ -120,7 +121,8 @@ def verify_pairs(file: Path, verifier: str, output: Path) -> Map:
 
         async def one(row: rows.Row) -> Any:
             async with gate:
-                return await judge_pair(str(row["gold"]), str(row["prediction"]), row.get("options"))
+                said = "" if row["prediction"] is None else str(row["prediction"])
+                return await judge_pair(str(row["gold"]), said, row.get("options"))
 
         return await asyncio.gather(*map(one, several))
 

@@ -6,7 +6,7 @@ that it starts quickly; it limits its own memory and time first, and its parent 
 
 Options, as math-verify knows them: `extract` (a list of latex, expr, string: find the answers in whole texts; without
 it both are answers already), `strict`, `float_rounding`, `numeric_precision`, `allow_set_relation_comp`, and
-`symmetric` (equal in either direction).
+`symmetric` (equal in either direction); `precision` is `float_rounding`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 
 SECONDS = 2
 """Of one strategy of math-verify: a slow one is left for the next."""
+ROUNDING = 6
+"""Decimals of a float that count."""
 KNOWN = ("strict", "float_rounding", "numeric_precision", "allow_set_relation_comp")
 
 
@@ -55,6 +57,7 @@ def compare(gold: str, prediction: str, options: Mapping[str, Any]) -> dict[str,
     for what, parsed in zip(("the reference", "the answer"), read, strict=True):
         if not parsed:
             return {"same": None, "why": f"{what} could not be parsed"}
+    options = {**options, "float_rounding": options.get("float_rounding", options.get("precision", ROUNDING))}
     known = {name: options[name] for name in KNOWN if name in options}
     same = verify(read[0], read[1], timeout_seconds=SECONDS, **known)
     if not same and options.get("symmetric"):
