@@ -10,7 +10,7 @@ _ROW = {
     "decoding": "plain", "temperature": 0.7, "policy": "sc_fixed", "setting": "n=1", "query_id": "0",
     "cluster": None, "kind": "expected", "method": "exact", "answer": None, "correct": 1.0, "answered": 1.0,
     "agreement": 1.0, "grade": "uncertified", "e_value": None, "certified": None,
-    "truncated": 0.0, "candidates": 1.0, "gen_tokens": 10.0, "total_tokens": 15.0, "seconds": 1.0,
+    "truncated": 0.0, "candidates": 1.0, "rounds": 1.0, "gen_tokens": 10.0, "total_tokens": 15.0, "seconds": 1.0,
     "critical_seconds": 1.0, "usd": None, "joules": None, "correct_var": 0.0, "exhausted": 0.0, "measured": False,
 }  # fmt: skip
 _TEXT = ("cluster", "answer")

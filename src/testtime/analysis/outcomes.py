@@ -242,6 +242,7 @@ class Books:
         return {
             "truncated": np.divide(total["truncated"], drawn, out=np.zeros(drawn.shape), where=drawn > 0),
             "candidates": drawn,
+            "rounds": _sum(list(result.rounds.values())),
             "gen_tokens": total["completion"],
             "total_tokens": total["completion"] + prompt,
             "seconds": total["seconds"],

@@ -61,6 +61,7 @@ OUTCOMES: Mapping[str, Field] = {
     ),
     "truncated": Field(_float, "Share of the draws that met their token limit."),
     "candidates": Field(_float, "Draws used."),
+    "rounds": Field(_float, "Times it asked for draws; null where only the exact law was computed."),
     "gen_tokens": Field(_float, "Tokens written."),
     "total_tokens": Field(_float, "Tokens written and read."),
     "seconds": Field(_float, "Seconds of work."),

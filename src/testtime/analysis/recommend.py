@@ -1,0 +1,237 @@
+"""Which (model, policy, setting) to deploy under a budget, with an accuracy that is honest after choosing.
+
+The best of many settings looks better on the problems it was chosen on than it is. So the accuracy of the advice is
+measured by nested cross-validation: on each part of the problems, the choice is made on the other parts and met by
+this one; its mean, with an interval over problems, is what following the advice gives. A prior that a policy learned
+is cross-fitted before that (replay), on votes alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from testtime.analysis.bootstrap import accuracy_interval, units_of
+from testtime.analysis.table import GROUP, floats, groups
+from testtime.core.errors import BadInput
+from testtime.core.history import Bools, Floats, Ints
+from testtime.core.seeds import seed_of
+
+FOLDS = 5
+_UNITS = {
+    "tok": "gen_tokens",
+    "usd": "usd",
+    "j": "joules",
+    "rounds": "rounds",
+    "draws": "candidates",
+    "s": "critical_seconds",
+}
+"""A budget's unit → the column of outcomes it limits."""
+_FORM = re.compile(r"([0-9.eE+-]+)\s*(tok|usd|J|j|rounds|draws|s)(/q)?")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most a problem may cost on average."""
+
+    column: str
+    most: float
+    unit: str
+
+    @classmethod
+    def of(cls, text: str, questions: int | None = None) -> Budget:
+        """`2000tok/q, 0.01usd/q, 50J/q, 3rounds, 4draws, 2s`; without `/q`, tokens, dollars and joules are for all
+        `questions` together. Raises BadInput.
+
+        >>> Budget.of("50usd", 1000).most
+        0.05
+        """
+        found = _FORM.fullmatch(text.strip())
+        try:
+            number = float(found[1]) if found else float("nan")
+        except ValueError:
+            number = float("nan")
+        if not found or not 0 < number < float("inf"):
+            raise BadInput(
+                f"budget {text!r} cannot be read", mend="write 2000tok/q, 0.01usd/q, 50J/q, 3rounds or 50usd"
+            )
+        unit = found[2].lower()
+        if unit in ("tok", "usd", "j") and not found[3]:
+            if not questions:
+                raise BadInput(f"budget {text!r} is for how many questions?", mend="add --questions, or write /q")
+            number /= questions
+        return cls(_UNITS[unit], number, f"{found[2]}/q")
+
+    def times(self, factor: float) -> Budget:
+        """A multiple of it."""
+        return Budget(self.column, self.most * factor, self.unit)
+
+    def __str__(self) -> str:
+        return f"{self.most:g}{self.unit}"
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """All settings on the problems they have in common."""
+
+    named: pl.DataFrame
+    """A row a setting: the columns of GROUP."""
+    correct: Floats
+    """[setting, problem]"""
+    spend: Floats
+    """[setting, problem] in the budget's column; nan where unknown."""
+    unit: Ints
+    """[problem] its cluster."""
+    fold: Ints
+    """[problem] the part it belongs to."""
+
+    @classmethod
+    def of(cls, outcomes: pl.DataFrame, column: str) -> Field:
+        """Raises BadInput where no problem is common to all settings, or none has a known verdict and spend."""
+        parts = groups(outcomes.filter(pl.col("exhausted").fill_null(0) == 0, pl.col("correct").is_not_null()))
+        if not parts:
+            raise BadInput("no setting has an outcome with a verdict", mend="give a pool with gold answers")
+        common = parts[0].select("split", "query_id", "cluster")
+        for part in parts[1:]:
+            common = common.join(
+                part.select("split", "query_id"), on=["split", "query_id"], nulls_equal=True, maintain_order="left"
+            )
+        if common.is_empty():
+            raise BadInput("the pools share no problem", mend="give pools over the same dataset")
+        key = ["split", "query_id"]
+        met = [common.join(part, on=key, how="left", nulls_equal=True, maintain_order="left") for part in parts]
+        unit = units_of(common["cluster"].to_list(), common.height)
+        first = {int(u): query for u, query in reversed(list(zip(unit, common["query_id"], strict=True)))}
+        order = sorted(first, key=lambda u: seed_of(0, "advice", first[u]))
+        part_of = {u: at % FOLDS for at, u in enumerate(order)}
+        return cls(
+            named=pl.concat([part.select(GROUP).head(1) for part in parts]),
+            correct=np.stack([floats(part["correct"]) for part in met]),
+            spend=np.stack([floats(part[column]) for part in met]),
+            unit=unit,
+            fold=np.array([part_of[int(u)] for u in unit]),
+        )
+
+    def chosen(self, most: float, among: Bools) -> int | None:
+        """The most accurate setting within the budget on some problems, the cheaper of equals; None where none fits."""
+        accuracy, spend = self.correct[:, among].mean(axis=1), self.spend[:, among].mean(axis=1)
+        fits = np.flatnonzero(spend <= most * (1 + 1e-9))
+        return None if not fits.size else int(fits[np.lexsort((spend[fits], -accuracy[fits].round(12)))[0]])
+
+    def honest(self, most: float) -> tuple[Floats, list[int]]:
+        """[problem] how right the setting is that the other parts choose, and the choice of each part."""
+        out, choices = np.full(self.correct.shape[1], np.nan), []
+        for fold in np.unique(self.fold):
+            here = self.fold == fold
+            choice = self.chosen(most, ~here) if (~here).any() else None
+            if choice is not None:
+                out[here] = self.correct[choice, here]
+                choices.append(choice)
+        return out, choices
+
+
+@dataclass(frozen=True, eq=False)
+class Advice:
+    """What to deploy."""
+
+    budget: Budget
+    ranked: pl.DataFrame
+    """Settings within the budget, best first: the columns of GROUP, `accuracy`, `low`, `high`, `spend`."""
+    honest: tuple[float, float, float]
+    """Accuracy of following the advice, with its interval."""
+    stable: float
+    """Share of the parts in which the same setting was chosen as on all problems."""
+    other_budgets: pl.DataFrame
+    """Half, the whole and twice the budget: `budget, policy, setting, accuracy` (honest), `low, high`."""
+    tried: int
+    """Settings that were compared."""
+
+    @property
+    def optimism(self) -> float:
+        """How much better the chosen setting looks on the problems it was chosen on."""
+        return float(self.ranked["accuracy"][0]) - self.honest[0]
+
+
+def recommend(outcomes: pl.DataFrame, budget: Budget, *, seed: int = 0, keep: int = 8) -> Advice:
+    """The advice from the outcomes of many settings, of one pool or several. Raises BadInput where none fits."""
+    field = Field.of(outcomes, budget.column)
+    every = np.ones(field.correct.shape[1], dtype=bool)
+    best = field.chosen(budget.most, every)
+    if best is None:
+        known = field.spend.mean(axis=1)
+        cheapest = np.nanmin(known) if (~np.isnan(known)).any() else None
+        what = f"no setting costs at most {budget}"
+        raise BadInput(what, mend="its cost is unknown" if cheapest is None else f"the cheapest costs {cheapest:.4g}")
+    values, choices = field.honest(budget.most)
+    low, high = _interval(field, values, choices, seed)
+    others = [_at(field, budget.times(factor), seed) for factor in (0.5, 1.0, 2.0)]
+    return Advice(
+        budget=budget,
+        ranked=_ranked(field, budget.most, seed, keep),
+        honest=(float(np.nanmean(values)), low, high),
+        stable=float(np.mean([choice == best for choice in choices])) if choices else float("nan"),
+        other_budgets=pl.DataFrame(others),
+        tried=field.correct.shape[0],
+    )
+
+
+def _interval(field: Field, values: Floats, choices: Sequence[int], seed: int) -> tuple[float, float]:
+    """Over problems; wider where the parts chose differently, for then what one part gives depends on the others.
+
+    The variance of a K-fold mean is then up to 1 + K / (K − 1) times the naive one (Nadeau and Bengio 2003).
+    """
+    low, high = accuracy_interval(values, field.unit, seed=seed)
+    if len(set(choices)) < 2:
+        return low, high
+    mean, wider = float(np.nanmean(values)), (1 + len(choices) / (len(choices) - 1)) ** 0.5
+    return max(mean - wider * (mean - low), 0.0), min(mean + wider * (high - mean), 1.0)
+
+
+def _ranked(field: Field, most: float, seed: int, keep: int) -> pl.DataFrame:
+    accuracy, spend = field.correct.mean(axis=1), field.spend.mean(axis=1)
+    fits = np.flatnonzero(spend <= most * (1 + 1e-9))
+    order = fits[np.lexsort((spend[fits], -accuracy[fits].round(12)))][:keep]
+    ends = [accuracy_interval(field.correct[at], field.unit, seed=seed) for at in order]
+    named: pl.DataFrame = field.named[order.tolist()]
+    return named.with_columns(
+        accuracy=pl.Series(accuracy[order]),
+        low=pl.Series([low for low, _ in ends]),
+        high=pl.Series([high for _, high in ends]),
+        spend=pl.Series(spend[order]),
+    )
+
+
+def _at(field: Field, budget: Budget, seed: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"budget": str(budget), "model": None, "policy": None, "setting": None}
+    row |= dict.fromkeys(("accuracy", "low", "high"))
+    best = field.chosen(budget.most, np.ones(field.correct.shape[1], dtype=bool))
+    if best is None:
+        return row
+    values, choices = field.honest(budget.most)
+    low, high = _interval(field, values, choices, seed)
+    named = field.named.row(best, named=True)
+    return row | {name: named[name] for name in ("model", "policy", "setting")} | {
+        "accuracy": float(np.nanmean(values)), "low": low, "high": high
+    }  # fmt: skip
+
+
+def ladder(draws: int, columns: Sequence[str]) -> list[str]:
+    """The policies that are compared where none is named: policy strings up to `draws` draws a problem."""
+    steps = [n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 96, 128) if n <= draws]
+    found = [f"sc_fixed:n={n}" for n in sorted({*steps, draws})]
+    top = min(draws, 128)
+    if draws >= 3:
+        found += [f"adaptive_margin:stop_rule=beta,threshold={t},max_n={draws}" for t in (0.8, 0.9, 0.95, 0.99)]
+        found += [f"adaptive_margin:stop_rule=sprt,max_n={draws}", f"adaptive_margin:stop_rule=lossless,max_n={draws}"]
+        found += [f"bayes:max_n={top},agreement={a}" for a in (0.95, 0.98, 0.99, 0.995, 0.999)]
+        found += [f"curtail:max_n={top},epsilon={e}" for e in (0.05, 0.01)] if top <= 64 else []
+        found += [f"greedy_budget:mean_n={m},max_n={top}" for m in (1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10) if m < top]
+        found += [f"batch_sequential:max_n={top},agreement={a}" for a in (0.95, 0.99, 0.995)]
+    for name in columns:
+        found += [f"{kind}:n={n},by={name}" for kind in ("best_of_n", "weighted") for n in steps if n > 1]
+    return found

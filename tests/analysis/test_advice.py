@@ -1,0 +1,259 @@
+"""Proves the advice: costs to the last published digit, plans by simulation, an anytime-valid comparison, forecasts
+against draws held back, a recommendation that is honest after choosing, and the limits in closed form.
+"""
+
+from __future__ import annotations
+
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from testtime.analysis.costs import EnergyCurve, dollars, parse_price, priced
+from testtime.analysis.estimators import maj_at_k, pass_at_k
+from testtime.analysis.forecast import _majority, forecast
+from testtime.analysis.limits import certificate, headroom, least_draws
+from testtime.analysis.monitor import Monitor, by_unit, settled, wealth
+from testtime.analysis.power import Variances, noticed, plan, questions
+from testtime.analysis.recommend import Budget, Field, ladder, recommend
+from testtime.analysis.replay import outcomes
+from testtime.core.errors import BadInput
+from testtime.core.strings import parse
+from testtime.importers.esc import read
+from testtime.meters.price import Price
+from testtime.store.frame import pool_of
+
+DATA = Path(__file__).parents[3] / "shared/data"
+LETTERS = DATA / "esc_last_letters_gpt35/T0.7.jsonl.gz"
+SEED = 11
+needs_letters = pytest.mark.skipif(not LETTERS.exists(), reason="the recorded last letters are not here")
+
+
+# ---- costs ----
+GPT4, GPT35 = Price(30.0, 60.0), Price(0.5, 1.5)
+MATH = [  # price, prompt tokens sent in all, tokens written, published dollars a question (arXiv 2408.13457)
+    (GPT4, 576, 6746, 0.4220), (GPT4, 11100, 3994, 0.5726), (GPT4, 3574, 4983, 0.4062),
+    (GPT4, 846, 5426, 0.3509), (GPT4, 4266, 719, 0.1712), (GPT4, 1423, 982, 0.1014),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("price", "prompt", "written", "published"), MATH)
+def test_published_dollars_follow_from_published_tokens(price, prompt, written, published):
+    one = np.ones(1)
+    usd = dollars("calls", price, prompt * one, written * one, one, one)[0]
+    assert usd == pytest.approx(published, rel=0.003)
+
+
+def test_one_call_a_draw_makes_adaptive_sampling_dearer_than_forty_at_once_on_math():
+    """Same draws, other ways of sending: only the repeated prompt makes adaptive consistency cost more."""
+    prompt, draws, rounds = np.array([576.0, 576.0]), np.array([40, 11100 / 576]), np.array([1, 11100 / 576])
+    written = np.array([6746.0, 3994.0])
+    at_once = dollars("n", GPT4, prompt, written, draws, rounds)[0]
+    cached = Price(30.0, 60.0, 3.0)
+    adaptive = {way: dollars(way, cached, prompt, written, draws, rounds)[1] for way in ("calls", "cache")}
+    assert adaptive["calls"] == pytest.approx(0.5726, abs=1e-4)
+    assert adaptive["calls"] > at_once == pytest.approx(0.4220, abs=1e-4)
+    assert adaptive["cache"] < at_once
+    batch = dollars("batch", GPT4, prompt, written, draws, rounds)[1]
+    assert batch == pytest.approx(adaptive["calls"] / 2)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:2:3:4", "a:b", "-1:2", "nan:1"])
+def test_a_price_that_cannot_be_is_one_line(text):
+    with pytest.raises(BadInput, match="prompt:completion"):
+        parse_price(text)
+
+
+def test_outcomes_are_priced_and_unknown_stays_unknown(make_outcomes):
+    table = make_outcomes([1.0, 0.0], candidates=[2.0, 4.0], rounds=[1.0, None], gen_tokens=[100.0, 200.0])
+    found = priced(table, Price(1.0, 2.0), "calls", prompt=50)["usd"].to_list()
+    assert found == pytest.approx([(100 + 200) / 1e6, (200 + 400) / 1e6])
+    assert priced(table, Price(1.0, 2.0), "n", prompt=50)["usd"].to_list()[1] is None
+    with pytest.raises(BadInput, match="cached"):
+        priced(table, Price(1.0, 2.0), "cache", prompt=50)
+
+
+CURVE = {8: 0.455, 16: 0.263, 32: 0.165, 64: 0.119, 128: 0.095, 256: 0.077, 512: 0.070}
+"""Joules a token of an 8B model on one H100 by sequences at once (ML.ENERGY v3)."""
+
+
+@pytest.mark.parametrize("left_out", [16, 32, 64, 128, 256])
+def test_joules_of_a_batch_that_was_left_out_come_within_five_per_cent(left_out):
+    rest = {batch: joules for batch, joules in CURVE.items() if batch != left_out}
+    assert EnergyCurve.fit(list(rest), list(rest.values())).at(left_out) == pytest.approx(CURVE[left_out], rel=0.05)
+
+
+def test_draws_one_after_another_can_take_more_joules_than_forty_at_once():
+    curve = EnergyCurve.fit(list(CURVE), list(CURVE.values()))
+    adaptive, at_once = curve.joules(np.array([9.3 * 130.0, 40 * 130.0]), np.array([1.0, 40.0]))
+    assert adaptive > at_once
+
+
+# ---- plans ----
+def test_the_planned_number_of_questions_has_the_planned_power():
+    """A world of 40,000 problems with a true gap of 3 points; both designs, 2,000 experiments each."""
+    rng = np.random.default_rng(SEED)
+    x = rng.beta(2, 1, 40_000)
+    y = np.clip(x + 0.03 + rng.normal(0, 0.08, x.size), 0, 1)
+    gap = float((y - x).mean())
+    pilot = Variances.of(x[:2000], y[:2000])
+    for paired in (True, False):
+        n = questions(pilot.one(paired=paired, runs=1), gap, 0.8)
+        hits = 0
+        for _ in range(2000):
+            one = rng.integers(0, x.size, n)
+            two = one if paired else rng.integers(0, x.size, n)
+            a, b = (rng.random(n) < x[one]).astype(float), (rng.random(n) < y[two]).astype(float)
+            spread = (b - a).var() if paired else a.var() + b.var()
+            hits += abs((b - a).mean()) > 1.96 * (spread / n) ** 0.5
+        assert hits / 2000 == pytest.approx(0.8, abs=0.04)
+
+
+@needs_letters
+def test_the_plan_for_last_letters_is_the_published_one():
+    """1,003, 4,218 and 23,333 questions for one point between SC-40 and SC-1, there with uniform ties."""
+    got = read(LETTERS)
+    pool = pool_of(got.frame, got.meta)
+    one, forty = (outcomes(pool, [parse("policy", f"sc_fixed:n={n}")]) for n in (1, 40))
+    table = plan(one, forty, 0.01)
+    found = {(row["design"], row["runs"]): row["questions"] for row in table.iter_rows(named=True)}
+    assert found["paired", None] == pytest.approx(1003, rel=0.05)
+    assert found["unpaired", 1] == pytest.approx(23_333, rel=0.05)
+    assert found["unpaired", 1] / found["paired", None] > 20
+
+
+def test_power_and_questions_are_inverse_to_each_other():
+    n = questions(0.2, 0.02, 0.8)
+    assert noticed(0.2, 0.02, n) == pytest.approx(0.8, abs=1e-3)
+    with pytest.raises(BadInput, match="effect"):
+        questions(0.2, 0.0)
+
+
+# ---- the monitor ----
+def test_looking_after_every_problem_rings_falsely_in_at_most_alpha():
+    """10,000 experiments of 1,500 problems without a difference, 15 % discordant."""
+    rng = np.random.default_rng(SEED)
+    rung = 0
+    for _ in range(20):
+        gaps = rng.choice([-1.0, 0.0, 1.0], p=[0.075, 0.85, 0.075], size=(500, 1500))
+        rung += int((settled(gaps) > 0).sum())
+    assert rung / 10_000 <= 0.05
+
+
+def test_a_true_difference_ends_the_comparison_early():
+    rng = np.random.default_rng(SEED)
+    gaps = rng.choice([-1.0, 0.0, 1.0], p=[0.02, 0.9, 0.08], size=(500, 1500))
+    ended = settled(gaps)
+    assert (ended > 0).mean() > 0.9
+    assert ended[ended > 0].mean() < 1000
+
+
+def test_one_by_one_is_all_at_once_and_unknown_changes_nothing():
+    rng = np.random.default_rng(SEED)
+    gaps = rng.choice([-1.0, 0.0, 0.5], size=40)
+    watch = Monitor()
+    watch.add(gaps.tolist())
+    assert watch.e_value == pytest.approx(wealth(gaps)[-1])
+    assert wealth(np.insert(gaps, 3, np.nan))[-1] == pytest.approx(watch.e_value)
+    with pytest.raises(BadInput, match="difference"):
+        watch.add([1.5])
+    assert by_unit(np.array([1.0, 0.0, np.nan, -1.0]), np.array([1, 0, 1, 0])).tolist() == [1.0, -0.5]
+
+
+# ---- forecasts ----
+def test_the_majority_of_an_atom_is_the_trinomial_sum():
+    from testtime.analysis.forecast import _grid
+
+    g, w = _grid()
+    at = int(np.flatnonzero((g == 0.5) & (w == 0.3))[0])
+    exact = sum(
+        comb(5, a) * comb(5 - a, b) * 0.5**a * 0.3**b * 0.2 ** (5 - a - b) * ((a > b) + (a == b > 0) / 2)
+        for a in range(6)
+        for b in range(6 - a)
+    )
+    assert _majority([5])[0, at] == pytest.approx(exact)
+
+
+@needs_letters
+@pytest.mark.parametrize("shown", [8, 20])
+def test_draws_held_back_lie_in_the_forecast(shown):
+    got = read(LETTERS)
+    (draws,) = pool_of(got.frame, got.meta).arms.values()
+    table = forecast(draws.codes[:, :shown], draws.right[:, :shown], [20, 40], resamples=60)
+    for row in table.iter_rows(named=True):
+        maj = float(maj_at_k(draws.codes, draws.right, [row["k"]]).mean())
+        passes = float(pass_at_k(draws.right, [row["k"]]).mean())
+        assert row["maj_low"] <= maj <= row["maj_high"]
+        assert row["maj"] == pytest.approx(maj, abs=0.012)
+        assert row["pass"] == pytest.approx(passes, abs=0.03)
+
+
+# ---- recommendations ----
+def test_budgets_are_read():
+    assert (Budget.of("2000tok/q").column, Budget.of("2000tok/q").most) == ("gen_tokens", 2000)
+    assert Budget.of("50usd", 1319).most == pytest.approx(50 / 1319)
+    assert Budget.of("3rounds").column == "rounds"
+    for text in ("", "2000", "50usd", "-1tok/q", "1e400tok/q", "2000 apples"):
+        with pytest.raises(BadInput, match="budget"):
+            Budget.of(text)
+
+
+def noise(make_outcomes, rng, settings: int, problems: int) -> pl.DataFrame:
+    return pl.concat(
+        make_outcomes((rng.random(problems) < 0.7).astype(float).tolist(), setting=f"n={at}") for at in range(settings)
+    )
+
+
+def test_the_luckiest_of_equal_settings_is_promised_no_more_than_it_keeps(make_outcomes):
+    """Thirty settings that all are right with 0.7: the best looks better by points, the advice on average does not."""
+    rng = np.random.default_rng(SEED)
+    found = [recommend(noise(make_outcomes, rng, 30, 150), Budget.of("100tok/q")) for _ in range(30)]
+    honest = [advice.honest[0] for advice in found]
+    assert np.mean([advice.ranked["accuracy"][0] for advice in found]) > 0.75
+    assert np.mean(honest) == pytest.approx(0.7, abs=3 * np.std(honest) / 30**0.5)
+    assert np.mean([advice.optimism for advice in found]) > 0.04
+    assert found[0].tried == 30
+
+
+def test_advice_covers_the_truth_after_choosing_nineteen_times_of_twenty(make_outcomes):
+    rng = np.random.default_rng(SEED)
+    covered = 0
+    for _ in range(60):
+        advice = recommend(noise(make_outcomes, rng, 12, 120), Budget.of("100tok/q"))
+        covered += advice.honest[1] <= 0.7 <= advice.honest[2]
+    assert covered >= 52
+
+
+def test_what_costs_too_much_or_is_unknown_is_not_advised(make_outcomes):
+    cheap = make_outcomes([0.0, 1.0] * 20, setting="n=1", gen_tokens=10.0)
+    dear = make_outcomes([1.0, 1.0] * 20, setting="n=9", gen_tokens=90.0)
+    table = pl.concat([cheap, dear])
+    assert recommend(table, Budget.of("50tok/q")).ranked["setting"].to_list() == ["n=1"]
+    assert recommend(table, Budget.of("90tok/q")).ranked["setting"].to_list() == ["n=9", "n=1"]
+    assert recommend(table, Budget.of("50tok/q")).other_budgets["setting"].to_list() == ["n=1", "n=1", "n=9"]
+    with pytest.raises(BadInput, match="cheapest costs 10"):
+        recommend(table, Budget.of("5tok/q"))
+    with pytest.raises(BadInput, match="unknown"):
+        recommend(table, Budget.of("1usd/q"))
+    with pytest.raises(BadInput, match="share no problem"):
+        Field.of(pl.concat([cheap, dear.with_columns(query_id=pl.col("query_id") + "x")]), "gen_tokens")
+
+
+def test_every_policy_of_the_ladder_can_be_built():
+    for draws in (1, 2, 5, 40, 300):
+        for text in ladder(draws, ["score"]):
+            assert parse("policy", text).most <= max(draws, 128)
+
+
+# ---- limits ----
+def test_limits_in_closed_form():
+    assert certificate(0.9, 0.1) == pytest.approx(7.2, abs=0.05)
+    assert certificate(0.4, 0.3) == pytest.approx(370, abs=1)
+    codes = np.array([[0, 0, 1, 1], [0, 0, 0, 0]], dtype=np.int16)
+    right = np.array([[1.0, 1, 0, 0], [0, 0, 0, 0]])
+    found = headroom(codes, right, 4)
+    assert (found.maj, found.passes, found.points) == (0.25, 0.5, 0.25)
+    easy = np.zeros((200, 20), dtype=np.int16)
+    assert least_draws(easy, 0.99) < 2.5
