@@ -43,6 +43,7 @@ SHELLS = {
     "__init__": 9,
     "__main__": 9,
     "cli": 8,
+    "advice": 6,
     "api": 6,
     "workflow": 6,
     "guide": 6,

@@ -25,6 +25,7 @@ from testtime.analysis.bootstrap import (
     resample,
     units_of,
 )
+from testtime.analysis.monitor import by_unit, settled, wealth
 from testtime.analysis.table import SPENDS, floats, groups
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
@@ -49,6 +50,9 @@ def paired(a: pl.DataFrame, b: pl.DataFrame, *, seed: int = 0, resamples: int = 
       two-sided sign test of these (McNemar's on 0/1 answers), null for expected ones; `p_holm` the same
       corrected for all rows (Holm 1979).
     - `mde`: the difference that so many problems would have shown with a chance of 80 % at 5 % (Miller 2024).
+    - `e_value`: evidence against no difference that is valid at any look (monitor.py), after the last problem;
+      `settled_after`: problems, or clusters, after which a comparison that is looked at all the time could have
+      ended at 5 %, null where it could not.
     - for every spend: `_a`, `_b`, `_difference`, `_low`, `_high`, a problem; null where any is unknown.
     """
     rows = [_pair(one, other, seed, resamples) for one, other in _pairs(groups(a), groups(b))]
@@ -132,8 +136,15 @@ def _rightness(both: pl.DataFrame, unit: Ints, seed: int, resamples: int) -> dic
         "difference": gap[known].mean(), "low": _finite(low), "high": _finite(high),
         "mc_error": monte_carlo_error((floats(both["correct_var"]) + floats(both["correct_var_b"]))[known]),
         "better": better, "worse": worse, "p": sign_test(better, worse) if realised else None,
-        "mde": _detectable(gap[known], unit[known]),
+        "mde": _detectable(gap[known], unit[known]), **_watched(gap[known], unit[known]),
     }  # fmt: skip
+
+
+def _watched(gap: Floats, unit: Ints) -> dict[str, Any]:
+    """What looking after every problem, in their order, would have shown."""
+    gaps = by_unit(gap, unit)
+    ended = int(settled(gaps))
+    return {"e_value": float(wealth(gaps)[-1]), "settled_after": ended or None}
 
 
 def _detectable(gap: Floats, unit: Ints) -> float | None:
@@ -169,6 +180,7 @@ _SCHEMA: dict[str, Any] = (
     | {"n": pl.Int64}
     | dict.fromkeys(("accuracy_a", "accuracy_b", "difference", "low", "high", "mc_error"), pl.Float64)
     | {"better": pl.Int64, "worse": pl.Int64}
-    | dict.fromkeys(("p", "p_holm", "mde"), pl.Float64)
+    | dict.fromkeys(("p", "p_holm", "mde", "e_value"), pl.Float64)
+    | {"settled_after": pl.Int64}
     | {f"{spend}_{end}": pl.Float64 for spend in SPENDS for end in ("a", "b", "difference", "low", "high")}
 )

@@ -34,6 +34,13 @@ COMMANDS = {
         "testtime.cli.emergence:emergence",
         "Say whether accuracy jumps as thinking grows, and whether certainty does.",
     ),
+    "recommend": (
+        "testtime.cli.recommend:recommend",
+        "Say which model, policy and setting to deploy under a budget.",
+    ),
+    "plan": ("testtime.cli.plan:plan", "Say how many questions and draws settle a comparison."),
+    "forecast": ("testtime.cli.forecast:forecast", "Forecast maj@k and pass@k beyond the draws of a pool."),
+    "policies": ("testtime.cli.policies:policies", "What a policy does by itself; fit one to a pool, or design one."),
     "boundary": ("testtime.cli.boundary:boundary", "Print where a stopping rule of counts stops."),
     "merge": ("testtime.cli.merge:merge", "Make one run of its shards."),
     "serve": ("testtime.cli.serve:serve", "Serve a model on the OpenAI wire."),

@@ -13,8 +13,8 @@ def import_(
     kind: Annotated[
         str,
         Parameter(
-            help="What the file is: answers (rows of id, gold, answers, tokens), qwen-rm, esc, tot24, "
-            "or candidates (rows of query_id, texts, for a dataset)."
+            help="What it is: answers (rows of id, gold, answers, tokens), candidates (rows of query_id, texts, for a "
+            "dataset), inspect, lm-eval, nemo-skills (a folder), lighteval, qwen-rm, esc or tot24."
         ),
     ],
     file: Annotated[Path, Parameter(help="The file; gzip is fine.")],

@@ -26,6 +26,10 @@ def replay(
     out_csv: Annotated[Path | None, says(ReplaySpec, "out_csv")] = None,
     out_jsonl: Annotated[Path | None, says(ReplaySpec, "out_jsonl")] = None,
     config: Annotated[Path | None, Parameter(help="A YAML file with these keys; flags beat it.")] = None,
+    with_: Annotated[
+        str | None,
+        Parameter(help="A second pool of the same problems, by a larger model: arms small and large."),
+    ] = None,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Score policies on answers already drawn."""
@@ -38,19 +42,19 @@ def replay(
         "out_csv": out_csv,
         "out_jsonl": out_jsonl,
     }
-    play(replay_spec({**own, **dataclasses.asdict(settings)}, config))
+    play(replay_spec({**own, **dataclasses.asdict(settings)}, config), with_)
 
 
-def play(spec: ReplaySpec) -> None:
+def play(spec: ReplaySpec, with_: str | None = None) -> None:
     """Replays, writes, then prints."""
-    from testtime import api, sources
+    from testtime import advice, api, sources
     from testtime.cli import show
     from testtime.figures import tables
     from testtime.store.atomic import writable
 
     outputs = [path for path in (spec.out_csv, spec.out_jsonl) if path]
     writable(outputs, sources.paths_of(spec.pools))
-    loaded = api.load(spec.pools)
+    loaded = api.LoadedPool((advice.together(spec.pools, with_),)) if with_ else api.load(spec.pools)
     table = loaded.replay(
         spec.policies, orders=spec.orders, seed=spec.seed, realised=spec.realised, **dict(spec.settings)
     )

@@ -16,6 +16,10 @@ BUILTIN: dict[str, str] = {
     "esc": "testtime.importers.esc:read",
     "qwen-rm": "testtime.importers.qwen_rm:read",
     "tot24": "testtime.importers.tot24:read",
+    "inspect": "testtime.importers.inspect_log:read",
+    "lm-eval": "testtime.importers.lm_eval:read",
+    "nemo-skills": "testtime.importers.nemo:read",
+    "lighteval": "testtime.importers.lighteval:read",
 }
 
 

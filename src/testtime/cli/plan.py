@@ -1,0 +1,34 @@
+"""`testtime plan`: how many questions and draws settle a comparison."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def plan(
+    *,
+    pilot: Annotated[list[str], Parameter(help="A pool, or the two pools of the two sides.")],
+    effect: Annotated[str, Parameter(help="The difference to notice: 1pt, or a part of 1.")],
+    power: Annotated[float, Parameter(help="The chance to notice it.")] = 0.8,
+    policy: Annotated[str, Parameter(help="The policy of the first side.")] = "sc_fixed:n=1",
+    against: Annotated[
+        str | None, Parameter(help="The policy of the second side; by default the vote over all draws of the pool.")
+    ] = None,
+) -> None:
+    """Say how many questions and draws settle a comparison, paired and unpaired, from a pilot."""
+    from testtime import advice
+    from testtime.cli import show
+    from testtime.core.errors import BadInput
+    from testtime.figures import advice as shown
+
+    number, points = effect.removesuffix("pt"), effect.endswith("pt")
+    try:
+        size = float(number) / (100 if points else 1)
+    except ValueError:
+        raise BadInput(f"effect {effect!r} cannot be read", mend="write 1pt or 0.01") from None
+    if not 0 < power < 1:
+        raise BadInput(f"a power of {power}", mend="give a chance between 0 and 1")
+    table = advice.plan(pilot, size, power, policy, against)
+    show.tables([shown.plan(table, size, power)])

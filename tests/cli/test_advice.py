@@ -1,0 +1,92 @@
+"""The advising commands print what they promise, and a mistake is one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Run = Callable[[str], Any]
+
+
+@pytest.fixture
+def pools(folder: Path) -> Path:
+    """Sixty problems of every difficulty by a small model and a better one, twelve draws each."""
+    rng = np.random.default_rng(3)
+    for name, skill in (("small", 1.0), ("large", 3.0)):
+        rows = []
+        for at in range(60):
+            ease = rng.beta(1.5 * skill, 1)
+            answers = np.where(rng.random(12) < ease, 7, rng.integers(0, 4, 12)).tolist()
+            rows.append({"run": name, "id": at, "gold": 7, "answers": answers, "tokens": [10 * int(skill)] * 12})
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_recommend_says_what_to_deploy_and_what_is_around_it(testtime: Run, pools: Path) -> None:
+    ran = testtime("recommend small.jsonl large.jsonl --budget 60tok/q --orders 10")
+    assert (ran.code, ran.err) == (0, "")
+    assert "1. " in ran.out
+    assert "nested cross-validation" in ran.out
+    assert "120tok/q" in ran.out
+    assert "30tok/q" in ran.out
+    assert "perfect verifier" in ran.out
+    priced = testtime("recommend small.jsonl --budget 3usd --questions 1000 --price 1:2 --prompt_tokens 50 --orders 10")
+    assert (priced.code, priced.err) == (0, "")
+
+
+def test_plan_forecast_and_policies_print_their_tables(testtime: Run, pools: Path) -> None:
+    ran = testtime("plan --pilot small.jsonl large.jsonl --effect 5pt")
+    assert (ran.code, ran.err) == (0, "")
+    assert "unpaired" in ran.out
+    ran = testtime("forecast small.jsonl --to 32")
+    assert (ran.code, ran.err) == (0, "")
+    assert "32 *" in ran.out
+    ran = testtime("policies table curtail:max_n=12")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Smallest v1" in ran.out
+    fitted = testtime("policies fit bayes:max_n=12,agreement=.95 small.jsonl")
+    assert fitted.code == 0
+    again = testtime(f"replay small.jsonl --policies {fitted.out.strip()}")
+    assert (again.code, again.err) == (0, "")
+    design = testtime("policies design --draws 4 --max_n 12")
+    assert design.out.count("bayes:max_n=12") == 1
+
+
+def test_a_cascade_plays_on_two_pools(testtime: Run, pools: Path) -> None:
+    ran = testtime("replay small.jsonl --with large.jsonl --policies cascade --n 3 --large_n 1 3 --orders 10")
+    assert (ran.code, ran.err) == (0, "")
+    assert "cascade" in ran.out
+
+
+def test_the_printed_table_says_how_often_the_answer_is_that_of_all_draws(testtime: Run, pools: Path) -> None:
+    ran = testtime("replay small.jsonl --policies bayes greedy_budget --max_n 12 --mean_n 3 --orders 10")
+    assert (ran.code, ran.err) == (0, "")
+    assert "same %" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("recommend small.jsonl --budget 60", "budget '60' cannot be read"),
+        ("recommend small.jsonl --budget 50usd", "for how many questions"),
+        ("recommend small.jsonl --budget 1tok/q --orders 5", "cheapest costs 10"),
+        ("recommend small.jsonl --budget 1usd/q --price 1:2:3:4", "price"),
+        ("plan --pilot small.jsonl --effect much", "effect"),
+        ("plan --pilot small.jsonl --effect 0pt", "effect"),
+        ("forecast small.jsonl --to 0", "k ="),
+        ("policies table", "needs a policy"),
+        ("policies fit sc_fixed:n=2 small.jsonl", "learns nothing"),
+        ("policies design", "--draws and --error"),
+        ("replay small.jsonl --with none.jsonl --policies cascade --n 3", "no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(testtime: Run, pools: Path, line: str, says: str) -> None:
+    ran = testtime(line)
+    assert ran.code == 2
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
