@@ -65,8 +65,8 @@ class BatchSequential:
 
     @property
     def floor(self) -> int:
-        """The first batch is due whatever comes out."""
-        return 1 if self.learns else int(self.batches[0, 0])
+        """The first batch; all draws while it has still to learn, for then only a replay can play it."""
+        return self.max_n if self.learns else int(self.batches[0, 0])
 
     @property
     def most(self) -> int:

@@ -43,6 +43,11 @@ class Bayes(Counted):
         """Whether it needs other problems before it can say anything."""
         return self.prior == (LEARN,)
 
+    @property
+    def floor(self) -> int:
+        """One draw; all of them while it has still to learn, for then only a replay can play it."""
+        return self.max_n if self.learns else 1
+
     def fitted(self, codes: Ints, columns: Mapping[str, Floats]) -> Bayes:
         """The same with the prior that fits these problems [problem, draw]."""
         return replace(self, prior=learn(codes).texts())

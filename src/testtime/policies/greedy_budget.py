@@ -75,8 +75,8 @@ class GreedyBudget:
 
     @property
     def floor(self) -> int:
-        """One draw each."""
-        return 1
+        """One draw each; all of them while it has still to learn, for then only a replay can play it."""
+        return self.max_n if self.learns else 1
 
     @property
     def most(self) -> int:
