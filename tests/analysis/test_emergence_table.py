@@ -69,6 +69,10 @@ def test_problems_have_shapes_of_their_own() -> None:
     assert rows.height == 40
     assert rows["breakthroughness"].median() == pytest.approx(1 / 6, abs=0.05)
     assert rows["p_jump"].max() <= 1
+    inside = (rows["largest_jump_low"] <= rows["largest_jump"]) & (rows["largest_jump"] <= rows["largest_jump_high"])
+    assert inside.mean() > 0.9
+    (lonely,) = curves_of(pool(JUMP, LINE, completions=1))
+    assert each_problem(read(lonely, PROBABILITY))["largest_jump_low"].null_count() == 40
 
 
 def test_samplewise_scores_are_what_their_names_say() -> None:

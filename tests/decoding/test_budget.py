@@ -189,6 +189,26 @@ def test_greedy_traces_agree_row_for_row(greedy: pl.DataFrame) -> None:
     assert apart.select(same).rows() == shared.select(same).rows()
 
 
+def test_warm_traces_agree_up_to_sampling(pocket: PocketModel, tmp_path: Path) -> None:
+    """At temperature 0.7 the two decodings draw apart; accuracies and probabilities differ by chance alone."""
+    warm, task = {"temperature": 0.7}, PocketMath()
+    problems = list(islice(task.problems("easy"), 12))
+    lanes = [lane(Budget(warm, budget=b), pocket.name, PROMPT, 8, warm) for b in (32, 64)]
+    lanes.append(lane(Prefix(warm, budget=(32, 64)), pocket.name, PROMPT, 8, warm))
+    rows = drawn(tmp_path, pocket, problems, lanes, task.answer)
+    chance = pl.Series([one["oracle(answer_probability)"] for one in facts(rows)])
+    thought = pl.Series([one["thinking_tokens"] for one in facts(rows)])
+    rows = rows.with_columns(chance=chance, thought=thought.cast(pl.Float64))
+    for budget in (32, 64):
+        for column in ("chance", "thought"):
+            one, other = (
+                rows.filter(arm=f"{kind} {budget}").group_by("query_id").agg(pl.col(column).mean()).sort("query_id")
+                for kind in ("budget", "prefix")
+            )
+            gap = (one[column] - other[column]).to_numpy()
+            assert abs(gap.mean()) <= 4 * max(gap.std(ddof=1) / len(gap) ** 0.5, 1e-9)
+
+
 def test_a_trace_costs_one_instead_of_the_sum(greedy: pl.DataFrame, pocket: PocketModel) -> None:
     """What was drawn for all budgets: of one trace its longest, of independent ones all of them."""
     thought = [one["thinking_tokens"] for one in facts(greedy)]

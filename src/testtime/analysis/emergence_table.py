@@ -27,6 +27,7 @@ from testtime.analysis.emergence_curves import ACCURACY, METRICS, NEGENTROPY, PR
 from testtime.analysis.emergence_fit import Fit, fits
 from testtime.analysis.emergence_null import flat_null, smooth_null
 from testtime.core.history import Floats, Ints
+from testtime.core.seeds import rng_of
 
 ALPHA = 0.05
 HALF = 0.5
@@ -148,19 +149,39 @@ def row_of(reading: Reading) -> dict[str, object]:
     }
 
 
-def each_problem(reading: Reading) -> pl.DataFrame:
-    """One row a problem: every measure of its own curve, its largest jump, and p of the flat null."""
+def each_problem(reading: Reading, seed: int = 0) -> pl.DataFrame:
+    """One row a problem: every measure of its own curve, its largest jump, and p of the flat null.
+
+    `breakthroughness` and `largest_jump` have 95 % intervals over its completions, null where it has only one.
+    """
+    curves = reading.curves
+    bounds = _bounds_of_each(curves.values[reading.metric], seed)
     rows = []
-    for at, (problem, curve) in enumerate(
-        zip(reading.curves.problems, reading.curves.each(reading.metric), strict=True)
-    ):
-        shape = shape_of(curve, reading.curves.budgets)
+    for at, (problem, curve) in enumerate(zip(curves.problems, curves.each(reading.metric), strict=True)):
+        shape = shape_of(curve, curves.budgets)
         rows.append({
             "query_id": problem, "metric": reading.metric, **{name: _finite(shape.values[name]) for name in MEASURES},
+            **{f"{name}_{end}": _finite(found[side][at]) for name, found in bounds.items()
+               for side, end in enumerate(("low", "high"))},
             "jump_from": shape.jump_from, "jump_to": shape.jump_to, "reason": shape.reason, "capped": shape.capped,
             "p_jump": _finite(reading.p_each[at]),
         })  # fmt: skip
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+EACH = ("breakthroughness", "largest_jump")
+"""Measures of single problems that have an interval."""
+
+
+def _bounds_of_each(outcomes: Floats, seed: int, resamples: int = 400) -> dict[str, Floats]:
+    """Measure → [low and high, problem]: completions drawn anew, the same for all budgets of a problem."""
+    problems, budgets, completions = outcomes.shape
+    if completions < 2 or budgets < FEWEST:
+        return {name: np.full((2, problems), np.nan) for name in EACH}
+    share = np.full(completions, 1 / completions)
+    drawn = rng_of(seed, "emergence", "completions").multinomial(completions, share, size=resamples) / completions
+    curves = np.einsum("rc,pbc->rpb", drawn, outcomes)
+    return {name: np.quantile(MEASURES[name](curves), [0.025, 0.975], axis=0) for name in EACH}
 
 
 def _interval(values: Floats, unit: Ints, metric: str, seed: int) -> Interval:
