@@ -56,6 +56,7 @@ SHELLS = {
     "runspec": 2,
     "sources": 1,
     "spec": 1,
+    "shipped": 1,
     "grid": 0,
     "documented": 0,
 }

@@ -27,7 +27,8 @@ OTHER: dict[str, Any] = {
     "gpu_memory_utilization": 0.5, "dtype": "float16", "quantization": "4bit", "device": "cpu", "batch_size": 3,
     "api": "chat", "timeout": 1.5, "stream": True, "send_seed": False,
     "llm_judge_fallback": True, "judge_threshold": 0.5, "judge_audit": 0.5,
-    "oracle_model": "l", "judge_model": "j", "mock_model": "k", "persona": "a cat", "decoding": ["guided:c=1"],
+    "oracle_model": "l", "judge_model": "j", "mock_model": "k", "persona": "a cat",
+    "structured_output": True, "streaming": False, "decoding": ["guided:c=1"],
 }  # fmt: skip
 """A value for each field that is not its default."""
 

@@ -6,12 +6,13 @@ plan_of   RunSpec → Plan      a resolved spec with its models, problems, lanes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from testtime.answers.structured import final_answer
 from testtime.backends import open_models
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Meter, Model, Policy, Task, Verifier
@@ -98,7 +99,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
         problems=problems,
         lanes=lanes,
         models=models,
-        answer=task.answer,
+        answer=_structured(task) if spec.structured_output else task.answer,
         policies=[policy for policy in policies if spec.live or policy.most is None or policy.most > due],
         verifiers=verifiers,
         roles=roles,
@@ -115,6 +116,11 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
         },
         concurrency=spec.concurrency,
     )
+
+
+def _structured(task: Task) -> Callable[[Problem, str], tuple[str | None, str | None]]:
+    """How the task reads a structured text: its final answer alone."""
+    return lambda problem, text: task.answer(problem, final_answer(text))
 
 
 def open_task(dataset: str, path: Path | None = None) -> Task:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
+from testtime.answers import structured
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Decoding, Model
 from testtime.core.records import Arm, Map, Problem
@@ -26,7 +27,9 @@ def lanes_of(spec: RunSpec, due: int) -> list[Lane]:
 
 
 def _lane(spec: RunSpec, text: str, messages: Callable[[Problem], Sequence[Map]], due: int) -> Lane:
-    sampling = {"temperature": spec.temperature, "top_p": spec.top_p, "max_tokens": spec.max_tokens}
+    sampling: Map = {"temperature": spec.temperature, "top_p": spec.top_p, "max_tokens": spec.max_tokens}
+    if spec.structured_output:
+        sampling = {**sampling, "schema": structured.SCHEMA}
     decoding: Decoding = parse("decoding", text, sampling=sampling)
     models = {role: _model_of(spec, text, role) for role in decoding.roles}
     persona = persona_of(spec.persona)

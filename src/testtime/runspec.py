@@ -21,10 +21,10 @@ from testtime.core.errors import BadInput
 from testtime.core.records import canonical
 from testtime.core.seeds import digest
 from testtime.documented import is_documented, translated
-from testtime.spec import DEFAULT_POLICIES, Document, Several, read_yaml, typed
+from testtime.spec import DEFAULT_POLICIES, Document, Listed, Several, read_yaml, typed
 
 KEY = (
-    "model", "oracle_model", "mock_model", "dataset", "sample", "start_index", "prompt", "persona",
+    "model", "oracle_model", "mock_model", "dataset", "sample", "start_index", "prompt", "persona", "structured_output",
     "temperature", "top_p", "max_tokens", "seed", "live", "api", "dtype", "quantization",
 )  # fmt: skip
 MODEL_KEYS = ("model", "oracle_model", "judge_model", "mock_model")
@@ -66,8 +66,10 @@ class RunSpec(BaseModel):
     """The model that plays tools, as provider:name; by default the one that makes the candidates."""
     dataset: str
     """The benchmark, as name or name:key=value,…; pocket-math needs no file."""
-    splits: Several = ("test",)
-    """Splits of the dataset; by default test."""
+    splits: Listed = ("test",)
+    """Splits of the dataset, several or joined by commas; by default test."""
+    streaming: Switch = True
+    """Read a dataset of the hub as it comes, without keeping a copy; a file is read as it is."""
     dataset_path: Path | None = None
     """A file or folder that holds the dataset, where it is not bundled."""
     max_queries: Count | None = None
@@ -90,6 +92,8 @@ class RunSpec(BaseModel):
     """A template with {question} in it; by default the dataset's."""
     persona: str | None = None
     """Who the model is to be: a file, or the text itself; it is the system message."""
+    structured_output: Switch = False
+    """Hold the model to a JSON object of steps and a final answer."""
     temperature: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.7
     """Sampling temperature; by default 0.7."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.95

@@ -167,7 +167,14 @@ def _several(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
+def _listed(value: object) -> object:
+    """The same, where one value may be several joined by commas."""
+    several = _several(value)
+    return tuple(part.strip() for one in several for part in str(one).split(","))  # type: ignore[attr-defined]
+
+
 Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class ReplaySpec(BaseModel):

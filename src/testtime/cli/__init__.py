@@ -19,6 +19,7 @@ from testtime.core.secret import struck
 
 COMMANDS = {
     "demo": ("testtime.cli.demo:demo", "The main job on the embedded model: no key, no network, no GPU."),
+    "init": ("testtime.cli.init:init", "Copy experiments and personas to start from into a folder."),
     "run": ("testtime.cli.run:run", "Draw a pool from a model, and score every policy on it."),
     "guide": ("testtime.cli.guide:guide", "Let a small model write, and ask a large one now and then."),
     "stats": ("testtime.cli.stats:stats", "Statistics of the base's states where the oracle was asked."),

@@ -1,10 +1,15 @@
-"""The reference page, made of the code: `python -m testtime.cli.reference > docs/reference.md`.
+"""The reference page, and the JSON Schema of a run's YAML file, made of the code.
 
-A test compares the page with what this prints, so it is never out of date.
+    python -m testtime.cli.reference > docs/reference.md
+    python -m testtime.cli.reference schema > experiments/schema.json
+
+A test compares both with what this prints, so they are never out of date.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator, Mapping
 
 from testtime.cli import COMMANDS, app
@@ -129,5 +134,19 @@ def _files() -> Mapping[str, Mapping[str, str]]:
     }
 
 
+def schema() -> str:
+    """The JSON Schema of a run's YAML file, for editors: every key under every accepted name."""
+    from testtime.grid import setting_fields
+    from testtime.runspec import KINDS, RunSpec
+    from testtime.spec import accepted
+
+    made = RunSpec.model_json_schema()
+    own = {key: value for key, value in made["properties"].items() if key != "settings"}
+    settings = {key: {"description": says} for key, says in setting_fields(KINDS).items() if key not in own}
+    known = {name: value for key, value in (own | settings).items() for name in (key, *accepted(key))}
+    whole = {**made, "title": "testtime run", "properties": dict(sorted(known.items())), "required": []}
+    return json.dumps(whole, indent=1, sort_keys=True) + "\n"
+
+
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201
+    print(schema() if sys.argv[1:] == ["schema"] else page(), end="")  # noqa: T201

@@ -8,6 +8,7 @@ from typing import Any
 from testtime.core.records import Arm, Call, Candidate, Map, Problem, Verdict, canonical
 from testtime.core.spend import Spend, add
 from testtime.store.codec import SURROGATE, dumps, encode
+from testtime.store.messages import output_messages
 
 SHORT, THOUGHT = 50, 100
 """Characters below which an answer is short, and above which reasoning is substantial."""
@@ -61,6 +62,7 @@ def candidate_row(
         "cluster": problem.cluster,
         "question": problem.question,
         "ground_truth_answer": problem.reference,
+        "output_messages": _json(output_messages(candidate)),
         "candidate_text": candidate.text,
         "parts": _json([encode(part) for part in candidate.parts]),
         "answer": answered[0],
