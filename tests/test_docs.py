@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -79,10 +80,19 @@ NEEDS_A_SERVER = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     "name",
-    ["write-a-policy.md", "howto-replay.md", "README.md", pytest.param("howto-models.md", marks=NEEDS_A_SERVER)],
+    [
+        "write-a-policy.md",
+        "write-a-component.md",
+        "howto-replay.md",
+        "README.md",
+        pytest.param("howto-models.md", marks=NEEDS_A_SERVER),
+    ],
 )
 def test_the_code_of_a_document_runs(name: str, tmp_path: Path) -> None:
-    """Its Python blocks in order, as one script, beside the answers file that the how-to shows."""
+    """Its Python blocks in order, as one script, beside the answers file that the how-to shows.
+
+    The entry points of its TOML blocks are installed, as a package's metadata beside the script.
+    """
     (_, answers) = blocks("howto-replay.md", "json")[0]
     (tmp_path / "answers.jsonl").write_text(answers)
     script = []
@@ -92,9 +102,22 @@ def test_the_code_of_a_document_runs(name: str, tmp_path: Path) -> None:
         else:
             script.append(text)
     assert script
+    _install("".join(text for _, text in blocks(name, "toml")), tmp_path)
     run = [sys.executable, "-W", "error", "-c", "\n".join(script)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def _install(toml: str, folder: Path) -> None:
+    """What an installer leaves of a package that declares these entry points."""
+    if groups := tomllib.loads(toml).get("project", {}).get("entry-points"):
+        metadata = folder / "my_parts-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my_parts\nVersion: 1.0\n")
+        lines = [
+            f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in groups.items()
+        ]
+        (metadata / "entry_points.txt").write_text("\n".join(lines))
 
 
 def test_the_readme_table_is_what_its_command_prints() -> None:
