@@ -28,7 +28,7 @@ OTHER: dict[str, Any] = {
     "api": "chat", "timeout": 1.5, "stream": True, "send_seed": False,
     "llm_judge_fallback": True, "judge_threshold": 0.5, "judge_audit": 0.5,
     "oracle_model": "l", "judge_model": "j", "mock_model": "k", "persona": "a cat",
-    "structured_output": True, "streaming": False, "decoding": ["guided:c=1"],
+    "sandbox": "docker", "structured_output": True, "streaming": False, "decoding": ["guided:c=1"],
 }  # fmt: skip
 """A value for each field that is not its default."""
 

@@ -28,8 +28,10 @@ from testtime.lanes import as_sent, in_common, lanes_of, refuse_requests, roles_
 from testtime.meters.price import catalogue
 from testtime.models.naming import resolve as whole_name
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
+from testtime.spec import DEFAULT_POLICIES
 from testtime.tasks import HUB
 from testtime.verifiers.chain import Chain
+from testtime.verifiers.code import Code
 from testtime.verifiers.each import Each
 from testtime.verifiers.judge import Judge
 from testtime.verifiers.judge_prompts import schema
@@ -38,7 +40,8 @@ from testtime.verifiers.judge_prompts import schema
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
     dataset, path = _local_name(spec.dataset, spec.dataset_path)
-    chosen = {"policy": spec.policies, "decoding": spec.decoding, "task": (dataset,)}
+    asked = spec.policies if "policies" in spec.model_fields_set else _usual_policies(dataset)
+    chosen = {"policy": asked, "decoding": spec.decoding, "task": (dataset,)}
     texts = grid(chosen, spec.settings)
     policies: list[Policy] = [parse("policy", text) for text in texts["policy"]]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
@@ -47,6 +50,7 @@ def resolve(spec: RunSpec) -> RunSpec:
     if len(texts["task"]) != 1:
         raise BadInput(f"a run has one dataset, and {', '.join(texts['task'])} are given", mend="give one value each")
     task = open_task(texts["task"][0], path)
+    _refuse_votes(task, policies)
     return spec.model_copy(
         update={
             "model": whole_name(spec.model, spec.provider, spec.generator),
@@ -61,6 +65,24 @@ def resolve(spec: RunSpec) -> RunSpec:
             "prompt": task.prompt if spec.prompt is None else spec.prompt,
         }
     )
+
+
+PICKED = ("best_of_n:by=oracle(is_verified)",)
+"""The policies of a run on programs where none is given: pass@n."""
+
+
+def _usual_policies(dataset: str) -> tuple[str, ...]:
+    """What a run is scored by where nobody says: votes, or pass@n where answers are programs, which have no votes."""
+    programs = getattr(find("task", dataset.partition(":")[0].strip()), "verifier", "") == "code"
+    return PICKED if programs else DEFAULT_POLICIES
+
+
+def _refuse_votes(task: Task, policies: Sequence[Policy]) -> None:
+    """No two programs are the same answer, so none gets a second vote."""
+    if task.verifier == "code":
+        for policy in policies:
+            if not getattr(policy, "picks", False):
+                raise Refused(f"{task.name} has no votes, which {policy.name} counts", mend=f"use {PICKED[0]}, pass@n")
 
 
 def _local_name(dataset: str, path: Path | None) -> tuple[str, Path | None]:
@@ -191,9 +213,9 @@ def _named(lanes: Sequence[Lane]) -> list[str]:
 def _judged(task: Task, spec: RunSpec, model: Model, problems: Sequence[Problem]) -> Verifier:
     """The task's stage, and behind it the judge, where there is one. Raises like `_verifier`."""
     judge = Judge(task, judge_sampling(model, named=spec.judge_model is not None))
-    stage = judge if task.verifier == "judge" else _verifier(task, task.verifier, problems)
+    stage = judge if task.verifier == "judge" else _verifier(task, task.verifier, problems, spec.sandbox)
     if isinstance(stage, Each):
-        stage.opened["judge"] = judge
+        stage.opened.update(judge=judge, code=Code(task, spec.sandbox))
     if spec.llm_judge_fallback and judge.sampling is None:
         raise Refused(f"{model.name} cannot judge: it takes no schema", mend="name another with --judge_model")
     ruled = task.verifier not in ("each", "code") and not spec.llm_judge_fallback
@@ -211,9 +233,9 @@ def judge_sampling(model: Model, *, named: bool) -> Map | None:
     return None
 
 
-def _verifier(task: Task, name: str, problems: Sequence[Problem]) -> Verifier:
+def _verifier(task: Task, name: str, problems: Sequence[Problem], sandbox: str = "auto") -> Verifier:
     """A stage. Raises BadInput for one that is not known, Refused where it could not judge a problem."""
-    stage: Verifier = find("verifier", name)(task)
+    stage: Verifier = Code(task, sandbox) if name == "code" else find("verifier", name)(task)
     if why := next(filter(None, map(stage.refuses, problems)), None):
         raise Refused(f"the answers of {task.name} cannot be judged: {why}")
     return stage

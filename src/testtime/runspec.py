@@ -130,6 +130,8 @@ class RunSpec(BaseModel):
     """Receive replies as streams, for proxies that cut silent connections."""
     send_seed: Switch | None = None
     """Send each draw's seed where the host takes one; by default yes."""
+    sandbox: Literal["auto", "bubblewrap", "docker", "subprocess"] = "auto"
+    """Where programs that a model wrote run: auto is bubblewrap, else docker; subprocess has limits but no walls."""
     measure_energy: Switch = False
     """Measure joules where the machine has a counter that can be read."""
     concurrency: Count = 16

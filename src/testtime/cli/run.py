@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -54,6 +54,7 @@ def run(
     max_tokens: Annotated[int | None, says(RunSpec, "max_tokens")] = None,
     seed: Annotated[int | None, says(RunSpec, "seed")] = None,
     live: Annotated[bool | None, Parameter(negative="--no_live"), says(RunSpec, "live")] = None,
+    sandbox: Annotated[Literal["auto", "bubblewrap", "docker", "subprocess"] | None, says(RunSpec, "sandbox")] = None,
     measure_energy: Annotated[
         bool | None, Parameter(negative="--no_measure_energy"), says(RunSpec, "measure_energy")
     ] = None,
