@@ -15,8 +15,10 @@ from testtime.spec import accepted
 
 
 def says(spec: type[BaseModel], key: str) -> Parameter:
-    """The flag of a spec's field: its sentence is the help."""
-    return Parameter(help=spec.model_fields[key].description)
+    """The flag of a spec's field: its sentence is the help. A switch can be turned off by --no_KEY."""
+    told = spec.model_fields[key]
+    negative = f"--no_{key}" if "bool" in str(told.annotation) else ()
+    return Parameter(help=told.description, negative=negative)
 
 
 def part_of(spec: type[BaseModel], keys: Sequence[str], group: str) -> Any:

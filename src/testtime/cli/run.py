@@ -35,7 +35,7 @@ def run(
     mock_model: Annotated[str | None, says(RunSpec, "mock_model")] = None,
     dataset: Annotated[str | None, says(RunSpec, "dataset")] = None,
     splits: Annotated[list[str] | None, says(RunSpec, "splits")] = None,
-    streaming: Annotated[bool | None, Parameter(negative="--no_streaming"), says(RunSpec, "streaming")] = None,
+    streaming: Annotated[bool | None, says(RunSpec, "streaming")] = None,
     dataset_path: Annotated[Path | None, says(RunSpec, "dataset_path")] = None,
     max_queries: Annotated[int | None, says(RunSpec, "max_queries")] = None,
     sample: Annotated[int | None, says(RunSpec, "sample")] = None,
@@ -46,18 +46,14 @@ def run(
     num_candidates: Annotated[int | None, says(RunSpec, "num_candidates")] = None,
     prompt: Annotated[str | None, says(RunSpec, "prompt")] = None,
     persona: Annotated[str | None, says(RunSpec, "persona")] = None,
-    structured_output: Annotated[
-        bool | None, Parameter(negative="--no_structured_output"), says(RunSpec, "structured_output")
-    ] = None,
+    structured_output: Annotated[bool | None, says(RunSpec, "structured_output")] = None,
     temperature: Annotated[float | None, says(RunSpec, "temperature")] = None,
     top_p: Annotated[float | None, says(RunSpec, "top_p")] = None,
     max_tokens: Annotated[int | None, says(RunSpec, "max_tokens")] = None,
     seed: Annotated[int | None, says(RunSpec, "seed")] = None,
-    live: Annotated[bool | None, Parameter(negative="--no_live"), says(RunSpec, "live")] = None,
+    live: Annotated[bool | None, says(RunSpec, "live")] = None,
     sandbox: Annotated[Literal["auto", "bubblewrap", "docker", "subprocess"] | None, says(RunSpec, "sandbox")] = None,
-    measure_energy: Annotated[
-        bool | None, Parameter(negative="--no_measure_energy"), says(RunSpec, "measure_energy")
-    ] = None,
+    measure_energy: Annotated[bool | None, says(RunSpec, "measure_energy")] = None,
     concurrency: Annotated[int | None, says(RunSpec, "concurrency")] = None,
     env_file: Annotated[Path | None, says(RunSpec, "env_file")] = None,
     prices: Annotated[Path | None, says(RunSpec, "prices")] = None,
