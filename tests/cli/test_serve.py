@@ -10,6 +10,8 @@ import urllib.request
 
 import pytest
 
+from testtime.cli import main
+
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
 
@@ -21,10 +23,17 @@ def test_it_serves_until_it_is_told_to_end(end: signal.Signals) -> None:
         said = server.stdout.readline()
         assert said.startswith("serving pocket:pocket-s as tiny at http://127.0.0.1:")
         url = said.split(" at ")[1].split()[0]
+        assert (
+            server.stdout.readline() == f"next: testtime run --model vllm:tiny --base_url {url} --dataset pocket-math\n"
+        )
         with urllib.request.urlopen(f"{url}/models") as reply:
             assert json.load(reply)["data"][0]["id"] == "tiny"
         server.send_signal(end)
         out, err = server.communicate(timeout=30)
-    assert out.startswith("next: testtime run --model vllm:tiny --base_url http://127.0.0.1:")
-    assert err == ""
+    assert (out, err) == ("", "")
     assert server.returncode in (0, -end)
+
+
+def test_a_setting_that_the_model_has_not_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--model", "pocket-s", "--dtype", "float16"]) == 2
+    assert "pocket: models have no dtype; they have no settings" in capsys.readouterr().err

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
+
+from testtime.cli.flags import part_of
+from testtime.runspec import MODEL_SETTINGS, RunSpec
+
+Backend: Any = part_of(RunSpec, MODEL_SETTINGS, "Where and how the model runs")
+NO_BACKEND = Backend()
 
 
 def serve(
@@ -16,13 +23,18 @@ def serve(
     served_name: Annotated[
         str | None, Parameter(help="What clients call the model; by default its name without the provider.")
     ] = None,
+    backend: Annotated[Backend, Parameter(name="*")] = NO_BACKEND,
 ) -> None:
     """Serve a model on the OpenAI wire."""
     from testtime.cli import show
+    from testtime.core.protocols import Opens
     from testtime.models.naming import open_model, resolve
     from testtime.serve import server
 
-    opened = open_model(resolve(model))
+    given = {key: value for key, value in dataclasses.asdict(backend).items() if value is not None}
+    opened = open_model(resolve(model), given)
+    if isinstance(opened, Opens):
+        opened.open()  # weights are loaded before anyone asks
     name = served_name or opened.name.partition(":")[2]
 
     def ready(url: str) -> None:

@@ -76,6 +76,7 @@ class Batches(Protocol):
         ...
 
 
+@runtime_checkable
 class Opens(Protocol):
     """Of a model behind a package or a key. Asked once before the first call of a session; a dry run asks not."""
 
