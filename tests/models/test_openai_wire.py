@@ -374,7 +374,8 @@ def test_the_address_is_the_settings_else_the_variables_else_the_hosts(
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    ("openai:gpt-5-mini", {"params": {"temperature": 0.7}}, "no temperature but 1: give temperature=1"),
+    ("openai:gpt-5-mini", {"params": {"temperature": 0.7}}, "no temperature but 1: give --temperature 1 "),
+    ("openai:gpt-5-mini", {"params": {"temperature": 0.7, "top_p": 0.9}}, "1: give --temperature 1 --top_p 1 "),
     ("openai:gpt-5-mini", {"n": 2}, "cannot do n"),
     ("openai:gpt-5-mini", {"seed": 1}, "takes no seed"),
     ("openai:gpt-5-mini", {"params": {"stop": ["x"]}}, "has no stop"),
