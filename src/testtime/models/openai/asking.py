@@ -48,9 +48,9 @@ def _objections(name: str, host: Host, params: Map, request: Request) -> Iterato
     if strange := sorted(params.keys() - known):
         yield f"{name} has no {', '.join(strange)}; it knows {', '.join(sorted(known))}"
     if other := {key: only for key, only in host.fixed.items() if params.get(key, only) != only}:
-        lacks = " and ".join(f"no {key} but {only:g}" for key, only in other.items())
+        only_one = " and ".join(f"no {key} but {only:g}" for key, only in other.items())
         mend = " ".join(f"--{key} {only:g}" for key, only in other.items())
-        yield f"{name} has {lacks}: give {mend} (which is not sent), or another model"
+        yield f"{name} has {only_one}: give {mend} (which is not sent), or another model"
     if params.get("logprobs", 0) > host.most_logprobs:
         yield f"{name} names {host.most_logprobs} alternatives of a token at most, not {params['logprobs']}"
     yield from _thinking_objections(name, host, params.get("thinking"))
