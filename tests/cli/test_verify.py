@@ -133,3 +133,11 @@ def test_each_takes_the_stage_of_the_dataset(testtime: Run, pool: str) -> None:
     ran = testtime(f"verify {pool} --verifier each")
     assert ran.code == 0, ran.err
     assert "4 right, 4 wrong" in ran.out
+
+
+def test_where_rows_have_no_names_their_place_names_them(testtime: Run, folder: Path) -> None:
+    write(folder / "sums.jsonl", [{"question": "1+1?", "answer": "#### 2"}, {"question": "2+2?", "answer": "#### 4"}])
+    write(folder / "mine.jsonl", [{"query_id": 1, "texts": ["Final Answer: 4"]}])
+    ran = testtime("import candidates mine.jsonl --dataset gsm8k --dataset_path sums.jsonl --out out")
+    assert ran.code == 0, ran.err
+    assert "1 right, 0 wrong" in testtime("verify out/mine --verifier math").out

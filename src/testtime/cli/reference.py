@@ -43,6 +43,8 @@ def page() -> str:
     parts += ["All commands take `--debug` (show the traceback of an error).", "## Names", "\n".join(_names())]
     parts += ["## Policies", "Written as `name:key=value,…`.", "\n".join(_policies())]
     parts += ["## Stopping rules", "\n".join(_rules())]
+    parts += ["## Datasets", "From a local file (`--dataset_path`), or by their id of the hub.", "\n".join(_datasets())]
+    parts += ["## Verifiers", "What `verification_verifier_name` holds.", "\n".join(_components("verifier"))]
     parts += ["## The table (`--out_csv`)", "\n".join(_summary())]
     for title, columns in _files().items():
         parts += [f"## {title}", "\n".join(_table(["column", "is"], columns.items()))]
@@ -114,6 +116,30 @@ def _rule_settings() -> dict[str, dict[str, tuple[str, str, str]]]:
         }
         for rule in names("stopping rule")
     }
+
+
+def _datasets() -> Iterator[str]:
+    from testtime.core.registry import find, names
+    from testtime.tasks import HUB
+
+    rows = []
+    for name in names("task"):
+        ids = ", ".join(id for id, task in HUB.items() if task == name)
+        rows.append((name, find("task", name).verifier, ids, _opening(find("task", name))))
+    return _table(["dataset", "verifier", "of the hub", "is"], rows)
+
+
+def _components(kind: str) -> Iterator[str]:
+    from testtime.core.registry import find, names
+
+    return _table([kind, "is"], [(name, _opening(find(kind, name))) for name in sorted(names(kind))])
+
+
+def _opening(component: object) -> str:
+    """The first paragraph of a component's module."""
+    from sys import modules
+
+    return (modules[component.__module__].__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
 
 
 def _summary() -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Anyone's outputs for a benchmark: rows `{query_id, texts[]}`, one a problem, in sampling order.
 
-`query_id` is as the dataset names its rows (`HumanEval/0`). The answers are what the benchmark's own extraction
-finds in the texts; they are not judged yet: `testtime verify` does that. A null text is a draw that gave nothing.
+`query_id` is as the dataset names its rows (`HumanEval/0`); where its rows have no names, a row's place from 0 does
+too. The answers are what the benchmark's own extraction finds in the texts; they are not judged yet: `testtime verify`
+does that. A null text is a draw that gave nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ VOTE = "the benchmark's answer key"
 
 def read(path: Path | str, task: Task, splits: Sequence[str], dataset: str, dataset_path: Path | None) -> Imported:
     """The candidates of the file. Raises BadInput naming file and line: an id the dataset does not have, no texts."""
-    known = {one.query_id: one for split in splits for one in task.problems(split)}
+    problems = [one for split in splits for one in task.problems(split)]
+    places = {str(at): one for at, one in enumerate(problems)} if len(splits) == 1 else {}
+    known = {one.query_id: one for one in problems}
+    known |= {} if known.keys() & places.keys() else places
     ids = Ids()
     candidates = [
         candidate

@@ -7,7 +7,7 @@ BUILTIN: dict[str, str] = {
     "judge": "testtime.verifiers.judge:Judge",
     "likelihood": "testtime.verifiers.likelihood:Likelihood",
     "math": "testtime.verifiers.math:Math",
-    "no_tests": "testtime.verifiers.each:NoTests",
+    "no_tests": "testtime.verifiers.no_tests:NoTests",
     "steps": "testtime.verifiers.steps:Steps",
     "tools": "testtime.verifiers.tools:Tools",
 }

@@ -13,7 +13,6 @@ from testtime.core.protocols import Ask, Task, Verifier
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.registry import find
 from testtime.core.seeds import digest
-from testtime.verifiers.said import verdict
 
 VERSION = 1
 """Of the rule; with another, stored verdicts are not reused."""
@@ -50,26 +49,3 @@ class Each:
         if name not in self.opened:
             self.opened[name] = find("verifier", name)(self.task)
         return self.opened[name]
-
-
-@dataclass(frozen=True)
-class NoTests:
-    """Code without tests: nobody can say by running it."""
-
-    task: Task
-
-    stage: ClassVar[str] = "no_tests"
-    gold: ClassVar[bool] = False
-
-    @property
-    def digest(self) -> str:
-        """Of the stage's version."""
-        return digest(self.stage, VERSION)
-
-    def refuses(self, problem: Problem) -> str | None:
-        """Nothing."""
-        return None
-
-    async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
-        """Null."""
-        return verdict(self, None, 0.0, "no_tests", "the dataset has no tests for this problem")
