@@ -186,7 +186,7 @@ def test_local_kinds_and_their_faults(tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
     file.write_text(json.dumps({"question": "?", "tests": [{"input": "1", "output": "2"}]}) + "\n")
     (one,) = Local(file, "code").problems("test")
-    assert one.fields["stdio"] == [{"input": "1", "output": "2"}]
+    assert one.fields["cases"] == [{"input": "1", "output": "2"}]
     assert Local(file, "expression").right(Problem("q", "t", "?", r"\frac12"), "0.5")
     assert Local(file).right(one, "5") is None
     with pytest.raises(BadInput, match="number or expression or choice"):

@@ -99,7 +99,7 @@ class Local:
             reference = _letter(row, reference, fields["choices"])
         if self.answers == "code":
             tests = _list(row, self.tests_column)
-            named = "stdio" if tests and isinstance(tests[0], dict) else "asserts"
+            named = "cases" if tests and isinstance(tests[0], dict) else "asserts"
             fields |= {"language": "python", "entry_point": None, named: tests}
         return Problem(query, split, f"{question}\n\n{ENDS[self.answers]}".strip(), reference, fields)
 
