@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from testtime.core.errors import ModelError
-from testtime.core.records import Candidate, Completion, Generation, Part, Problem, Request
+from testtime.core.records import Candidate, Completion, Generation, Part, Problem, Request, Verdict
 from testtime.core.spend import Spend
 from testtime.models.scripted import Scripted
 from testtime.tasks.gsm8k import Gsm8k
@@ -158,6 +158,33 @@ def test_code_without_tests_is_left_to_the_judge() -> None:
     said = asyncio.run(stage.verify(problem, candidate(task, problem, "```python\nwhile 1: 0\n```"), cast(Any, ask)))
     assert (said.value, said.stage, said.method) == (True, "judge", "no_tests+judge code")
     assert "while 1: 0" in ask.requests[0].messages[0]["content"]
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """A code stage that says what it is told to."""
+
+    value: bool | None
+    confidence: float
+    stage: str = "code"
+    digest: str = "tested"
+    gold: bool = True
+
+    def refuses(self, problem: Problem) -> None:
+        return None
+
+    async def verify(self, problem: Problem, candidate: Candidate, ask: Any) -> Verdict:
+        return Verdict(self.stage, self.digest, self.value, None, self.confidence, "tests", "they ran", True)
+
+
+@pytest.mark.parametrize(
+    ("value", "confidence", "asked"), [(False, 1.0, 0), (True, 1.0, 0), (None, 0.0, 1), (False, 0.3, 1)]
+)
+def test_a_judge_never_overrules_tests_that_ran(value: bool | None, confidence: float, asked: int) -> None:
+    ask = Asked(words(True))
+    said = verdict(Chain(Ruled(value, confidence), Judge(GSM8K), audit=0), ask)
+    assert len(ask.requests) == asked
+    assert said.value is (True if asked else value)
 
 
 @pytest.mark.parametrize("text", ["}{", "{" * 5000, '{"right": null}', '{"right": "true"}', ""])

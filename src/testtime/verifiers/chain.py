@@ -4,7 +4,8 @@ Confidence in "right" is the rule's confidence where it says right, and 0 where 
 could not be parsed, and one that was parsed and is different, may both be right after all. When the judge is asked:
 
 - mathematics (and other answers against a reference): under `math`, where that confidence is below `threshold`;
-- code: always below `threshold`, where there is a judge;
+- code, where there is a judge: where the confidence in the verdict itself is below `threshold`. Tests that ran are
+  sure, passed or failed, so a judge never overrules them;
 - no rule (no tests, chat, stem, tool_calling): always;
 - besides, for a share `audit` of the other verdicts of these kinds, chosen by the candidate's id: the judge's word is
   noted there and changes nothing. A judge that is only asked about "wrong" can only raise accuracy; the audit shows
@@ -73,9 +74,10 @@ class Chain:
             return None
         if first.stage in NONE:
             return "no rule"
-        if first.stage != "code" and not self.math:
+        code = first.stage == "code"
+        if not code and not self.math:
             return None
-        sure = (first.confidence or 0.0) if first.value is True else 0.0
+        sure = (first.confidence or 0.0) if code or first.value is True else 0.0
         if sure < self.threshold:
             return "unsure"
         dice = seed_of(0, "audit", problem.query_id, candidate.arm, candidate.candidate_idx) / (2**31 - 2**20)
