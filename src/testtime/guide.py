@@ -224,10 +224,10 @@ def calibrated(spec: RunSpec, targets: Sequence[float], split: str, count: int =
     asked = resolve(spec)
     if split in asked.splits:
         raise BadInput(f"{split} is evaluated itself", mend="calibrate on another split, as validation-medium")
-    made: list[Guided] = [parse("decoding", text) for text in asked.decoding]
+    made: list[Guided] = [parse("decoding", text) for text in dict.fromkeys(asked.decoding)]
     if unknown := [one.trigger.name for one in made if one.trigger.name not in DIALS]:
         raise BadInput(f"trigger={unknown[0]} cannot be calibrated", mend=f"use {', '.join(DIALS)}")
-    goals = [(one, target) for one in dict.fromkeys(made) for target in targets]
+    goals = [(one, target) for one in made for target in targets]
     tried: list[list[tuple[float, float]]] = [[] for _ in goals]
     with tempfile.TemporaryDirectory() as room:
         for _ in range(ROUNDS):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from testtime.cli import main
-from testtime.guide import normal, parameters
+from testtime.guide import calibrated, evaluate, normal, parameters
+from testtime.runspec import run_spec
 
 PAIR = ["guide", "--base_model", "pocket-s", "--oracle_model", "pocket-m"]
 SET = ["--dataset", "pocket-math", "--split", "validation-medium", "--num_samples", "4"]
@@ -68,3 +70,16 @@ def test_both_ends_have_one_name_and_parameters_are_read_or_unknown() -> None:
     assert parameters("vllm:Llama-3.2-1B-Instruct") == 10**9
     assert parameters("openai:gpt-4o-mini") is None
     assert parameters("pocket:pocket-s") < parameters("pocket:pocket-m")  # type: ignore[operator]
+
+
+def test_dials_are_set_on_another_split(tmp_path: Path) -> None:
+    """Two triggers set to the same oracle tokens take about as many, on the problems they were set on."""
+    flags = {"model": "pocket-s", "oracle_model": "pocket-m", "dataset": "pocket-math", "splits": ("medium",),
+             "decoding": ("guided:trigger=random,c=inf,k=2", "guided:trigger=entropy,c=inf,k=2"),
+             "policies": ("sc_fixed:n=1",), "temperature": 0.0, "top_p": 1.0}  # fmt: skip
+    texts = calibrated(run_spec(flags), [6.0], "validation-medium", count=6)
+    assert [text.partition(",")[0] for text in texts] == ["guided:trigger=random", "guided:trigger=entropy"]
+    here = {"decoding": tuple(texts), "splits": ("validation-medium",), "max_queries": 6, "out_dir": tmp_path}
+    table = evaluate(run_spec({**flags, **here})).rows.group_by("decoding").agg(pl.col("oracle_tokens").mean())
+    spent = dict(table.iter_rows())
+    assert all(3.5 <= spent[text] <= 9 for text in texts), spent

@@ -25,8 +25,8 @@ from testtime.core.history import Floats, Ints
 from testtime.core.seeds import rng_of
 from testtime.core.signals import LAW, STATISTICS
 
-RESAMPLES, FEW = 2000, 10
-"""Of the bootstrap; and how many a class must have for an interval to be worth saying."""
+RESAMPLES, BLOCK, FEW = 2000, 100, 10
+"""Of the bootstrap; so many of them at once; and how many a class must have for an interval to be worth saying."""
 Stats = Mapping[str, float | None]
 """Statistic → its value at a position; None where the backend has none."""
 
@@ -56,7 +56,7 @@ def correlations(texts: Sequence[Text], *, seed: int = 0, resamples: int = RESAM
             values = np.array([[value, float(text.right or 0.0)] for text, value in pairs])
             groups = _groups([text.query_id for text, _ in pairs])
             rows.append({"statistic": name, "n": len(pairs), "problems": int(groups.max()) + 1,
-                         **_with_interval(_pearson, values, groups, 0.0, seed, resamples, "r")})  # fmt: skip
+                         **_with_interval(_pearson, values, groups, 0.0, "r", seed, resamples)})  # fmt: skip
     return _corrected(rows)
 
 
@@ -70,7 +70,7 @@ def step_correlations(rows: Sequence[Mapping[str, Any]], *, seed: int = 0) -> li
                 values = np.array([[row[name], float(row["rating"])] for row in pairs])
                 groups = _groups([row["query_id"] for row in pairs])
                 found.append({"at": at, "statistic": name, "n": len(pairs), "problems": int(groups.max()) + 1,
-                              **_with_interval(_pearson, values, groups, 0.0, seed, RESAMPLES, "r")})  # fmt: skip
+                              **_with_interval(_pearson, values, groups, 0.0, "r", seed)})  # fmt: skip
     return _corrected(found)
 
 
@@ -85,7 +85,7 @@ def matrix(texts: Sequence[Text]) -> list[dict[str, Any]]:
             columns["right"].append(np.nan if text.right is None else text.right)
     table = {name: np.array(values) for name, values in columns.items() if not np.isnan(values).all()}
     return [
-        {"one": one, "other": other, "r": _pearson(np.column_stack([table[one], table[other]]))}
+        {"one": one, "other": other, "r": _plain_pearson(table[one], table[other])}
         for one in table for other in table
     ]  # fmt: skip
 
@@ -120,7 +120,7 @@ def foresight(
             groups = _groups([query for *_, query in points])
             rows.append({"statistic": name, "yes": int(values[:, 1].sum()), "no": int((1 - values[:, 1]).sum()),
                          "problems": int(groups.max()) + 1,
-                         **_with_interval(_auc, values, groups, 0.5, seed, resamples, "auc")})  # fmt: skip
+                         **_with_interval(_auc, values, groups, 0.5, "auc", seed, resamples)})  # fmt: skip
     return _corrected(rows)
 
 
@@ -180,28 +180,50 @@ def effects(
                 both = [point for point in points if point[1] in (what, "nothing")]
                 values = np.array([[value, float(one == what)] for value, one, _ in both])
                 groups = _groups([query for *_, query in both])
-                row |= _with_interval(_gap, values, groups, 0.0, seed, resamples, "difference")
+                row |= _with_interval(_gap, values, groups, 0.0, "difference", seed, resamples)
             if points:
                 rows.append(row)
     return _corrected(rows)
 
 
-# ---- statistics of [point, (value, outcome)] ----
-def _pearson(values: Floats) -> float:
-    values = values[~np.isnan(values).any(axis=1)]
-    if len(values) < 2 or (values.std(axis=0) < 1e-12).any():
-        return float("nan")
-    return float(np.asarray(np.corrcoef(values.T))[0, 1])
+# ---- statistics of points (value, outcome) under weights [resample, point]: one number a resample ----
+def _pearson(values: Floats, weights: Floats) -> Floats:
+    centred = values - values.mean(axis=0)  # the same correlation, and no digits lost
+    total = weights.sum(axis=1)
+    means = weights @ centred / total[:, None]
+    squares = weights @ centred**2 / total[:, None] - means**2
+    product = weights @ centred.prod(axis=1) / total - means.prod(axis=1)
+    spread = np.sqrt(np.maximum(squares, 0).prod(axis=1))
+    return _divided(product, np.where((squares > 1e-12).all(axis=1), spread, 0.0))
 
 
-def _auc(values: Floats) -> float:
-    found = auc(values[:, 0], values[:, 1] > 0.5)
-    return float("nan") if found is None else found
+def _plain_pearson(one: Floats, other: Floats) -> float:
+    both = np.column_stack([one, other])
+    known = both[~np.isnan(both).any(axis=1)]
+    return float(_pearson(known, np.ones((1, len(known))))[0]) if len(known) else float("nan")
 
 
-def _gap(values: Floats) -> float:
-    yes, no = values[values[:, 1] > 0.5, 0], values[values[:, 1] <= 0.5, 0]
-    return float(yes.mean() - no.mean()) if len(yes) and len(no) else float("nan")
+def _auc(values: Floats, weights: Floats) -> Floats:
+    """The chance that a yes lies above a no, ties half; by sums over equal values, in their order."""
+    order = np.argsort(values[:, 0], kind="stable")
+    heights, yes = values[order, 0], values[order, 1] > 0.5
+    starts = np.flatnonzero(np.append(True, heights[1:] != heights[:-1]))
+    here = weights[:, order]
+    ayes, noes = (np.add.reduceat(here * side, starts, axis=1) for side in (yes, ~yes))
+    below = np.cumsum(noes, axis=1) - noes / 2
+    return _divided((ayes * below).sum(axis=1), ayes.sum(axis=1) * noes.sum(axis=1))
+
+
+def _gap(values: Floats, weights: Floats) -> Floats:
+    yes = values[:, 1] > 0.5
+    high, low = (_divided(weights[:, side] @ values[side, 0], weights[:, side].sum(axis=1)) for side in (yes, ~yes))
+    return np.asarray(high - low)
+
+
+def _divided(above: Floats, below: Floats) -> Floats:
+    """Nan where nothing is below."""
+    out: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+    return out
 
 
 def _mean(text: Text, name: str) -> float | None:
@@ -215,19 +237,25 @@ def _groups(queries: Sequence[str]) -> Ints:
 
 
 def _with_interval(
-    statistic: Callable[[Floats], float], values: Floats, groups: Ints, null: float, seed: int, resamples: int, key: str
+    statistic: Callable[[Floats, Floats], Floats],
+    values: Floats,
+    groups: Ints,
+    null: float,
+    key: str,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """The statistic, its percentile interval over resampled groups, p against `null`; None where there is none."""
-    found = statistic(values)
+    found = float(statistic(values, np.ones((1, len(values))))[0])
     if np.isnan(found):
         return {key: None, "low": None, "high": None, "p": None}
-    members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
-    rng = rng_of(seed, "positions", len(members))
-    sampled = []
-    for _ in range(resamples):
-        taken = np.concatenate([members[group] for group in rng.integers(len(members), size=len(members))])
-        sampled.append(statistic(values[taken]))
-    kept = np.array([value for value in sampled if not np.isnan(value)])
+    count = int(groups.max()) + 1
+    rng, sampled = rng_of(seed, "positions", count), list[Floats]()
+    for start in range(0, resamples, BLOCK):  # never all weights at once
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(BLOCK, resamples - start))
+        sampled.append(statistic(values, drawn[:, groups].astype(float)))
+    every = np.concatenate(sampled)
+    kept = every[~np.isnan(every)]
     if len(kept) < resamples / 2:
         return {key: found, "low": None, "high": None, "p": None}
     low, high = percentile(kept)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from testtime.guide import Evaluation
 
 OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "debug", "help", "version", "verbose", "output_file"}
+PRESETS = {
+    "1B": ("vllm:meta-llama/Llama-3.2-1B-Instruct", 8001),
+    "3B": ("vllm:meta-llama/Llama-3.2-3B-Instruct", 8003),
+    "8B": ("vllm:meta-llama/Llama-3.1-8B-Instruct", 8008),
+    "70B": ("vllm:meta-llama/Llama-3.1-70B-Instruct", 8070),
+}
+"""Short name → model and the port of this machine where its server is expected."""
 PART = (
     "dataset", "splits", "dataset_path", "max_queries", "start_index", "num_candidates", "max_tokens", "seed",
     "concurrency", "env_file", "out_dir", "run",
@@ -44,7 +52,10 @@ def guide(
     output_file: Annotated[
         Path | None, Parameter(help="Rows as JSON Lines go here; the run lies beside it, in NAME.run.")
     ] = None,
-    out_png: Annotated[Path | None, Parameter(help="Draw accuracy against oracle tokens here.")] = None,
+    out_png: Annotated[Path | None, Parameter(help="Draw accuracy against --x here.")] = None,
+    x: Annotated[
+        Literal["oracle_tokens", "flops", "usd", "seconds"], Parameter(help="What accuracy is drawn against.")
+    ] = "oracle_tokens",
     surface_png: Annotated[Path | None, Parameter(help="Draw the surface over c and k here.")] = None,
     oracle_budget: Annotated[
         float | None, Parameter(help="Recommend a setting of at most so many oracle tokens a problem.")
@@ -81,15 +92,33 @@ def guide(
         spec = spec.model_copy(
             update={"decoding": tuple(calibrated(spec, oracle_tokens, calibrate_on)), "settings": {}}
         )
-    _evaluate(spec, fresh, verbose, {"rows": output_file, "accuracy": out_png, "surface": surface_png}, oracle_budget)
+    files = {"rows": output_file, "accuracy": out_png, "surface": surface_png}
+    _evaluate(spec, fresh, verbose, files, x, oracle_budget)
 
 
 def _with_usual(given: Mapping[str, Any], config: Path | None, output: Path | None) -> dict[str, Any]:
     """The flags with what is usual where neither they nor the file say it; the run of an output file lies beside it."""
     file = () if config is None else read_yaml(config).values
     usual = {key: value for key, value in USUAL.items() if key not in file}
+    given = with_presets(given)
     usual |= {} if output is None else {"out_dir": output.parent, "run": f"{output.stem}.run"}
     return {**given, **{key: value for key, value in usual.items() if given.get(key) is None}}
+
+
+def with_presets(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags with short names made models behind ports, where no address is given for their role.
+
+    >>> made = with_presets({"model": "1B", "oracle_model": "pocket-m", "base_url": None})
+    >>> made["model"], made["base_url"]
+    ('vllm:meta-llama/Llama-3.2-1B-Instruct', ['model=http://localhost:8001/v1'])
+    """
+    made, urls = dict(given), list(given.get("base_url") or ())
+    for role in ("model", "oracle_model"):
+        if (name := given.get(role)) in PRESETS:
+            made[role], port = PRESETS[str(name)]
+            if not any(url.startswith((f"{role}=", "http")) for url in urls):
+                urls.append(f"{role}=http://localhost:{port}/v1")
+    return {**made, "base_url": urls} if urls else made
 
 
 def _answer(spec: RunSpec, prompt: str) -> None:
@@ -109,7 +138,7 @@ def _answer(spec: RunSpec, prompt: str) -> None:
 
 
 def _evaluate(
-    spec: RunSpec, fresh: bool, verbose: bool, files: Mapping[str, Path | None], budget: float | None
+    spec: RunSpec, fresh: bool, verbose: bool, files: Mapping[str, Path | None], x: str, budget: float | None
 ) -> None:
     """Runs, writes, then prints. Raises KeyboardInterrupt, after all that, where it was stopped."""
     from testtime.analysis.guidance import grid_table
@@ -123,7 +152,7 @@ def _evaluate(
     if rows := files["rows"]:
         write_rows(found, rows)
     table = grid_table(found.rows)
-    drawn = _draw(table, found, files)
+    drawn = _draw(table, found, files, x)
     if verbose:
         _texts(found.rows)
     show.tables([grid_rows(table)])
@@ -140,7 +169,7 @@ def _evaluate(
         show.next_step(f"testtime stats --stats_file {files['rows']} --output_file {files['rows'].stem}_stats.jsonl")
 
 
-def _draw(table: pl.DataFrame, found: Evaluation, files: Mapping[str, Path | None]) -> list[Path]:
+def _draw(table: pl.DataFrame, found: Evaluation, files: Mapping[str, Path | None], x: str) -> list[Path]:
     from testtime.figures.guidance import accuracy_against_oracle, surface
     from testtime.figures.save import render
     from testtime.store.atomic import whole
@@ -149,9 +178,10 @@ def _draw(table: pl.DataFrame, found: Evaluation, files: Mapping[str, Path | Non
     names = [str(first[key]).partition(":")[2] for key in ("base_model_id", "oracle_model_id")]
     title = f"{names[0]} asks {names[1]}: {found.drawn.spec.dataset} {', '.join(found.drawn.spec.splits)}"
     written = []
-    for key, draw in (("accuracy", accuracy_against_oracle), ("surface", surface)):
+    charts = (("accuracy", partial(accuracy_against_oracle, x=x)), ("surface", surface))
+    for key, chart in charts:
         if path := files[key]:
-            picture = render(draw(table, title=title), "png")
+            picture = render(chart(table, title=title), "png")
             with whole(path) as part:
                 part.write_bytes(picture)
             written.append(path)
