@@ -49,6 +49,7 @@ COMMANDS = {
     "audit": ("testtime.cli.audit:audit", "Label a sample of verdicts by hand: how often are they wrong?"),
     "list": ("testtime.cli.lists:list_", "Print the models, policies, tasks, … that there are."),
     "doctor": ("testtime.cli.doctor:doctor", "Check packages, keys and servers, and what fits the GPU."),
+    "export": ("testtime.cli.export:export", "Make training data of a pool: verified answers, pairs, or labels."),
     "import": ("testtime.cli.imports:import_", "Make a pool of a recorded file."),
 }
 """Command → where its function is, and its sentence."""

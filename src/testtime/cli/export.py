@@ -1,0 +1,35 @@
+"""`testtime export`: a pool as training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def export(
+    pool: Annotated[Path, Parameter(help="A run folder or a candidates.parquet.")],
+    *,
+    format: Annotated[  # noqa: A002: the flag's name
+        Literal["sft", "preference", "rm"],
+        Parameter(help="sft: verified answers; preference: pairs of a right and a wrong one; rm: all, with labels."),
+    ],
+    out: Annotated[Path, Parameter(help="Write the rows here, one JSON object a line.")],
+    most: Annotated[int | None, Parameter(help="Rows of a problem, at most; by default all.")] = None,
+) -> None:
+    """Make training data of a pool: one JSON object a line, texts that are equal within a problem once."""
+    from testtime.cli import show
+    from testtime.core.errors import BadInput
+    from testtime.store.atomic import writable
+    from testtime.store.training import export as write
+
+    if most is not None and most < 1:
+        raise BadInput(f"--most {most} cannot be", mend="expected a whole number at least 1")
+    file = pool / "candidates.parquet" if pool.is_dir() else pool
+    writable([out], [file])
+    written = write(file, format, out, most)
+    told = ", ".join(f"{split or 'no split'} {count:,}" for split, count in written.items())
+    show.console().print(f"{sum(written.values()):,} rows ({told})" if written else "no judged candidate")
+    show.wrote(out)
+    show.next_step(f"head -n 1 {out}")
