@@ -7,7 +7,7 @@ from math import comb
 
 import numpy as np
 
-from testtime.analysis.estimators import best_at_k, expected_max_at_k, maj_at_k, pass_at_k
+from testtime.analysis.estimators import best_at_k, expected_max_at_k, majorities, pass_at_k
 from testtime.analysis.exact import CountRule, Law, laws
 from testtime.analysis.outcomes import Books, Result
 from testtime.core.history import Bools, Floats, Ints
@@ -39,8 +39,8 @@ def fixed(books: Books, label: str, policies: Sequence[Policy]) -> Mapping[int, 
             correct, answered = best_at_k(scores, right, ks), best_at_k(scores, voted, ks)
             agreement = best_at_k(scores, books.winner(label), ks)
         else:
-            correct, answered = maj_at_k(books.codes(label), books.right(label), ks), pass_at_k(voted, ks)
-            agreement = maj_at_k(books.codes(label), books.winner(label), ks)
+            correct, agreement = majorities(books.codes(label), [books.right(label), books.winner(label)], ks)
+            answered = pass_at_k(voted, ks)
         wait = expected_max_at_k(books.column(label, "seconds"), ks)
         for column, (at, k) in enumerate(zip(places, ks, strict=True)):
             found[at] = _drawn(

@@ -44,15 +44,19 @@ def maj_at_k(codes: Ints, right: Floats, ks: Sequence[int], sizes: Ints | None =
     >>> maj_at_k(np.array([[0, 0, 1]]), np.array([[1.0, 1.0, 0.0]]), [1, 2, 3]).round(3).tolist()
     [[0.667, 0.667, 1.0]]
     """
+    return majorities(codes, [right], ks, sizes)[0]
+
+
+def majorities(codes: Ints, rights: Sequence[Floats], ks: Sequence[int], sizes: Ints | None = None) -> list[Floats]:
+    """`maj_at_k` by several kinds of verdict on the same votes: whatever asks which key wins, asks it once."""
     wanted, there = _asked(ks, codes.shape, sizes)
-    rightness = key_rightness(codes, right, sizes)
-    out = np.full((codes.shape[0], len(wanted)), np.nan)
+    rightness = np.stack([key_rightness(codes, right, sizes) for right in rights])
+    out = np.full((len(rights), codes.shape[0], len(wanted)), np.nan)
     for at, n in enumerate(there):
         fits = wanted <= n
         if fits.any():
-            votes = codes[at, :n]
-            out[at, fits] = _majority(votes, rightness[at, :n], wanted[fits])
-    return out
+            out[:, at, fits] = _majority(codes[at, :n], rightness[:, at, :n], wanted[fits])
+    return list(out)
 
 
 def key_rightness(codes: Ints, right: Floats, sizes: Ints | None = None) -> Floats:
@@ -148,16 +152,16 @@ def _asked(ks: Sequence[int], shape: tuple[int, ...], sizes: Ints | None) -> tup
 
 # ---- majority ----
 def _majority(votes: Ints, rightness: Floats, ks: Ints) -> Floats:
-    """[k] one problem's maj@k."""
+    """[verdict, k] one problem's maj@k by each row of `rightness` [verdict, draw]."""
     keys, first, counts = np.unique(votes, return_index=True, return_counts=True)
     voting = keys >= 0
-    counts, worth = counts[voting], rightness[first[voting]]
+    counts, worth = counts[voting], rightness[:, first[voting]]
     abstain = len(votes) - int(counts.sum())
-    total = np.zeros(len(ks))
-    for at in np.flatnonzero(~(worth == 0)):  # nan too: it must show wherever it could win
+    total = np.zeros((len(worth), len(ks)))
+    for at in np.flatnonzero((worth != 0).any(axis=0)):  # nan too: it must show wherever it could win
         others = tuple(sorted(np.delete(counts, at).tolist(), reverse=True))
         wins = _win(int(counts[at]), others, abstain, int(ks.max()))[ks]
-        total += np.where(wins > 0, worth[at] * wins, 0.0)
+        total += np.where(wins > 0, worth[:, at, None] * wins, 0.0)
     return np.clip(total, 0.0, 1.0)
 
 
