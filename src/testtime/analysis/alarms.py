@@ -13,7 +13,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from testtime.analysis.compare import sign_test
 from testtime.core.history import Cells, Floats, Ints, Track
 from testtime.core.protocols import Learner, Policy
 from testtime.core.seeds import rng_of
@@ -23,6 +22,8 @@ LEVEL = 0.001
 """A clean pool rings an alarm at most this often; there are few alarms, and a false one costs an afternoon."""
 NOTHING = re.compile(r"(none|null|nan|n/?a|invalid|error|unknown|no answer|\[?invalid\]?|failed|empty)?", re.I)
 """Texts that are no answer, whatever the question."""
+_FEWEST = 10
+"""Problems with a tie that a normal law takes."""
 _NORMAL = NormalDist()
 
 
@@ -96,22 +97,23 @@ def _trend(values: Floats) -> float:
 def gold_first(draws: Draws, where: str = "") -> Alarm:
     """Gold order: where answers are numbered so that the right one comes first more often than chance lets it.
 
-    Answers are listed by problem. Sorted by first sight, a right answer stands before a wrong one as often as it was
-    seen before it: draw order. Any tie-break by the list's order is then a coin; where the list puts the right one
-    of two equally frequent answers first too often, it is not. Exact sign test.
+    Answers are listed by problem. Of those that are equally frequent, a right one is as likely in any place, if they
+    are listed by first sight; then a tie-break by the list's order is a coin. The statistic is the sum over problems
+    of the share of equally frequent wrong answers after the right one; each is uniform on 0, 1/m, …, 1 by chance.
     """
-    better = worse = 0
+    shares, variance = [], 0.0
     for codes, right in zip(draws.codes, draws.right, strict=True):
         counts = np.bincount(codes[codes >= 0], minlength=1)
         truth = np.array([_truth(right[codes == code]) for code in range(len(counts))])
-        for count in np.unique(counts[counts > 0]):
-            tied = np.flatnonzero((counts == count) & ~np.isnan(truth))
-            for place, one in enumerate(tied):
-                later = truth[tied[place + 1 :]]
-                better += int(((truth[one] == 1) & (later == 0)).sum())
-                worse += int(((truth[one] == 0) & (later == 1)).sum())
-    p = sign_test(better, worse)
-    says = f"of equally frequent answers the right one is listed first {better} times and second {worse} times"
+        gold = np.flatnonzero((truth == 1) & (counts > 0))
+        wrong = np.flatnonzero((truth == 0) & (counts == counts[gold[0]])) if gold.size == 1 else gold[:0]
+        if wrong.size:
+            shares.append(float((wrong > gold[0]).mean()))
+            variance += (wrong.size + 2) / (12 * wrong.size)
+    z = (sum(shares) - len(shares) / 2) / variance**0.5 if len(shares) >= _FEWEST else 0.0
+    p = 2 * (1 - _NORMAL.cdf(abs(z)))
+    share = sum(shares) / len(shares) if shares else 0.5
+    says = f"in {len(shares)} problems {share:.0%} of equally frequent wrong answers are listed after the right one"
     return Alarm("gold_order", p < LEVEL, p, where + says)
 
 

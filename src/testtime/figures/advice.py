@@ -52,7 +52,8 @@ def around(
         for run, head in heads
     ]
     if ratio is not None:
-        lines.append(f"it draws {ratio:.2f} times the least of any rule of counts that agrees as often with all draws")
+        least = "the least of any rule of counts that agrees as often with all draws, by the prior that fits the pool"
+        lines.append(f"it draws {ratio:.2f} times {least}")
     return lines + [f"alarm {alarm.name}: {alarm.says}" for alarm in alarms]
 
 
