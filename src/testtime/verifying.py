@@ -40,6 +40,8 @@ from testtime.verifiers.judge import Judge
 from testtime.verifiers.math import judge_pair
 from testtime.verifiers.said import verdict
 
+SHOWN = ("question", "ground_truth_answer", "answer")
+"""What a person needs to label a verdict."""
 AT_ONCE = 256
 """Candidates in work at once."""
 READ = (
@@ -56,7 +58,7 @@ class Reverified:
     """New verdicts beside the old ones."""
 
     frame: pl.DataFrame
-    """KEY, was_verified, is_verified, the other columns of a verdict, ground_truth_answer and answer."""
+    """KEY, was_verified, is_verified, the other columns of a verdict, SHOWN."""
     path: Path
     """Where they are kept."""
     calls: int
@@ -292,10 +294,13 @@ def _frame(table: Sequence[Map], said: Sequence[Verdict]) -> pl.DataFrame:
             "verification_method": [one.method for one in said],
             "verification_explanation": [one.explanation for one in said],
             "verification_verifier_name": [one.stage for one in said],
-            "ground_truth_answer": [row["ground_truth_answer"] for row in table],
-            "answer": [row["answer"] for row in table],
+            **{name: [row[name] for row in table] for name in SHOWN},
         },
-        schema_overrides={"was_verified": pl.Boolean, "is_verified": pl.Boolean, "answer": pl.String},
+        schema_overrides={
+            "was_verified": pl.Boolean,
+            "is_verified": pl.Boolean,
+            **dict.fromkeys(SHOWN, pl.String()),
+        },
     )
 
 

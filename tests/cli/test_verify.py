@@ -52,6 +52,8 @@ def test_imported_outputs_are_judged_and_both_verdicts_kept(testtime: Run, pool:
     frame = pl.read_parquet(overlay)
     assert frame["is_verified"].to_list() == [True, True, False, False, True, False, False, True]
     assert frame["was_verified"].null_count() == 8
+    assert f"testtime audit {overlay} --n 100" in ran.out
+    assert testtime(f"audit {overlay} --n 3 --out_csv labels.csv").code == 0
     assert frame.select("verification_method", "verification_explanation").null_count().sum_horizontal().item() == 0
     assert (Path(pool) / "candidates.parquet").read_bytes() == before
 

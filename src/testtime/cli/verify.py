@@ -49,7 +49,7 @@ def verify(
     )
     _report(done)
     show.wrote(done.path)
-    show.next_step(f"testtime audit {shlex.quote(str(pool))} --n 100 --out_csv labels.csv")
+    show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
 
 
 def _report(done: object) -> None:
