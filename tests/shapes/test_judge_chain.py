@@ -62,6 +62,23 @@ def test_what_the_rule_calls_wrong_goes_to_the_judge_and_its_dollars_to_the_ledg
     assert rows["verification_explanation"].null_count() == rows["verification_method"].null_count() == 0
 
 
+def test_a_failed_draw_is_a_false_verdict_that_says_why(tmp_path: Path) -> None:
+    def script(request: Request, seed: int) -> object:
+        return ModelError("no reply") if seed % 3 else "it is 0"
+
+    def failing(folder: Path) -> Plan:
+        made = shape(folder)
+        return replace(made, models={**made.models, "scripted:1": server(folder, script)})
+
+    rows = finish(failing, tmp_path).rows
+    failed = rows.filter(rows["error"].is_not_null())
+    assert failed.height > 0
+    assert not failed["is_verified"].any()
+    assert failed["is_verified"].null_count() == 0
+    assert failed["verification_explanation"].str.contains("no reply").all()
+    assert set(failed["verification_method"]) == {"no answer"}
+
+
 def test_a_judge_that_cannot_be_asked_leaves_the_rules_verdict(tmp_path: Path) -> None:
     whole = finish(lambda folder: shape(folder, lambda request, seed: ModelError("down")), tmp_path)
     failed = whole.rows.filter(whole.rows["verification_llm_judge_failed"].fill_null(False))

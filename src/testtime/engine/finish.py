@@ -161,12 +161,12 @@ def _row(
 def _shown(plan: Plan, problem: Problem, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
     """The verdicts of the plan's verifiers, in its order, then the last word of each stage that it lacks.
 
-    A failed draw is judged by none: where its problem has a gold answer, it is wrong.
+    A failed draw is judged by none: it is wrong where its problem has a gold answer, else nobody can say.
     """
-    if candidate.error is not None and problem.reference is not None and plan.verifiers:
+    if candidate.error is not None and plan.verifiers:
         first, why = plan.verifiers[0], f"the draw failed: {candidate.error}"
-        wrong = Verdict(first.stage, first.digest, False, None, 1.0, "no answer", why, first.gold)
-        return [wrong]
+        value, sure = (False, 1.0) if problem.reference is not None else (None, 0.0)
+        return [Verdict(first.stage, first.digest, value, None, sure, "no answer", why, first.gold)]
     own = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage, plan)) in said]
     lacking = {verdict.stage: verdict for verdict in said.values()}
     for stage in plan.verifiers:
