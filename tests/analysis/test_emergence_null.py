@@ -46,6 +46,15 @@ def test_a_planted_jump_of_forty_points_is_found(null: str) -> None:
     assert share("jump", null, 40) >= 0.8
 
 
+def test_budgets_that_are_no_doublings_are_weighed_by_their_width() -> None:
+    """A line in log2 of uneven budgets has one step thrice as high as the others, and is even all the same."""
+    budgets = [8, 16, 128, 256]
+    rng = rng_of(0, "test", "uneven")
+    y = 0.1 * np.log2(budgets) + rng.normal(0, 0.02, (40, 4))
+    assert smooth_null(y, budgets=budgets) > 0.05
+    assert smooth_null(y) <= 0.05
+
+
 def test_a_flat_curve_of_few_completions_has_the_shape_of_a_breakthrough() -> None:
     """What the null is for: the shapes of single problems reach those of a planted jump."""
     y = outcomes("flat", 1, completions=3)

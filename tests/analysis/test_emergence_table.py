@@ -34,6 +34,10 @@ def test_verdicts() -> None:
     assert verdict(JUMP) == "sharp in accuracy; the other was not measured"
 
 
+def test_few_problems_do_not_say_how_a_curve_rises() -> None:
+    assert verdict(JUMP, JUMP, problems=6, completions=20) == "rising in accuracy and in probability"
+
+
 def test_two_budgets_are_too_few() -> None:
     (curves,) = curves_of(pool(np.array([0.1, 0.9]), budgets=(8, 16)))
     reading = read(curves, ACCURACY)

@@ -7,15 +7,17 @@ A flat Bernoulli curve with few completions already looks like a breakthrough, s
                step up between neighbouring budgets, of the mean curve and of each problem's, and the variance of the
                mean curve over the budgets: any change. Where one trace serves all budgets its neighbours agree
                more than dealt ones would: the test is then conservative.
-`smooth_null`  the mean curve rises by the same amount each doubling. The statistic is how far the largest step
-               exceeds the mean step, which no straight line changes; its law comes from resampling the problems'
-               deviations from the mean curve, whole curves at a time, so dependence between budgets is kept.
+`smooth_null`  the mean curve rises evenly in log2 of the budget. The statistic is how far a step exceeds what a
+               straight line from the first value to the last gives it, at most, which no line changes; its law
+               comes from resampling the problems' deviations from the mean curve, whole curves at a time, so
+               dependence between budgets is kept.
 
 p-values are (1 + hits) / (1 + resamples): never 0, and valid for any number of resamples.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 
@@ -67,10 +69,16 @@ def flat_null(y: Floats, seed: int = 0, resamples: int = RESAMPLES) -> Flat:
     return Flat((1 + hits) / (1 + resamples), (1 + changes) / (1 + resamples), p_each, whole)
 
 
-def smooth_null(y: Floats, unit: Ints | None = None, seed: int = 0, resamples: int = RESAMPLES) -> float:
+def smooth_null(
+    y: Floats,
+    unit: Ints | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    budgets: Sequence[float] | None = None,
+) -> float:
     """P of a mean curve that rises evenly, for y [problem, budget]; nan for fewer than 10 units or three budgets.
 
-    `unit` [problem] names the clusters that are resampled whole.
+    `unit` [problem] names the clusters that are resampled whole; `budgets` are doublings where they are not given.
     """
     known = np.asarray(~np.isnan(y).any(axis=1))
     y = y[known]
@@ -82,7 +90,9 @@ def smooth_null(y: Floats, unit: Ints | None = None, seed: int = 0, resamples: i
     away = (y - mean) * _reach(units)
     weights = resample(unit, seed, resamples)
     noise = weights @ away / weights.sum(axis=1, keepdims=True)
-    hits = int((_excess(noise) >= _excess(mean) - _LEAST).sum())
+    widths = np.diff(np.arange(y.shape[1]) if budgets is None else np.log2(np.asarray(budgets, dtype=float)))
+    widths = widths / widths.sum()
+    hits = int((_excess(noise, widths) >= _excess(mean, widths) - _LEAST).sum())
     return (1 + hits) / (1 + resamples)
 
 
@@ -96,8 +106,8 @@ def _jump(curves: Floats) -> Floats:
     return out
 
 
-def _excess(curves: Floats) -> Floats:
-    """The largest step beyond the mean step."""
+def _excess(curves: Floats, widths: Floats) -> Floats:
+    """The most by which a step exceeds its share of the whole rise; `widths` [step] sum to 1."""
     steps = np.diff(curves)
-    out: Floats = steps.max(axis=-1) - steps.mean(axis=-1)
+    out: Floats = (steps - steps.sum(axis=-1, keepdims=True) * widths).max(axis=-1)
     return out

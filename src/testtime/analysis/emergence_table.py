@@ -7,6 +7,7 @@ The verdict of one metric, at 5 %:
     falling           a change, and the curve's highest value comes before its lowest
     sharp             a rise that is not even (`p_sharp` of the smooth null) and half of which one doubling brings
     smooth            every other rise
+    rising            a rise of too few problems to say which of the two
 
 Sharp in accuracy and not in a continuous metric is what a threshold makes of a smooth change; sharp in both is a jump
 of what the model knows.
@@ -34,7 +35,7 @@ HALF = 0.5
 """The share of the whole rise that one doubling of a sharp curve brings at least."""
 BOUNDED = ("breakthroughness", "linearity", "skewness", "largest_jump", "improvement")
 """Measures whose interval is given."""
-VERDICTS = ("too few budgets", "flat", "falling", "smooth", "sharp")
+VERDICTS = ("too few budgets", "flat", "falling", "rising", "smooth", "sharp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def read(curves: Curves, metric: str, seed: int = 0) -> Reading:
     mean = each.mean(axis=0) if len(each) else np.full(len(curves.budgets), np.nan)
     shape = shape_of(mean, curves.budgets)
     flat = flat_null(outcomes, seed)
-    p_sharp = smooth_null(each, unit, seed)
+    p_sharp = smooth_null(each, unit, seed, budgets=curves.budgets)
     return Reading(
         curves,
         metric,
@@ -97,6 +98,8 @@ def verdict_of(shape: Shape, mean: Floats, p_change: float, p_sharp: float) -> s
         return "flat"
     if values["improvement"] < 0:
         return "falling"
+    if isnan(p_sharp):
+        return "rising"
     share = (values["largest_jump"] or 0.0) / values["improvement"]
     return "sharp" if p_sharp <= ALPHA and share >= HALF else "smooth"
 
