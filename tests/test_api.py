@@ -38,6 +38,7 @@ def answers(tmp_path: Path) -> Path:
 
 def test_the_public_names_are_these_and_each_is_there() -> None:
     assert tt.__all__ == [
+        "AnalysisWorkflow",
         "BadInput",
         "LoadedPool",
         "Run",
@@ -45,13 +46,15 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         "TesttimeError",
         "analyze",
         "compare",
+        "get_samplewise_breakthrough_and_skew",
         "load",
         "run",
+        "run_all",
     ]
     assert set(tt.__all__) <= set(dir(tt))
     for name in tt.__all__:
         assert getattr(tt, name).__doc__
-    with pytest.raises(AttributeError, match="it has BadInput"):
+    with pytest.raises(AttributeError, match="it has AnalysisWorkflow"):
         tt.lode  # noqa: B018
 
 

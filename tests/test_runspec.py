@@ -27,6 +27,9 @@ OTHER: dict[str, Any] = {
     "gpu_memory_utilization": 0.5, "dtype": "float16", "quantization": "4bit", "device": "cpu", "batch_size": 3,
     "api": "chat", "timeout": 1.5, "stream": True, "send_seed": False,
     "llm_judge_fallback": True, "judge_threshold": 0.5, "judge_audit": 0.5,
+    "requests_per_minute": 60.0, "tokens_per_minute": 1e5, "retry_failed": "all", "max_cost": 1.5,
+    "max_total_tokens": 10**6, "max_seconds": 60.0, "output": Path("p.parquet"),
+    "model_digest": "ab", "variant": "seed=1",
     "oracle_model": "l", "judge_model": "j", "mock_model": "k", "persona": "a cat",
     "sandbox": "docker", "structured_output": True, "streaming": False, "decoding": ["guided:c=1"],
 }  # fmt: skip

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from testtime.api import LoadedPool, Run, Table, analyze, compare, load, run
+    from testtime.api import LoadedPool, Run, Table, analyze, compare, load, run, run_all
     from testtime.core.errors import BadInput, TesttimeError
     from testtime.workflow import AnalysisWorkflow, get_samplewise_breakthrough_and_skew
 
@@ -27,13 +27,14 @@ _PLACES = {
     "Run": "testtime.api",
     "Table": "testtime.api",
     "run": "testtime.api",
+    "run_all": "testtime.api",
     "BadInput": "testtime.core.errors",
     "TesttimeError": "testtime.core.errors",
 }
 
 __all__ = [
     "AnalysisWorkflow", "BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare",
-    "get_samplewise_breakthrough_and_skew", "load", "run",
+    "get_samplewise_breakthrough_and_skew", "load", "run", "run_all",
 ]  # fmt: skip
 
 

@@ -38,8 +38,8 @@ from testtime.importers.write import import_to
 from testtime.policies import counts as stopping
 from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.counts import COUNTS
-from testtime.runspec import RunSpec, run_spec
-from testtime.session import Drawn, Watch, carry_out
+from testtime.runspec import RunSpec, specs_of
+from testtime.session import Drawn, Watch, carry_out, planned
 from testtime.session import merge as merge_shards
 from testtime.sources import Sources, blocks_at, is_outcomes, paths_of, pools_at
 from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
@@ -177,8 +177,19 @@ def run(
     name that is accepted. What a folder already holds is not drawn again; `fresh` sets it aside first. An interrupt
     stops the drawing: what is there is written, and `drawn.stopped` is true. Raises BadInput before any call.
     """
-    drawn = carry_out(asked_of(spec, overrides), fresh=fresh, watch=watch)
-    return _shown(drawn)
+    asked, *others = asked_of(spec, overrides)
+    if others:
+        what = f"several values of a key are a grid, here of {1 + len(others)} runs"
+        raise BadInput(what, mend="give one value each, or call run_all")
+    return _shown(carry_out(asked, fresh=fresh, watch=watch))
+
+
+def run_all(spec: RunSpec | str | Path | Mapping[str, Any] | None = None, **overrides: Any) -> list[Run]:
+    """A run for each combination of the values given: `run_all(model=["a", "b"], …)`. Raises BadInput."""
+    specs = asked_of(spec, overrides)
+    for one in specs:
+        planned(one)
+    return [run(one) for one in specs]
 
 
 def merge(shards: Sources) -> Run:
@@ -186,15 +197,15 @@ def merge(shards: Sources) -> Run:
     return _shown(merge_shards(paths_of(shards)))
 
 
-def asked_of(spec: RunSpec | str | Path | Mapping[str, Any] | None, overrides: Mapping[str, Any]) -> RunSpec:
-    """The spec that is meant: overrides beat what is given. Raises BadInput."""
+def asked_of(spec: RunSpec | str | Path | Mapping[str, Any] | None, overrides: Mapping[str, Any]) -> list[RunSpec]:
+    """The specs that are meant: overrides beat what is given. Raises BadInput."""
     if isinstance(spec, (str, Path)):
-        return run_spec(overrides, Path(spec))
+        return specs_of(overrides, Path(spec))
     if isinstance(spec, RunSpec):
         given = {**spec.model_dump(exclude={"settings"}, exclude_unset=True), **spec.settings}
     else:
         given = {canonical(key): value for key, value in (spec or {}).items()}
-    return run_spec({**given, **{canonical(key): value for key, value in overrides.items()}})
+    return specs_of({**given, **{canonical(key): value for key, value in overrides.items()}})
 
 
 def _shown(drawn: Drawn) -> Run:

@@ -6,26 +6,30 @@ plan_of   RunSpec → Plan      a resolved spec with its models, problems, lanes
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from testtime import answers
 from testtime.answers.structured import final_answer
 from testtime.backends import open_models
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Meter, Model, Policy, Task, Verifier
 from testtime.core.records import Candidate, Map, Part, Problem, Request, Verdict
 from testtime.core.registry import find
-from testtime.core.seeds import seed_of
+from testtime.core.seeds import digest, seed_of
 from testtime.core.spend import Spend
 from testtime.core.strings import parse, text_of
+from testtime.engine.caps import Caps
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
 from testtime.grid import grid
 from testtime.lanes import as_sent, in_common, lanes_of, refuse_requests, roles_of
 from testtime.meters.price import catalogue
+from testtime.models.naming import digest_of_files, is_local
 from testtime.models.naming import resolve as whole_name
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.spec import DEFAULT_POLICIES
@@ -62,6 +66,7 @@ def resolve(spec: RunSpec) -> RunSpec:
             "policies": tuple(dict.fromkeys(map(text_of, policies))),
             "decoding": tuple(dict.fromkeys(text_of(parse("decoding", text)) for text in texts["decoding"])),
             "settings": {},
+            "model_digest": files_of(spec),
             "prompt": task.prompt if spec.prompt is None else spec.prompt,
         }
     )
@@ -89,6 +94,14 @@ def _local_name(dataset: str, path: Path | None) -> tuple[str, Path | None]:
     """The task that reads a dataset of the hub, and where from, where the dataset is named by its id."""
     name, colon, settings = dataset.partition(":")
     return (f"{HUB[name]}{colon}{settings}", path or Path(name)) if name in HUB else (dataset, path)
+
+
+def files_of(spec: RunSpec) -> str | None:
+    """Digest of the files of its local models: with others under the same name, nothing is reused."""
+    named = [whole_name(spec.model, spec.provider, spec.generator)]
+    named += [whole_name(name) for key in OTHER_MODELS if (name := getattr(spec, key))]
+    found = [digest for name in named if (digest := digest_of_files(name)) is not None]
+    return "+".join(dict.fromkeys(found)) or None
 
 
 OTHER_MODELS = ("oracle_model", "judge_model", "mock_model")
@@ -126,7 +139,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
         verifiers=verifiers,
         roles=roles,
         judges={name: _verifier(task, name, problems) for name in sorted(scorers)},
-        price=prices.of(models),
+        price=prices.of(models) if spec.max_cost is None else prices,
         meter=meter,
         about={
             "config": resolved_yaml(spec),
@@ -137,12 +150,29 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
             "prices": prices.source if prices.of(models) else None,
         },
         concurrency=spec.concurrency,
+        parser=parser_of(task),
+        timeout=spec.timeout or (None if all(map(is_local, models)) else TIMEOUT),
+        requests_per_minute=spec.requests_per_minute,
+        tokens_per_minute=spec.tokens_per_minute,
+        retry_failed=spec.retry_failed,
+        caps=Caps(spec.max_cost, spec.max_total_tokens, spec.max_seconds),
     )
 
 
 def _structured(task: Task) -> Callable[[Problem, str], tuple[str | None, str | None]]:
     """How the task reads a structured text: its final answer alone."""
     return lambda problem, text: task.answer(problem, final_answer(text))
+
+
+TIMEOUT = 600.0
+"""Seconds after which a call over a network is given up."""
+
+
+def parser_of(task: Task) -> str:
+    """Digest of the code that reads answers: the task's own file, and all of `answers`."""
+    own = str(sys.modules[type(task).__module__].__file__)
+    files = [*sorted(Path(answers.__file__).parent.glob("*.py")), Path(own)]
+    return digest(*[file.read_bytes() for file in files])
 
 
 def open_task(dataset: str, path: Path | None = None) -> Task:

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from testtime.core.errors import BadInput
-from testtime.core.records import canonical
+from testtime.core.records import canonical as as_text
 from testtime.core.seeds import digest
 from testtime.documented import is_documented, translated
-from testtime.spec import DEFAULT_POLICIES, Document, Listed, Several, read_yaml, typed
+from testtime.spec import DEFAULT_POLICIES, Document, Listed, Several, canonical, read_yaml, typed
 
 KEY = (
     "model", "oracle_model", "mock_model", "dataset", "sample", "start_index", "prompt", "persona", "structured_output",
     "temperature", "top_p", "max_tokens", "seed", "live", "api", "dtype", "quantization",
+    "model_digest",
 )  # fmt: skip
 MODEL_KEYS = ("model", "oracle_model", "judge_model", "mock_model")
 """Keys that name a model."""
@@ -37,6 +39,7 @@ KINDS = ("policy", "decoding", "task")
 """Kinds of components whose settings are keys of a run."""
 
 Count = Annotated[int, Field(strict=True, ge=1)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 
@@ -136,6 +139,18 @@ class RunSpec(BaseModel):
     """Measure joules where the machine has a counter that can be read."""
     concurrency: Count = 16
     """Calls in flight at once; by default 16."""
+    requests_per_minute: Positive | None = None
+    """The most requests that leave for one model in a minute; by default as many as it takes."""
+    tokens_per_minute: Positive | None = None
+    """The most tokens, prompt and completion, that the requests of a minute are to take."""
+    retry_failed: Literal["none", "transient", "all"] = "transient"
+    """Which draws that failed before are made again: none, transient or all; by default transient."""
+    max_cost: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+    """Dollars that the run's output may cost, over all sessions; then it stops, and what is there is whole."""
+    max_total_tokens: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """Tokens, prompt and completion, that it may take, over all sessions."""
+    max_seconds: Positive | None = None
+    """Seconds that it may run, over all sessions."""
     env_file: Path | None = None
     """A file of keys, NAME=value a line; else the environment, .env and env_vars/.env.main are read."""
     prices: Path | None = None
@@ -144,6 +159,12 @@ class RunSpec(BaseModel):
     """The folder of runs; by default results."""
     run: str | None = None
     """What to call the run; by default dataset, provider, model and a digest of the configuration."""
+    output: Path | None = None
+    """P.parquet for the candidates or P.jsonl for the outcomes, in place of out_dir and run; the folder is P.run."""
+    model_digest: str | None = None
+    """Digest of the files of local models; the run finds it."""
+    variant: str | None = None
+    """What sets it apart in a grid of runs; the grid names it."""
     notes: str | None = None
     """Anything worth remembering; kept with the pool."""
 
@@ -167,6 +188,41 @@ def _read(path: Path) -> tuple[Document, list[str]]:
     return replace(document, values=values), notices
 
 
+def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSpec]:
+    """The specs of a run, or of a grid of runs: several values of a key that takes one are a run each.
+
+    Raises BadInput for any of them.
+    """
+    document = _read(config)[0].values if config else {}
+    merged = {**document, **{canonical(key): value for key, value in flags.items() if value is not None}}
+    axes = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
+    several = [key for key, values in axes.items() if len(values) > 1]
+    specs = []
+    for values in product(*axes.values()):
+        point = dict(zip(axes, values, strict=True))
+        told = [f"{key}={_short(point[key])}" for key in several if merged.get("run") or key not in IN_NAME]
+        variant = {"variant": "_".join(told)} if several else {}
+        specs.append(run_spec({**flags, **point, **variant}, config))
+    return specs
+
+
+SEVERAL = frozenset({"splits", "policies", "decoding", "base_url", "settings"})
+"""Keys that take several values within one run."""
+IN_NAME = ("model", "provider", "generator", "dataset")
+"""Keys that the default name of a run says anyway."""
+HIDDEN = frozenset({"settings", "model_digest", "variant"})
+"""Keys that are no flags."""
+
+
+def _lists(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) > 0
+
+
+def _short(value: object) -> str:
+    text = str(value).rpartition("/")[2]
+    return text if len(text) <= 24 else f"{text[:15]}-{digest(value, length=8)}"
+
+
 def key_of(spec: RunSpec) -> dict[str, Any]:
     """What shapes every draw, of a resolved spec; executed live, also the one policy that it is alone with."""
     return spec.model_dump(mode="json", include={*KEY, "policies"} if spec.live else set(KEY))
@@ -174,7 +230,7 @@ def key_of(spec: RunSpec) -> dict[str, Any]:
 
 def digest_of(spec: RunSpec) -> str:
     """The digest of what shapes every draw."""
-    return digest(canonical(key_of(spec)))
+    return digest(as_text(key_of(spec)))
 
 
 def resolved_yaml(spec: RunSpec) -> dict[str, Any]:

@@ -89,10 +89,8 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
     written, for what cannot work.
     """
     keys.use_file(spec.env_file)
-    asked = resolve(spec)
-    folder = folder_of(asked)
-    meter = here.meter() if asked.measure_energy else None
-    plan = plan_of(asked, folder.name, meter)
+    asked, folder, plan = planned(spec)
+    meter = plan.meter
     _open(plan)
     if not fresh:
         _whole(folder, asked)
@@ -104,6 +102,13 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
         notes = [f"energy: {meter.source if meter else f'none, {here.WHY_NOT}'}"] if asked.measure_energy else []
         notes += [*([taken_over] if taken_over else []), *_of_models(plan)]
         return _draw(folder, _whole(folder, asked), plan, watch, notes)
+
+
+def planned(spec: RunSpec) -> tuple[RunSpec, RunFolder, Plan]:
+    """The resolved spec, where its run lies, and its plan; nothing is written. Raises BadInput."""
+    asked = resolve(spec)
+    folder = folder_of(asked)
+    return asked, folder, plan_of(asked, folder.name, here.meter() if asked.measure_energy else None)
 
 
 def _open(plan: Plan) -> None:
@@ -124,9 +129,29 @@ def _of_models(plan: Plan) -> list[str]:
 
 def folder_of(spec: RunSpec) -> RunFolder:
     """Where a resolved spec's run lies."""
+    if spec.output is not None:
+        return RunFolder.beside(_output(spec))
     provider, _, model = spec.model.partition(":")
-    name = spec.run or default_name(spec.dataset.partition(":")[0], provider, model, digest_of(spec))
+    if spec.run is not None:
+        name = f"{spec.run}{_variant(spec)}"
+    else:
+        name = default_name(spec.dataset.partition(":")[0], provider, f"{model}{_variant(spec)}", digest_of(spec))
     return RunFolder.at(spec.out_dir, f"{name}{_suffix(spec)}")
+
+
+def _output(spec: RunSpec) -> Path:
+    """The file that the output was named as. Raises BadInput."""
+    path = Path(str(spec.output))
+    if path.suffix not in (".parquet", ".jsonl"):
+        mend = "end it in .parquet for the candidates, or .jsonl for the outcomes"
+        raise BadInput("this output can be neither", where=str(path), mend=mend)
+    if spec.run is not None:
+        raise BadInput("both an output and a run are named", mend="give --output, or --out_dir and --run")
+    return path.with_name(f"{path.stem}{_variant(spec)}{_suffix(spec)}{path.suffix}")
+
+
+def _variant(spec: RunSpec) -> str:
+    return f"_{spec.variant}" if spec.variant else ""
 
 
 def merge(paths: Sequence[Path]) -> Drawn:
@@ -140,15 +165,16 @@ def merge(paths: Sequence[Path]) -> Drawn:
     for folder, other in others:
         spec = together(spec, other, where=str(folder.path))
     name = first.name.removesuffix(_suffix(shards[first]))
-    spec = spec.model_copy(update={"shard": None, "run": name})
-    target = RunFolder.at(first.path.parent, name)
+    spec = spec.model_copy(update={"shard": None, "run": None if spec.output else name})
+    here = first.path.parent
+    target = RunFolder.beside(here / f"{name}.parquet") if spec.output else RunFolder.at(here, name)
     spec = _whole(target, spec)
     plan = plan_of(spec, target.name)
     with target.held():
         for folder in shards:
             _take_journal(folder, target)
         target.write_spec(resolved_yaml(spec))
-        write_pool(plan, target.path)
+        _write(target, spec, plan)
     kept = draws_in(target.path)
     progress = Progress(kept, open_end=False, kept=kept)
     return Drawn(target, spec, progress, Finished(0, kept, 0, 0, ()), _absent(list(shards.values())))
@@ -203,28 +229,41 @@ def explain_miss(spec: RunSpec) -> list[str]:
     return lines or [f"no run in {asked.out_dir}"]
 
 
-def _draw(folder: RunFolder, whole: RunSpec, plan: Plan, watch: Watch | None, notes: Sequence[str]) -> Drawn:
-    """Fills the pool as far as the plan asks, and writes it."""
+def _draw(folder: RunFolder, spec: RunSpec, plan: Plan, watch: Watch | None, notes: Sequence[str]) -> Drawn:
+    """Fills the pool as far as the plan asks, and writes it; `spec` is all that the folder is to hold."""
     due = sum(lane.due for lane in plan.lanes) * len(plan.problems)
     progress = Progress(due, bool(plan.policies), kept=draws_in(folder.path))
-    plan = replace(plan, about={**plan.about, "config": resolved_yaml(whole), "policies": list(whole.policies)})
-    folder.write_spec(resolved_yaml(whole))
+    plan = replace(plan, about={**plan.about, "config": resolved_yaml(spec), "policies": list(spec.policies)})
+    folder.write_spec(resolved_yaml(spec))
     finished: Finished | None = None
     needed = progress.kept < progress.due or progress.open_end
-    servers = servers_of(whole, plan.models, folder.path) if needed else []
+    servers = servers_of(spec, plan.models, folder.path) if needed else []
     with suppress(KeyboardInterrupt), all_running(servers), watch(progress) if watch else nullcontext():
         finished = complete(lambda: fill(_watched(plan, progress), folder.path))
     if progress.kept or progress.made:
-        write_pool(plan, folder.path)
-    return Drawn(folder, whole, progress, finished, [*notes, *(_lost(finished) if finished else ())])
+        _write(folder, spec, plan)
+    return Drawn(folder, spec, progress, finished, [*notes, *(_told(finished) if finished else ())])
 
 
-def _lost(finished: Finished) -> list[str]:
-    """What an interruption may have cost beyond what is known."""
-    if not finished.lost:
-        return []
-    dollars = "unknown" if finished.lost_usd is None else f"${finished.lost_usd:.4f} at most"
-    return [f"{finished.lost} requests of earlier sessions left of which nothing came back; their cost: {dollars}"]
+def _write(folder: RunFolder, spec: RunSpec, plan: Plan) -> None:
+    """The pool's files, and the one that was asked for by name."""
+    write_pool(plan, folder.path)
+    if spec.output is not None and spec.output.suffix == ".parquet":
+        with whole(folder.outcomes.with_suffix(".parquet")) as part:
+            copyfile(folder.candidates, part)
+
+
+def _told(finished: Finished) -> list[str]:
+    """What a reader must be told of a session."""
+    told = []
+    if finished.lost:
+        dollars = "unknown" if finished.lost_usd is None else f"${finished.lost_usd:.4f} at most"
+        told += [f"{finished.lost} requests of earlier sessions left of which nothing came back; their cost: {dollars}"]
+    if finished.reread:
+        told += [f"the answers of {finished.reread} draws were read again: what reads them has changed"]
+    if finished.rejudged:
+        told += [f"{finished.rejudged} draws were judged anew: a verifier, an answer or a reference has changed"]
+    return told
 
 
 # ---- what a folder holds ----

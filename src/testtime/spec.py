@@ -48,6 +48,7 @@ NAMES = (
     ),
     Name("model", ("model_name", "base_model"), "The model that makes the candidates."),
     Name("dataset", ("dataset_name",), "The benchmark."),
+    Name("output", ("output_file",), "Where the candidates (.parquet) or outcomes (.jsonl) of a run are written."),
     Name("splits", ("split",), "Which splits of the dataset."),
 )
 _CANONICAL = {accepted: name.canonical for name in NAMES for accepted in name.accepted}

@@ -27,7 +27,7 @@ def demo(
     said = f"testtime run --model {MODEL} --dataset {DATASET} --split {SPLIT} --max_examples {max_queries}"
     show.console().print(f"{said} --out_dir {out_dir} --measure_energy", soft_wrap=True)
     asked = {"model": MODEL, "dataset": DATASET, "splits": [SPLIT], "max_queries": max_queries, "out_dir": out_dir}
-    ran = carry_out(run_spec({**asked, "measure_energy": True}))
+    (ran,) = carry_out([run_spec({**asked, "measure_energy": True})])
     show.next_step(f'testtime replay {ran.path} --policies "adaptive_margin:stop_rule=beta,max_n=16"')
     show.next_step(f"testtime run --model pocket-s --dataset {DATASET} --split {SPLIT} --max_examples {max_queries}")
     show.next_step(f'testtime analyze --glob "{out_dir}/*.jsonl" --out_csv summary.csv --against sc_fixed')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel
 
 from testtime.grid import setting_fields
+from testtime.runspec import SEVERAL
 from testtime.spec import accepted
 
 
@@ -21,22 +22,45 @@ def says(spec: type[BaseModel], key: str) -> Parameter:
     return Parameter(help=told.description, negative=negative)
 
 
+def flags_of(spec: type[BaseModel], hidden: frozenset[str], headings: Mapping[str, str]) -> Any:
+    """A dataclass with one optional flag for every field of a spec, but for the hidden ones; field → its heading.
+
+    Each takes one value or several: a grid, where the field itself takes one. A switch takes none.
+    """
+    flags = []
+    for key, described in spec.model_fields.items():
+        if key in hidden:
+            continue
+        kind = _as_flag(described.annotation)
+        about: dict[str, Any] = {"help": described.description, "negative": _off(key, kind)}
+        if key in headings:
+            about["group"] = headings[key]
+        given: Any = bool | None if kind is bool else list[kind] | None  # type: ignore[valid-type]
+        flags.append((key, Annotated[given, Parameter(**about)], field(default=None)))
+    return _frozen("Flags", flags)
+
+
 def part_of(spec: type[BaseModel], keys: Sequence[str], group: str) -> Any:
     """A dataclass with a flag for each of these fields of a spec, under a heading of their own."""
     flags = []
     for key in dict.fromkeys(keys):
         kind = _as_flag(spec.model_fields[key].annotation)
-        off = f"--no_{key}" if kind is bool else None
-        about = Parameter(help=spec.model_fields[key].description, group=group, negative=off)
+        kind = list[kind] if key in SEVERAL else kind  # type: ignore[valid-type]
+        about = Parameter(help=spec.model_fields[key].description, group=group, negative=_off(key, kind))
         flags.append((key, Annotated[kind | None, about], field(default=None)))
     return _frozen("Part", flags)
 
 
+def _off(key: str, kind: Any) -> str | tuple[str, ...]:
+    """The flag that turns a switch off; nothing else has one."""
+    return f"--no_{key}" if kind is bool else ()
+
+
 def _as_flag(annotation: Any) -> Any:
-    """The type of a flag: a field's own, without its limits, which the spec checks."""
+    """The type of one value: a field's own, without its limits, which the spec checks; of several, that of each."""
     while get_origin(annotation) in (Annotated, Union, UnionType):
         annotation = next(one for one in get_args(annotation) if one is not type(None))
-    return list[str] if get_origin(annotation) is tuple else annotation
+    return get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
 
 
 def settings_of(kinds: Sequence[str], taken: frozenset[str]) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from testtime.guide import Evaluation
 
-OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "debug", "help", "version", "verbose", "output_file"}
+OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "debug", "help", "version", "verbose"}
 PRESETS = {
     "1B": ("vllm:meta-llama/Llama-3.2-1B-Instruct", 8001),
     "3B": ("vllm:meta-llama/Llama-3.2-3B-Instruct", 8003),
@@ -49,7 +49,7 @@ def guide(
     temperature: Annotated[float | None, Parameter(help="Sampling temperature; by default 0.")] = None,
     top_p: Annotated[float | None, Parameter(help="Nucleus of the sampling; by default 1.")] = None,
     part: Annotated[Part, Parameter(name="*")] = NO_PART,
-    output_file: Annotated[
+    output: Annotated[
         Path | None, Parameter(help="Rows as JSON Lines go here; the run lies beside it, in NAME.run.")
     ] = None,
     out_png: Annotated[Path | None, Parameter(help="Draw accuracy against --x here.")] = None,
@@ -82,7 +82,7 @@ def guide(
         if given["dataset"] is not None:
             raise BadInput("both a prompt and a dataset are given", mend="give one of them")
         given["dataset"] = "pocket-math"  # a run has one; none of its problems is drawn
-    spec = run_spec(_with_usual(given, config, output_file), config)
+    spec = run_spec(_with_usual(given, config, output), config)
     if prompt is not None:
         _answer(spec, prompt)
         return
@@ -92,7 +92,7 @@ def guide(
         spec = spec.model_copy(
             update={"decoding": tuple(calibrated(spec, oracle_tokens, calibrate_on)), "settings": {}}
         )
-    files = {"rows": output_file, "accuracy": out_png, "surface": surface_png}
+    files = {"rows": output, "accuracy": out_png, "surface": surface_png}
     _evaluate(spec, fresh, verbose, files, x, oracle_budget)
 
 

@@ -2,64 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from testtime.cli.flags import part_of, says, settings_of
-from testtime.runspec import KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, notices_of, run_spec
+from testtime.cli.flags import flags_of, part_of, settings_of
+from testtime.core.errors import StoppedEarly
+from testtime.runspec import HIDDEN, KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, notices_of, specs_of
 
 if TYPE_CHECKING:
     from testtime.api import Run
 
-OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "explain_miss", "debug", "help", "version"}
-Settings: Any = settings_of(KINDS, OWN)
-NO_SETTINGS = Settings()
-Backend: Any = part_of(RunSpec, ("base_url", "serve", *SERVED_BY, *MODEL_SETTINGS), "Where and how models run")
+OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "explain_miss", "dry_run", "debug", "help", "version"}
+HOW = ("base_url", "serve", *SERVED_BY, *MODEL_SETTINGS)
+"""Keys that say where and how models run."""
+WHERE = "Where and how models run"
+Backend: Any = part_of(RunSpec, HOW, WHERE)
+"""Their flags, for commands that run one model after another."""
 NO_BACKEND = Backend()
-Judging: Any = part_of(RunSpec, ("llm_judge_fallback", "judge_threshold", "judge_audit"), "When a model judges")
-NO_JUDGING = Judging()
+JUDGING = dict.fromkeys(("llm_judge_fallback", "judge_threshold", "judge_audit"), "When a model judges")
+Flags: Any = flags_of(RunSpec, HIDDEN, {**dict.fromkeys(HOW, WHERE), **JUDGING})
+Settings: Any = settings_of(KINDS, OWN)
+NO_FLAGS, NO_SETTINGS = Flags(), Settings()
 
 
 def run(
     *,
-    model: Annotated[str | None, says(RunSpec, "model")] = None,
-    provider: Annotated[str | None, says(RunSpec, "provider")] = None,
-    generator: Annotated[str | None, says(RunSpec, "generator")] = None,
-    oracle_model: Annotated[str | None, says(RunSpec, "oracle_model")] = None,
-    judge_model: Annotated[str | None, says(RunSpec, "judge_model")] = None,
-    mock_model: Annotated[str | None, says(RunSpec, "mock_model")] = None,
-    dataset: Annotated[str | None, says(RunSpec, "dataset")] = None,
-    splits: Annotated[list[str] | None, says(RunSpec, "splits")] = None,
-    streaming: Annotated[bool | None, says(RunSpec, "streaming")] = None,
-    dataset_path: Annotated[Path | None, says(RunSpec, "dataset_path")] = None,
-    max_queries: Annotated[int | None, says(RunSpec, "max_queries")] = None,
-    sample: Annotated[int | None, says(RunSpec, "sample")] = None,
-    start_index: Annotated[int | None, says(RunSpec, "start_index")] = None,
-    shard: Annotated[str | None, says(RunSpec, "shard")] = None,
-    decoding: Annotated[list[str] | None, says(RunSpec, "decoding")] = None,
-    policies: Annotated[list[str] | None, says(RunSpec, "policies")] = None,
-    num_candidates: Annotated[int | None, says(RunSpec, "num_candidates")] = None,
-    prompt: Annotated[str | None, says(RunSpec, "prompt")] = None,
-    persona: Annotated[str | None, says(RunSpec, "persona")] = None,
-    structured_output: Annotated[bool | None, says(RunSpec, "structured_output")] = None,
-    temperature: Annotated[float | None, says(RunSpec, "temperature")] = None,
-    top_p: Annotated[float | None, says(RunSpec, "top_p")] = None,
-    max_tokens: Annotated[int | None, says(RunSpec, "max_tokens")] = None,
-    seed: Annotated[int | None, says(RunSpec, "seed")] = None,
-    live: Annotated[bool | None, says(RunSpec, "live")] = None,
-    sandbox: Annotated[Literal["auto", "bubblewrap", "docker", "subprocess"] | None, says(RunSpec, "sandbox")] = None,
-    measure_energy: Annotated[bool | None, says(RunSpec, "measure_energy")] = None,
-    concurrency: Annotated[int | None, says(RunSpec, "concurrency")] = None,
-    env_file: Annotated[Path | None, says(RunSpec, "env_file")] = None,
-    prices: Annotated[Path | None, says(RunSpec, "prices")] = None,
-    out_dir: Annotated[Path | None, says(RunSpec, "out_dir")] = None,
-    run: Annotated[str | None, says(RunSpec, "run")] = None,
-    notes: Annotated[str | None, says(RunSpec, "notes")] = None,
+    asked: Annotated[Flags, Parameter(name="*")] = NO_FLAGS,
     config: Annotated[Path | None, Parameter(help="A YAML file with these keys; flags beat it.")] = None,
     fresh: Annotated[
         bool, Parameter(show_default=False, help="Set what the run's folder holds aside, and start anew.")
@@ -67,42 +40,50 @@ def run(
     explain_miss: Annotated[
         bool, Parameter(show_default=False, help="Say what keeps stored draws from being reused, and call no model.")
     ] = False,
-    backend: Annotated[Backend, Parameter(name="*")] = NO_BACKEND,
-    judging: Annotated[Judging, Parameter(name="*")] = NO_JUDGING,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
-    """Draw a pool from a model, and score every policy on it."""
-    given = {key: value for key, value in locals().items() if key in RunSpec.model_fields and key != "settings"}
-    parts = [dataclasses.asdict(part) for part in (backend, judging, settings)]
-    spec = run_spec({**given, **parts[0], **parts[1], **parts[2]}, config)
+    """Draw a pool from a model, and score every policy on it; several values of a key are a run each."""
+    given = {key: value for flags in (asked, settings) for key, value in vars(flags).items()}
+    specs = specs_of(given, config)
     if notices := notices_of(config):
         from testtime.cli import show
 
         show.notes(notices)
     if explain_miss:
-        explain(spec)
+        explain(specs)
     else:
-        carry_out(spec, fresh=fresh)
+        carry_out(specs, fresh=fresh)
 
 
-def explain(spec: RunSpec) -> None:
+def explain(specs: Sequence[RunSpec]) -> None:
     """Prints what keeps each run of the folder from being reused."""
     from testtime.cli import show
     from testtime.session import explain_miss
 
-    for line in explain_miss(spec):
+    for line in dict.fromkeys(line for spec in specs for line in explain_miss(spec)):
         show.console().print(line, soft_wrap=True)
 
 
-def carry_out(spec: RunSpec, *, fresh: bool = False) -> Run:
-    """Runs, writes, then prints. Raises KeyboardInterrupt, after all that, where it was stopped."""
+def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False) -> list[Run]:
+    """Runs, writes, then prints, one run after another; none begins where one of them could not.
+
+    Raises KeyboardInterrupt or StoppedEarly, after all that, where one was stopped; a cap stops its own run alone.
+    """
     from testtime import api
     from testtime.cli import progress
+    from testtime.session import planned
 
-    ran = api.run(spec, fresh=fresh, watch=progress.shown)
-    report(ran)
-    if ran.drawn.stopped:
-        raise KeyboardInterrupt
+    for spec in specs if len(specs) > 1 else ():
+        planned(spec)
+    ran, stopped = [], []
+    for spec in specs:
+        ran.append(one := api.run(spec, fresh=fresh, watch=progress.shown))
+        report(one)
+        if one.drawn.finished is None:
+            raise KeyboardInterrupt
+        stopped += [f"{one.drawn.folder.name}: {why}" for why in [one.drawn.finished.stopped] if why]
+    if stopped:
+        raise StoppedEarly("; ".join(stopped))
     return ran
 
 
@@ -119,7 +100,7 @@ def report(ran: Run) -> None:
         show.notes([f"{ran.drawn.progress.failed} draws failed; they count as wrong"])
     show.notes(ran.notes)
     show.wrote(*ran.files)
-    if ran.drawn.stopped:
+    if ran.drawn.finished is None or ran.drawn.finished.stopped:
         show.console().print(f"continue: {_again()}", soft_wrap=True)
     else:
         show.next_step(f"testtime inspect {shlex.quote(str(ran.path))}")

@@ -19,7 +19,7 @@ def stats(
     ] = None,
     model: Annotated[str | None, Parameter(help="The model that reads labelled steps.")] = None,
     prompt: Annotated[str, Parameter(help="The template of their problems, with {question} in it.")] = "{question}",
-    output_file: Annotated[Path | None, Parameter(help="Rows with their analysis, as JSON Lines.")] = None,
+    output: Annotated[Path | None, Parameter(help="Rows with their analysis, as JSON Lines.")] = None,
     device: Annotated[str | None, Parameter(help="cpu, or cuda where the backend has it.")] = None,
     every: Annotated[
         bool, Parameter(show_default=False, help="Look at every token, not at consultations alone.")
@@ -40,15 +40,15 @@ def stats(
     if (stats_file is None) == (steps_file is None):
         raise BadInput("one of --stats_file and --steps_file is needed", mend="give one of them")
     if steps_file is not None:
-        _steps(steps_file, model, prompt, device, output_file)
+        _steps(steps_file, model, prompt, device, output)
         return
     assert stats_file is not None
     from testtime.cli import show
     from testtime.statistics import analyse, read_texts, write_lines
 
     found = analyse(read_texts(stats_file), device=device, mode=stats_mode, every=every)
-    if output_file:
-        write_lines(found, output_file)
+    if output:
+        write_lines(found, output)
     drawn = _draw(found, {"heat": out_png, "along": positions_png, "page": out_html})
     if verbose:
         _print_all(found)
@@ -56,7 +56,7 @@ def stats(
     if learn:
         _learn(found)
     show.notes(_notes(found))
-    show.wrote(output_file, *drawn)
+    show.wrote(output, *drawn)
 
 
 def _report(found: Sequence[Mapping[str, Any]], ahead: int) -> None:

@@ -92,6 +92,10 @@ class Account:
                 self._drop(bound)  # it was let go and does not come
             raise
 
+    def hold(self, bound: Spend) -> None:
+        """Counts a request that is under way since before this session."""
+        self._take(bound)
+
     def settle(self, bound: Spend, spend: Spend) -> None:
         """A reserved request has ended, and cost this."""
         self.spent(spend, bound)
@@ -124,8 +128,8 @@ class Account:
                 self.stop(why)
 
     def failures(self, failed: int, made: int, why: str | None, *, over: bool = False) -> None:
-        """Stops the run where too many of its draws fail; `over`: at its end, however few they were."""
-        if (made >= FEWEST or over) and failed > self.caps.failed * made:
+        """Stops the run where too many of its draws fail; `over`: at its end, where all of a few have failed."""
+        if (made >= FEWEST or (over and failed == made)) and failed > self.caps.failed * made:
             self.stop(f"{failed} of {made} draws failed, more than {self.caps.failed:.0%}; the last one: {why}")
 
     def stop(self, why: str) -> None:

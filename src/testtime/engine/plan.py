@@ -95,6 +95,10 @@ class Plan:
     """What all that is spent for this output may come to."""
     retry_failed: Retry = "transient"
     """Which draws that failed in earlier sessions are made again."""
+    batch: int | None = None
+    """Requests of one batch file at most, for models that take them; None: every request by itself."""
+    linger: float = 5.0
+    """Seconds without a further request after which a batch leaves."""
     window: float = 5.0
     """Seconds of one energy window."""
 

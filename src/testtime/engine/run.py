@@ -170,15 +170,26 @@ class _Session:
         loop = asyncio.get_running_loop()
         alarm = loop.call_later(left, self._late) if (left := self.account.left) < float("inf") else None
         try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self.plan.concurrency * (2 if self.plan.verifiers else 1)):
-                    workers.create_task(self._worker())
+            async with asyncio.TaskGroup() as tasks:
+                self.wire.spawn = tasks.create_task
+                self.wire.pick_up(self.state.batches)
+                for _ in range(self._workers()):
+                    tasks.create_task(self._worker())
         except ExceptionGroup as failed:
             raise _first(failed) from failed
         finally:
             if alarm is not None:
                 alarm.cancel()
         self.account.failures(self.failed, self.made, self.why, over=True)
+
+    def _workers(self) -> int:
+        """Jobs at once: with verifiers twice the calls that may be under way, so that sampling goes on meanwhile.
+
+        By batches, as many as fill one.
+        """
+        if self.plan.batch is not None and any("batch" in model.can for model in self.plan.models.values()):
+            return self.plan.batch
+        return self.plan.concurrency * (2 if self.plan.verifiers else 1)
 
     def _late(self) -> None:
         with suppress(StoppedEarly):

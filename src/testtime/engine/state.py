@@ -16,9 +16,9 @@ from testtime.engine.costs import FREE, alone, at_most
 from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.roster import Roster
-from testtime.engine.wire import Reply
+from testtime.engine.wire import Reply, as_id
 from testtime.store.codec import decode
-from testtime.store.journal import Dropped, scan
+from testtime.store.journal import Dropped, Place, scan
 
 
 def draw_id(lane: Lane, problem: Problem, idx: int) -> str:
@@ -93,6 +93,8 @@ class State:
     """By draw id: verdicts, by id, on a draw whose line is damaged, or is further down because it was."""
     lost: dict[str, Spend] = field(default_factory=dict)
     """By call id: attempts of which nothing came back → what they can have cost at most."""
+    batches: dict[tuple[str, str], list[Mapping[str, Any]]] = field(default_factory=dict)
+    """(Model, batch) → the `sent` lines of what has not come back of it."""
     reread: int = 0
     """Draws whose answers another parser had read."""
     _first: float | None = None
@@ -103,6 +105,8 @@ class State:
     """Damaged lines."""
     _waiting: dict[str, list[str]] = field(default_factory=dict)
     """Draw or verdict id → keys of the replies kept for it."""
+    _batched: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By call id: `sent` lines of requests that went by a batch and have no `call` line."""
     _settled: set[str] = field(default_factory=set)
 
     @classmethod
@@ -114,26 +118,43 @@ class State:
         state, dropped = cls(Roster(plan, folder), Account(plan.caps)), list[Dropped]()
         for place, record in scan(folder, dropped):
             state._time(record)
-            match record["kind"]:
-                case "run":
-                    state.roster.run(record)
-                case "sent":
-                    state.tries[record["key"]] = record["attempt"]
-                    state.lost[record["id"]] = at_most(plan, record["role"], record["model"], record)
-                case "call":
-                    state._call(plan, record)
-                case "draw":
-                    state.roster.draw(place, record)
-                    state._draw(plan, record, show)
-                case "verdict":
-                    state._verdict(plan, record, show)
+            state._enter(plan, place, record, show)
         state.dropped = len(dropped)
         state._close()
+        state._find_batches()
         for bound in state.lost.values():
             state.account.spent(bound, bound)
         for pending in state.pending.values():
             pending.candidates = [replace(one, parts=()) for one in pending.candidates]
         return state
+
+    def _enter(self, plan: Plan, place: Place, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
+        match record["kind"]:
+            case "run":
+                self.roster.run(record)
+            case "sent":
+                self.tries[record["key"]] = record["attempt"]
+                self.lost[record["id"]] = at_most(plan, record["role"], record["model"], record)
+                if "children" in record:
+                    self._batched[record["id"]] = record
+            case "batch":
+                ids = [as_id(name) for name in record["calls"]]
+                out = [self._batched[id] for id in ids if id in self._batched]
+                self.batches[record["model"], record["batch"]] = out
+            case "call":
+                self._call(plan, record)
+            case "draw":
+                self.roster.draw(place, record)
+                self._draw(plan, record, show)
+            case "verdict":
+                self._verdict(plan, record, show)
+
+    def _find_batches(self) -> None:
+        """What is out by a batch is not lost."""
+        for key, lines in list(self.batches.items()):
+            self.batches[key] = [line for line in lines if line["id"] in self._batched]
+            for line in self.batches[key]:
+                self.lost.pop(line["id"], None)
 
     def _time(self, record: Mapping[str, Any]) -> None:
         """Adds up how long the sessions ran."""
@@ -151,6 +172,7 @@ class State:
 
     def _call(self, plan: Plan, record: Mapping[str, Any]) -> None:
         bound = self.lost.get(record["id"], Spend())
+        self._batched.pop(record["id"], None)
         if record["status"] == "ok":
             self.account.spent(decode(Spend, record["spend"]), bound)
         elif record["status"] == "failed":

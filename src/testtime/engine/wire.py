@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -19,12 +19,13 @@ from testtime.core.errors import Fault, ModelError
 from testtime.core.records import Call, Completion, Generation, Map, Request
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
+from testtime.engine.batches import Batcher, Outcome
 from testtime.engine.caps import Account
 from testtime.engine.costs import FREE, alone, at_most, priced, reads
 from testtime.engine.foreign import Foreign
 from testtime.engine.gate import Gate, Pace
 from testtime.engine.plan import Plan
-from testtime.store.codec import dumps, encode, loads
+from testtime.store.codec import decode, dumps, encode, loads
 from testtime.store.journal import Journal
 
 _T = TypeVar("_T")
@@ -89,6 +90,8 @@ class Errand(Generic[_T]):
     """What the `sent` line says besides, so that a reply lost in flight can be priced as an upper bound."""
     takes_slot: bool = True
     """A tool takes none: it may ask models itself."""
+    batcher: Batcher | None = None
+    """By whose batches it goes, where it does."""
 
 
 class Clock:
@@ -116,9 +119,13 @@ class Wire:
     told: set[tuple[str, str]] = field(default_factory=set)
     """(Lane scope, query_id) whose problem and messages are in the journal."""
     clock: Clock = field(default_factory=Clock)
+    spawn: Callable[[Coroutine[Any, Any, None]], object] = asyncio.ensure_future
+    """Starts a task of the session."""
 
     def __post_init__(self) -> None:
         self._gates: dict[str, Gate] = {}
+        self._batchers: dict[str, Batcher] = {}
+        self._awaited: dict[str, asyncio.Event] = {}
 
     def gate(self, model: str) -> Gate:
         """The gate of a model: each has its own, as each provider has its own limits."""
@@ -128,6 +135,55 @@ class Wire:
             self._gates[model] = Gate(self.plan.concurrency, self.account.sleep, requests, tokens)
         return self._gates[model]
 
+    def batcher(self, model: str) -> Batcher | None:
+        """What gathers a model's requests in batches; None where they leave one by one."""
+        if self.plan.batch is None or "batch" not in self.plan.models[model].can:
+            return None
+        if model not in self._batchers:
+            how = (self.plan.batch, self.plan.linger, self.plan.backoff)
+            self._batchers[model] = Batcher(model, self.plan.models[model], self.journal, self.spawn, *how)
+        return self._batchers[model]
+
+    def pick_up(self, open_batches: Mapping[tuple[str, str], Sequence[Map]]) -> None:
+        """Goes on waiting for batches of earlier sessions: (model, batch) → the `sent` lines of what is out."""
+        for (model, batch), sent in open_batches.items():
+            batcher = self.batcher(model)
+            if batcher is not None:
+                landed = asyncio.Event()
+                self._awaited |= {key: landed for line in sent for key in line["children"]}
+                for line in sent:
+                    self.account.hold(at_most(self.plan, line["role"], model, line))
+                self.spawn(self._picked_up(batcher, batch, {as_name(line["id"]): line for line in sent}, landed))
+
+    async def _picked_up(self, batcher: Batcher, batch: str, sent: Mapping[str, Map], landed: asyncio.Event) -> None:
+        await batcher.collect(batch, sent, lambda id, outcome: self._land(sent[id], outcome))
+        for line in sent.values():
+            for key in line["children"]:
+                self._awaited.pop(key)
+        landed.set()
+
+    def _land(self, line: Map, outcome: Outcome) -> None:
+        """Writes down what became of a request that an earlier session had sent."""
+        call, bound = decode(Call, line), at_most(self.plan, line["role"], line["model"], line)
+        if not isinstance(outcome, Generation) or not outcome.completions:
+            why = outcome if isinstance(outcome, Exception) else ModelError("no completion came")
+            self.account.settle(bound, FREE)
+            self._end(line["id"], encode(call), status="failed", ended=self.clock(), why=str(why))
+            if isinstance(why, Fault):
+                raise why
+            return
+        spend, keys = priced(self.plan, call.model, outcome.spend), line["children"]
+        self.account.settle(bound, spend)
+        note = _note(outcome, keys, line["serves"])
+        self._end(line["id"], encode(call), status="ok", ended=self.clock(), spend=encode(spend), **note)
+        self._file(call.key, call.model, outcome, spend, keys)
+
+    def _file(self, key: str, model: str, got: Generation, spend: Spend, keys: Sequence[str]) -> None:
+        """Keeps each completion of a call by what was asked."""
+        for child, one in zip(keys, got.completions, strict=False):
+            by_itself = alone(self.plan, model, spend, one.tokens, min(len(keys), len(got.completions)))
+            self.replies[child] = Reply(key, by_itself, model, got.model, one)
+
     async def complete(self, wants: Sequence[Want]) -> list[Reply | ModelError]:
         """A reply or a failure for each want, from the journal where it is there.
 
@@ -136,6 +192,8 @@ class Wire:
         Raises StoppedEarly, once those under way are home, where the run stops.
         """
         failed: dict[str, ModelError] = {}
+        for coming in {landed for want in wants if (landed := self._awaited.get(want.key)) is not None}:
+            await coming.wait()
         missing = [want for want in wants if want.key not in self.replies]
         for outcome in await _all([self._shared(group) for group in self._groups(missing)]):
             failed |= outcome
@@ -179,32 +237,35 @@ class Wire:
         if why:
             raise ModelError(why)
 
+        keys, serves = [want.key for want in group], [want.serves for want in group]
+        key = keys[0] if len(keys) == 1 else digest(*keys)
+        batcher = self.batcher(first.model)
+
         async def generate() -> tuple[Generation, Spend]:
-            got = await model.generate(request)
+            asks = model.generate(request) if batcher is None else batcher.ask(self._name(key), request)
+            got = await asks
             if not got.completions:
                 raise ModelError(f"{model.name} gave no completion for n = {len(group)}", retry=True)
             if len(got.completions) > len(group):
                 got = replace(got, completions=got.completions[: len(group)])
             return got, got.spend
 
-        def note(got: Generation) -> Map:
-            came = group[: len(got.completions)]
-            return {
-                "serves": [want.serves for want in came],
-                "children": [want.key for want in came],
-                "completions": [encode(one) for one in got.completions],
-                "answered": got.model,
-            }
-
-        keys, serves = [want.key for want in group], [want.serves for want in group]
-        key = keys[0] if len(keys) == 1 else digest(*keys)
-        asked = {"n": len(keys), "most": request.params.get("max_tokens"), "reads": reads(first.text)}
-        got, spend = await self._attempt(Errand(key, first.role, first.model, serves, generate, note, asked))
-        came = len(got.completions)
-        for want, one in zip(group, got.completions, strict=False):
-            by_itself = alone(self.plan, first.model, spend, one.tokens, came)
-            self.replies[want.key] = Reply(key, by_itself, first.model, got.model, one)
-        return came
+        asked: dict[str, Any] = {"n": len(keys), "most": request.params.get("max_tokens"), "reads": reads(first.text)}
+        if batcher is not None:
+            asked["children"] = keys  # another session must know what a result answers
+        errand = Errand(
+            key,
+            first.role,
+            first.model,
+            serves,
+            generate,
+            lambda got: _note(got, keys, serves),
+            asked,
+            batcher=batcher,
+        )
+        got, spend = await self._attempt(errand)
+        self._file(key, first.model, got, spend, keys)
+        return len(got.completions)
 
     async def value(self, errand: Errand[Any]) -> Reply:
         """The value of a score or a tool, from the journal where it is there. Raises ModelError."""
@@ -243,21 +304,15 @@ class Wire:
         if not errand.takes_slot:
             self.account.go_on()
             return await self._once(errand)
-        gate, bound = self.gate(errand.model), at_most(self.plan, errand.role, errand.model, errand.asked)
+        if errand.batcher is not None:
+            return await self._reserved(errand)
+        gate = self.gate(errand.model)
         guess = errand.asked.get("reads", 0) // BYTES_A_TOKEN + errand.asked.get("n", 0) * (
             errand.asked.get("most") or 0
         )
         left_at = await gate.enter(guess)
-        cost = Spend()
         try:
-            await self.account.reserve(bound)
-            try:
-                got, cost = await self._once(errand)
-            except ModelError as error:
-                cost = cost if error.lost else FREE
-                raise
-            finally:
-                self.account.settle(bound, cost)
+            got, cost = await self._reserved(errand)
         except ModelError as error:
             if error.busy:
                 gate.too_many(left_at, min(error.retry_after or 0.0, self.plan.patience))
@@ -268,6 +323,23 @@ class Wire:
         gate.answered(guess - used)
         return got, cost
 
+    async def _reserved(self, errand: Errand[_T]) -> tuple[_T, Spend]:
+        """One try, once it fits under the caps."""
+        bound, cost = at_most(self.plan, errand.role, errand.model, errand.asked), Spend()
+        await self.account.reserve(bound)
+        try:
+            got, cost = await self._once(errand)
+        except ModelError as error:
+            cost = cost if error.lost else FREE
+            raise
+        finally:
+            self.account.settle(bound, cost)
+        return got, cost
+
+    def _name(self, key: str) -> str:
+        """What the attempt that runs is called in a batch."""
+        return as_name(f"{key}.{self.tries[key]}")
+
     async def _once(self, errand: Errand[_T]) -> tuple[_T, Spend]:
         """One try: a `sent` line before, a `call` line after."""
         attempt = self.tries[errand.key] = self.tries.get(errand.key, 0) + 1
@@ -277,10 +349,10 @@ class Wire:
         self.journal.append("sent", id, **said, **errand.asked)
         try:
             with Foreign(f"{errand.role} {errand.model}"):
-                patient = self.plan.timeout is None or not errand.takes_slot
+                patient = self.plan.timeout is None or not errand.takes_slot or errand.batcher is not None
                 got, spend = await (errand.work() if patient else _within(self.plan.timeout, errand.work()))
                 ended = self.clock()
-                if spend.seconds is None:
+                if spend.seconds is None and errand.batcher is None:  # a batch says nothing of how long one took
                     spend = replace(spend, seconds=ended - call.started)
                 spend = priced(self.plan, errand.model, spend)
                 note = dict(errand.note(got))
@@ -290,6 +362,8 @@ class Wire:
             self._end(id, said, status="failed", ended=self.clock(), why=str(error), **lost)
             raise
         except asyncio.CancelledError:
+            if errand.batcher is not None and not errand.batcher.gathers(as_name(id)):
+                raise  # it is out, and a later session picks it up
             self._end(id, said, status="cancelled", ended=self.clock(), why="its draw was stopped")
             raise
         self.tries.pop(errand.key)
@@ -298,6 +372,27 @@ class Wire:
     def _end(self, id: str, said: Map, **how: Any) -> None:
         """The `call` line of an attempt: its `sent` line, and how it ended."""
         self.journal.append("call", id, **{**said, **how})
+
+
+def as_name(id: str) -> str:
+    """A call's id as providers allow the names of a batch's requests: letters, digits, dashes."""
+    return id.replace(".", "-")
+
+
+def as_id(name: str) -> str:
+    """The call's id that such a name stands for."""
+    return name.replace("-", ".")
+
+
+def _note(got: Generation, keys: Sequence[str], serves: Sequence[str]) -> Map:
+    """What a reply adds to its `call` line: each completion, what it answers, and whom it is for."""
+    came = len(got.completions)
+    return {
+        "serves": list(serves[:came]),
+        "children": list(keys[:came]),
+        "completions": [encode(one) for one in got.completions],
+        "answered": got.model,
+    }
 
 
 async def _within(seconds: float | None, work: Awaitable[_T]) -> _T:

@@ -101,6 +101,24 @@ def _installed(provider: str) -> Iterator[None]:
         ) from None
 
 
+LOCAL = ("pocket", "hf")
+"""Providers that run in this very process."""
+
+
+def is_local(whole: str) -> bool:
+    """Whether a model runs in this very process: its calls take as long as they take."""
+    return whole.partition(":")[0] in LOCAL
+
+
+def digest_of_files(whole: str) -> str | None:
+    """Digest of a local model's files, where its backend says one. Raises BadInput: no such model."""
+    provider, _, name = whole.partition(":")
+    if provider not in names("model"):
+        return None
+    found = getattr(find("model", provider), "digest_of_files", None)
+    return None if found is None else str(found(name))
+
+
 def _split(name: str) -> tuple[str, str]:
     """(Provider, rest) where a known provider leads; ("", name) for any other name, colons and all."""
     head, colon, rest = name.partition(":")

@@ -122,6 +122,13 @@ class Journal:
         mend = "make room and start again: it goes on from here"
         return BadInput(f"cannot be written: {error.strerror or error}", where=str(self.path), mend=mend)
 
+    def sync(self) -> None:
+        """Syncs what is written now. Raises BadInput where the disk refused it."""
+        with self._lock:
+            self._sync()
+        if self._failed is not None:
+            raise self._failed
+
     def close(self) -> None:
         """Syncs what is written and closes the file. Raises BadInput where the disk refused it. Twice is once."""
         if self._closing.is_set():

@@ -7,6 +7,7 @@ time; a candidate's text depends on its request and seed alone (see runtime.py, 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -70,6 +71,12 @@ class PocketModel:
         rows = CACHE_BYTES // (count * Cache.bytes_of(self.config, self.config.context)) // LEAST * LEAST
         rows = max(LEAST, min(ROWS, rows))
         self._lanes = [Lane(make, self.tokenizer, self.kept, rows) for _ in range(count)]
+
+    @staticmethod
+    def digest_of_files(model: str) -> str:
+        """Digest of a shipped model's files. Raises BadInput for an unknown name."""
+        files = [file for file in sorted(shipped(model).iterdir()) if file.is_file()]
+        return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()[:12]
 
     def refuses(self, request: Request) -> str | None:
         """Why this request cannot be honoured exactly, or None."""
