@@ -82,10 +82,7 @@ def main(count: int) -> None:
         addresses = {"base": base, "oracle": oracle}
 
         def fresh() -> dict[str, Any]:
-            return {
-                role: open_model(f"vllm:{name}", {"base_url": addresses[role], "api": "completions"})
-                for role, name in ROLES.items()
-            }
+            return {role: open_model(f"vllm:{name}", {"base_url": addresses[role]}) for role, name in ROLES.items()}
 
         run(fresh(), 4, 4)  # what is compiled or allocated at the first use
         best: dict[int, float] = {}

@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,20 @@ def evaluate(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None) 
     return Evaluation(drawn, wanted)
 
 
+@lru_cache(maxsize=256)
+def _guided(text: str) -> Guided:
+    """A decoding of many rows, read once."""
+    made: Guided = parse("decoding", text)
+    return made
+
+
 def named_of(text: str) -> dict[str, str]:
     """c, k and trigger of a guided decoding, as a table shows them; the trigger with its own settings.
 
     >>> named_of("guided:trigger=entropy,threshold=0.5,c=inf,k=3")
     {'c': 'inf', 'k': '3', 'trigger': 'entropy threshold=0.5'}
     """
-    made: Guided = parse("decoding", text)
+    made = _guided(text)
     own = setting(made.trigger)
     step = f" step_size={made.step_size}" if made.step_size != Guided.step_size else ""
     warm = f" oracle_temperature={said(made.oracle_temperature)}" if made.oracle_temperature is not None else ""
@@ -182,7 +190,7 @@ def parameters(model: str) -> int | None:
 def documented(row: Mapping[str, Any], top_p: float) -> dict[str, Any]:
     """A row of the output file: the documented keys first, ours after them."""
     parts = [decode(Part, part) for part in json.loads(row["parts"])]
-    made: Guided = parse("decoding", row["decoding"])
+    made = _guided(row["decoding"])
     pieces = [
         {"output": part.text, "model_type": part.kind, "tokens": part.tokens, "token_ids": part.token_ids}
         for part in parts

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from testtime.cli.flags import part_of, says, settings_of
 from testtime.cli.run import NO_BACKEND, Backend
-from testtime.core.errors import BadInput
+from testtime.core.errors import BadInput, StoppedEarly
 from testtime.runspec import RunSpec, run_spec
 from testtime.spec import read_yaml
 
@@ -165,6 +165,8 @@ def _evaluate(
     show.wrote(files["rows"], found.drawn.folder.candidates, *drawn)
     if found.drawn.stopped:
         raise KeyboardInterrupt
+    if found.drawn.finished is not None and (why := found.drawn.finished.stopped):
+        raise StoppedEarly(f"{why}; what was drawn is kept, and the same command goes on from there")
     if files["rows"]:
         show.next_step(f"testtime stats --stats_file {files['rows']} --output_file {files['rows'].stem}_stats.jsonl")
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from testtime.core.errors import BadInput
 from testtime.core.records import Part
 from testtime.figures.frontier import COLOURS, FONT, SHAPES
-from testtime.figures.tables import UNKNOWN, Rows, printable
+from testtime.figures.tables import LONGEST, UNKNOWN, Rows, printable
 
 BASE_STYLE, ORACLE_STYLE = "red", "bold blue"
 COST_TITLES = {
@@ -54,12 +54,17 @@ def grid_rows(table: pl.DataFrame) -> Rows:
     for row in table.iter_rows(named=True):
         flops = row["flops"]
         shown = [
-            row["k"], row["c"], row["trigger"], _interval(row, ""), str(row["n"]), _percent(row["parsed"]),
+            row["k"], row["c"], _short(row["trigger"]), _interval(row, ""), str(row["n"]), _percent(row["parsed"]),
             _number(row["oracle_tokens"]), UNKNOWN if flops is None else f"{flops / 1e6:,.0f}",
         ]  # fmt: skip
         cells.append([*shown[:6], *([_interval(row, "parsed_")] if unparsed else []), *shown[6:]])
     heads[6:6] = ["of parsed"] if unparsed else []
     return Rows("accuracy in %, with 95 % intervals over problems", heads, cells)
+
+
+def _short(trigger: str) -> str:
+    """A trigger that fits a column; learned weights are long."""
+    return trigger if len(trigger) <= LONGEST else f"{trigger[: LONGEST - 1]}…"
 
 
 def _interval(row: dict[str, float | None], kind: str) -> str:
@@ -94,7 +99,8 @@ def accuracy_against_oracle(table: pl.DataFrame, x: str = "oracle_tokens", title
     order = [kind for kind in shown["kind"].unique(maintain_order=True).to_list()]
     ends = [kind for kind in order if kind in names.values()]
     order = [*[kind for kind in order if kind not in ends], *ends]
-    scale = alt.Scale(domain=order, range=[COLOURS[at % len(COLOURS)] for at in range(len(order))])
+    inks = ["#000000" if kind in ends else COLOURS[at % len(COLOURS)] for at, kind in enumerate(order)]
+    scale = alt.Scale(domain=order, range=inks)
     marks = alt.Scale(domain=order, range=[SHAPES[at % len(SHAPES)] for at in range(len(order))])
     at = alt.X("x:Q", title=COST_TITLES[x], axis=alt.Axis(format="~s"))
     colour = alt.Color("kind:N", scale=scale, title="trigger", legend=alt.Legend(symbolOpacity=1))
