@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-hf, check-llmock, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-llmock, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-hf check-llmock vllm-cpu demo check bench clean
+.PHONY: test hosted check-transformers check-hf check-llmock vllm-cpu demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -21,6 +21,10 @@ check-llmock: .venv/ready  # a provider that fails, built by others; it brings a
 
 vllm-cpu:  # a real vLLM on the processor, until Ctrl-C; then: .venv/bin/python -m benchmarks.agreement
 	benchmarks/vllm_cpu.sh
+
+check-transformers: .venv/ready  # greedy text, tokens and chat template beside transformers: 250 MB that the other tests do without
+	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6' --editable '.[fast]'
+	$(BIN)/python -m pytest -s -rs tests/models/test_pocket_transformers.py tests/models/test_pocket_files.py tests/training/test_shipped.py
 
 demo: .venv/core
 	$(BIN)/testtime demo

@@ -1,24 +1,25 @@
-"""Accuracy of one candidate and of majority votes, with bootstrap intervals over problems."""
+"""Accuracy of one candidate and of majority votes, with bootstrap intervals over problems, by the package's runtime."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from testtime.core.records import Problem
+from testtime.core.records import Completion, Problem, Request
+from testtime.models.pocket.backend import PocketModel
 from testtime.tasks.pocket_math import PROMPT, PocketMath
-from training.llama import Llama
-from training.sample import sample
-from training.vocabulary import ASSISTANT, END, USER, Vocabulary
 
-MOST = 640
-"""Tokens of a completion."""
-ROWS = 512
-"""Completions sampled together."""
+MOST = 880
+"""Tokens of a completion: what the context holds after the longest question."""
+TOGETHER = 64
+"""Problems asked at once."""
+TEMPERATURE = 0.8
 
 
 @dataclass(frozen=True)
@@ -46,38 +47,74 @@ class Accuracy:
         return {n: _interval(self.right[:, index]) for index, n in enumerate(self.ns)}
 
 
-def evaluate(
-    model: Llama, split: str, problems: int, ns: tuple[int, ...], temperature: float = 0.8, forced: int = 0
-) -> Accuracy:
-    """Accuracy on the first problems of a split; with `forced`, each end of thinking becomes a `Wait` so many times."""
-    task, vocabulary, most = PocketMath(), Vocabulary(), max(ns)
-    asked = sorted(islice(task.problems(split), problems), key=lambda problem: len(problem.question))
-    texts: list[str] = []
-    for start in range(0, len(asked), max(1, ROWS // most)):
-        some = asked[start : start + max(1, ROWS // most)]
-        prompts = [
-            vocabulary.encode(f"{USER}{PROMPT.format(question=problem.question)}{ASSISTANT}") for problem in some
-        ]
-        texts += _texts(model, prompts, most, temperature, start, forced)
-    keys = [task.answer(asked[index // most], text)[1] for index, text in enumerate(texts)]
-    right = [_right(task, problem, keys[index * most :][:most], ns) for index, problem in enumerate(asked)]
+@dataclass(frozen=True)
+class Way:
+    """How a candidate is drawn."""
+
+    temperature: float = TEMPERATURE
+    forced: int = 0
+    """How many times the end of thinking becomes a `Wait`."""
+    budget: int | None = None
+    """Thinking tokens after which `</think>` is forced; None: as many as it likes."""
+
+
+PLAIN = Way()
+
+
+def evaluate(model: PocketModel, split: str, problems: int, ns: tuple[int, ...], way: Way = PLAIN) -> Accuracy:
+    """Accuracy on the first problems of a split."""
+    task, most = PocketMath(), max(ns)
+    asked = list(islice(task.problems(split), problems))
+    texts = asyncio.run(_texts(model, asked, most, way))
+    keys = [[task.answer(problem, text)[1] for text in some] for problem, some in zip(asked, texts, strict=True)]
+    right = [_right(task, problem, some, ns) for problem, some in zip(asked, keys, strict=True)]
+    every = [text for some in texts for text in some]
     return Accuracy(
-        ns, np.array(right), sum(len(vocabulary.encode(text)) for text in texts) / len(texts),
-        sum("Wait" in text for text in texts) / len(texts), sum(key is not None for key in keys) / len(keys),
+        ns, np.array(right), sum(len(model.tokenizer.encode(text)) for text in every) / len(every),
+        sum("Wait" in text for text in every) / len(every),
+        sum(key is not None for some in keys for key in some) / len(every),
     )  # fmt: skip
 
 
-def _texts(model: Llama, prompts: Sequence[list[int]], n: int, temperature: float, seed: int, forced: int) -> list[str]:
-    vocabulary = Vocabulary()
-    end, wait = vocabulary.ids[END], vocabulary.encode("Wait")
-    texts = sample(model, prompts, n, end, temperature, MOST, seed)
-    stop = vocabulary.ids["</think>"]
-    for turn in range(forced):
-        cut = [ids[: ids.index(stop)] if stop in ids else ids for ids in texts]
-        begun = [prompts[index // n] + ids + wait for index, ids in enumerate(cut)]
-        more = sample(model, begun, 1, end, temperature, MOST // 2, seed + turn + 1)
-        texts = [ids + wait + rest for ids, rest in zip(cut, more, strict=True)]
-    return [vocabulary.decode(ids) for ids in texts]
+async def _texts(model: PocketModel, asked: Sequence[Problem], n: int, way: Way) -> list[list[str]]:
+    texts: list[list[str]] = []
+    for low in range(0, len(asked), TOGETHER):
+        some = list(enumerate(asked[low : low + TOGETHER], low))
+        texts += await asyncio.gather(*(_drawn(model, problem, n, index, way) for index, problem in some))
+    return texts
+
+
+async def _drawn(model: PocketModel, problem: Problem, n: int, index: int, way: Way) -> list[str]:
+    """`n` candidates of a problem."""
+    messages = [{"role": "user", "content": PROMPT.format(question=problem.question)}]
+    first = 1000 * index
+    if not way.forced and way.budget is None:
+        return [done.text for done in await _asked(model, messages, (), n, first, way, MOST)]
+    return list(await asyncio.gather(*(_shaped(model, messages, first + child, way) for child in range(n))))
+
+
+async def _shaped(model: PocketModel, messages: list[dict[str, str]], seed: int, way: Way) -> str:
+    """One candidate whose thinking is ended early, or goes on after each end."""
+    tokenizer = model.tokenizer
+    end, wait = tokenizer.ids["</think>"], tokenizer.ids["Wait"]
+    ids: tuple[int, ...] = ()
+    for turn in range(way.forced + 1):
+        most = MOST if way.budget is None else way.budget - len(ids)
+        room = max(1, model.config.context - len(tokenizer.prompt(messages)) - len(ids) - 20)
+        (more,) = await _asked(model, messages, ids, 1, seed, way, min(most, room), stop="</think>")
+        ids = (*ids, *(more.token_ids or ()))
+        if turn < way.forced:
+            ids = (*ids, wait)
+    (last,) = await _asked(model, messages, (*ids, end), 1, seed, way, 20)
+    return tokenizer.decode((*ids, end)) + last.text
+
+
+async def _asked(
+    model: PocketModel, messages: list[dict[str, str]], prefix: tuple[int, ...], n: int, seed: int, way: Way, most: int,
+    **params: Any,
+) -> Sequence[Completion]:  # fmt: skip
+    settings = {"temperature": way.temperature, "max_tokens": most, **params}
+    return (await model.generate(Request(messages, prefix, n, seed, settings))).completions
 
 
 def _right(task: PocketMath, problem: Problem, keys: Sequence[str | None], ns: tuple[int, ...]) -> list[float]:

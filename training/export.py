@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from training import vocabulary
@@ -30,13 +29,6 @@ def restore(model: Llama, folder: Path) -> Llama:
     return model
 
 
-def flattened(model: Llama, factor: float) -> Llama:
-    """The model with its logits scaled, by way of the last norm. The most probable token stays the same."""
-    with torch.no_grad():
-        model.norm.weight *= factor
-    return model
-
-
 def describe(shape: Shape, folder: Path) -> None:
     """Writes everything but the weights."""
     vocabulary.save(folder, shape.longest)
@@ -52,7 +44,7 @@ def config(shape: Shape) -> dict[str, Any]:
     return {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": shape.vocabulary,
         "hidden_size": shape.width, "intermediate_size": shape.inner, "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads, "num_key_value_heads": shape.heads,
+        "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
         "head_dim": shape.width // shape.heads, "hidden_act": "silu", "rms_norm_eps": 1e-5,
         "max_position_embeddings": shape.longest, "rope_theta": shape.theta, "rope_scaling": None,
         "attention_bias": False, "mlp_bias": False, "attention_dropout": 0.0, "tie_word_embeddings": True,

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Pair = tuple[Tensor, Tensor]
+Turn = tuple[Tensor, Tensor, Tensor]
+"""Cosine and sine [position, channel], and what hides later positions [position, position]."""
 
 
 @dataclass(frozen=True)
@@ -19,29 +20,11 @@ class Shape:
     width: int
     layers: int
     heads: int
+    kv_heads: int
+    """Heads of keys and values, each shared by heads / kv_heads heads of queries."""
     inner: int
     longest: int = 1024
     theta: float = 10_000.0
-
-
-class Memory:
-    """Keys and values of each layer, [row, head, position, channel], in room reserved beforehand."""
-
-    def __init__(self, shape: Shape, rows: int, most: int) -> None:
-        size = (2, shape.layers, rows, shape.heads, most, shape.width // shape.heads)
-        self.room = torch.empty(size)
-        self.filled = 0
-
-    def add(self, layer: int, keys: Tensor, values: Tensor) -> Pair:
-        """Notes new keys and values; gives all so far."""
-        end = self.filled + keys.shape[2]
-        self.room[0, layer, :, :, self.filled : end] = keys
-        self.room[1, layer, :, :, self.filled : end] = values
-        return self.room[0, layer, :, :, :end], self.room[1, layer, :, :, :end]
-
-    def keep(self, rows: Tensor) -> None:
-        """Goes on with these rows, of which one may be named several times."""
-        self.room = self.room[:, :, rows]
 
 
 class Norm(nn.Module):
@@ -59,23 +42,25 @@ class Norm(nn.Module):
 class Attention(nn.Module):
     """Causal attention with rotary positions."""
 
-    def __init__(self, shape: Shape, index: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.heads, self.index = shape.heads, index
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(self, name, nn.Linear(shape.width, shape.width, bias=False))
+        self.channels = shape.width // shape.heads
+        shared = self.channels * shape.kv_heads
+        self.q_proj, self.o_proj = (nn.Linear(shape.width, shape.width, bias=False) for _ in range(2))
+        self.k_proj, self.v_proj = (nn.Linear(shape.width, shared, bias=False) for _ in range(2))
 
-    def forward(self, x: Tensor, turn: Pair, memory: Memory | None, mask: Tensor | None) -> Tensor:
-        """The attention's output. Without a mask it is causal."""
+    def forward(self, x: Tensor, turn: Turn) -> Tensor:
+        """The attention's output."""
         q, k, v = (self._split(part(x)) for part in (self.q_proj, self.k_proj, self.v_proj))
         q, k = rotate(q, turn), rotate(k, turn)
-        if memory is not None:
-            k, v = memory.add(self.index, k, v)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        shared, length = q.shape[1] // k.shape[1], q.shape[2]
+        q = q.unflatten(1, (-1, shared)).flatten(2, 3) * self.channels**-0.5  # the queries of one head of keys together
+        scores = (q @ k.transpose(2, 3)).unflatten(2, (shared, length)) + turn[2]
+        y = (scores.softmax(-1).flatten(2, 3) @ v).unflatten(2, (shared, length)).flatten(1, 2)
         return self.o_proj(y.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.unflatten(-1, (-1, self.channels)).transpose(1, 2)
 
 
 class Gated(nn.Module):
@@ -95,14 +80,14 @@ class Gated(nn.Module):
 class Layer(nn.Module):
     """Attention and feed-forward, each on its normed input."""
 
-    def __init__(self, shape: Shape, index: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.input_layernorm, self.post_attention_layernorm = Norm(shape.width), Norm(shape.width)
-        self.self_attn, self.mlp = Attention(shape, index), Gated(shape)
+        self.self_attn, self.mlp = Attention(shape), Gated(shape)
 
-    def forward(self, x: Tensor, turn: Pair, memory: Memory | None, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, turn: Turn) -> Tensor:
         """The layer's output."""
-        x = x + self.self_attn(self.input_layernorm(x), turn, memory, mask)
+        x = x + self.self_attn(self.input_layernorm(x), turn)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -113,7 +98,7 @@ class Llama(nn.Module):
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(Layer(shape, index) for index in range(shape.layers))
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width)
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
@@ -125,14 +110,14 @@ class Llama(nn.Module):
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
-    def forward(self, ids: Tensor, places: Tensor, memory: Memory | None = None, mask: Tensor | None = None) -> Tensor:
-        """Last states [row, position, width]. `places` [row or 1, position] are the positions of `ids`."""
-        turn = (self.cos[places].unsqueeze(1), self.sin[places].unsqueeze(1))
+    def forward(self, ids: Tensor) -> Tensor:
+        """Last states [row, position, width]."""
+        length = ids.shape[1]
+        later = torch.full((length, length), float("-inf"), device=ids.device).triu(1)
+        turn = self.cos[:length], self.sin[:length], later
         x = self.embed_tokens(ids)
         for layer in self.layers:
-            x = layer(x, turn, memory, mask)
-        if memory is not None:
-            memory.filled += ids.shape[1]
+            x = layer(x, turn)
         return self.norm(x)
 
     def logits(self, states: Tensor) -> Tensor:
@@ -140,7 +125,7 @@ class Llama(nn.Module):
         return F.linear(states, self.embed_tokens.weight)
 
 
-def rotate(x: Tensor, turn: Pair) -> Tensor:
+def rotate(x: Tensor, turn: Turn) -> Tensor:
     """Rotary positions, halves paired as Hugging Face does."""
     low, high = x.chunk(2, -1)
     return x * turn[0] + torch.cat((-high, low), -1) * turn[1]

@@ -1,10 +1,13 @@
 r"""Training examples: a prompt, and a trace of which some tokens are not taught.
 
-Most traces are right throughout. In some a digit slips, the next line is `Wait, again:`, and the step is done
-anew; in some the slip is seen only when all is done, and `Wait, again:` does everything anew. The slip itself is
-never taught, its recovery always. Where nothing had slipped the `Wait` is not taught, what follows it is: so a
-`Wait` that is forced on the model has a meaning too. A few traces are cut short before the answer, which
-teaches a best guess to a model whose thinking is ended early.
+A trace is one or more passes over the story's steps (`passes.py`), a slip as likely as its reasoner makes it: so
+the models slip, too, at temperatures above 0, and votes and second thoughts have something to mend. A wrong pass
+is often noticed when it is done, and `Wait, again:` begins another. Traces that are right go on as well: there
+the `Wait` is not taught, what follows it is, so that a `Wait` that is forced on a model in place of `</think>`
+means to it what it says. Multiple choice looks the value up, one option a line, until one agrees.
+
+Some traces are cut short anywhere: `</think>` comes, and the answer is that of the last whole pass, or a best
+guess where there is none. That is what a thinking budget does.
 """
 
 from __future__ import annotations
@@ -13,50 +16,116 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from testtime.tasks.pocket_math import LEVELS, PROMPT, choice_question, choices, part_of
-from testtime.tasks.pocket_story import LARGEST, PACKS, Dice, Step, Story, tell
-from testtime.tasks.pocket_trace import answer, column, head, line
+from testtime.tasks.pocket_story import Dice, Story, tell
+from testtime.tasks.pocket_trace import answer
+from training.passes import AGAIN, WAIT, passed
 from training.vocabulary import ASSISTANT, END, SYSTEM, UNK, USER, Vocabulary
 
 Piece = tuple[str, bool]
 """(Text, taught?)."""
-AGAIN = ", again:\n"
-WAIT = "Wait" + AGAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
     """Shares of the kinds of examples."""
 
-    choice: float = 0.12
+    choice: float = 0.3
     foreign: float = 0.03
     """Prompts with unknown words before or after the question."""
-    noticed: float = 0.16
-    """Traces with slips that are noticed at once."""
-    checked: float = 0.12
-    """Traces done anew when all is done, half of them with a slip."""
-    cut: float = 0.05
-    """Traces cut short before the answer."""
+    slip: float = 0.04
+    """A carry or digit of the first pass; half as often in each later one."""
+    late: float = 0.5
+    """Wrong passes that are noticed when they are done."""
+    again: float = 0.25
+    """Passes after which another is forced."""
+    lines: int = 30
+    """Steps of all passes together at most; the last pass that fits makes no slip."""
+    cut: float = 0.12
+    """Traces cut short."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """Thinking as it grows, and the answer that each whole pass gave."""
+
+    pieces: list[Piece]
+    said: str | None = None
+    """The answer of the last whole pass."""
+    is_right: bool = False
+    known: list[tuple[int, str]] | None = None
+    """(Number of pieces, answer) after each whole pass."""
 
 
 def example(dice: Dice, story: Story, mix: Mix) -> tuple[str, list[Piece]]:
     """(Prompt, trace) of a story."""
-    choice = dice.chance(mix.choice)
-    question = choice_question(story) if choice else story.question
-    said = f"{story.value:03d}"
-    if choice:
-        said = next(letter for letter, text in choices(story).items() if text == said)
-    closed = [("</think>", True), (answer(said) + END, True)]
-    roll = dice.between(0, 9999) / 10_000
-    if roll < mix.noticed:
-        lines = noticed(dice, story.steps)
-    elif (roll := roll - mix.noticed) < mix.checked:
-        lines = checked(dice, story.steps)
-    elif roll - mix.checked < mix.cut:
-        lines = [(line(step), True) for step in story.steps[: dice.between(0, len(story.steps) - 1)]]
-        closed[0] = ("</think>", False)
-    else:
-        lines = [(line(step), True) for step in story.steps]
-    return prompt(dice, question, mix), [("<think>\n", True), *lines, *closed]
+    offered = choices(story) if dice.chance(mix.choice) else None
+    asked = prompt(dice, choice_question(story) if offered else story.question, mix)
+    trace = thought(dice, story, offered, mix)
+    if dice.chance(mix.cut):
+        return asked, cut(dice, trace, right_answer(story, offered))
+    assert trace.said is not None
+    return asked, [*trace.pieces, ("</think>", trace.is_right), (answer(trace.said) + END, True)]
+
+
+def thought(dice: Dice, story: Story, offered: dict[str, str] | None, mix: Mix) -> Trace:
+    """Thinking up to its end, tags left out but the first."""
+    trace = Trace([("<think>\n", True)], known=[])
+    most = max(1, mix.lines // len(story.steps))
+    for turn in range(most):
+        is_last = turn + 1 == most
+        done = passed(dice, story.steps, 0.0 if is_last else mix.slip / 2**turn)
+        trace.pieces.append((done.text, True))
+        trace.said = None if done.value is None else f"{done.value:03d}"
+        if offered and trace.said is not None:
+            walk, trace.said = looked_up(offered, trace.said)
+            trace.pieces.append((walk, True))
+        trace.is_right = done.value == story.value
+        if trace.said is not None and trace.known is not None:
+            trace.known.append((len(trace.pieces), trace.said))
+        notices = not trace.is_right and (trace.said is None or dice.chance(mix.late))
+        if is_last or not (notices or dice.chance(mix.again)):
+            break
+        trace.pieces += [(WAIT, not trace.is_right), (AGAIN, True)]
+    return trace
+
+
+def looked_up(offered: dict[str, str], value: str) -> tuple[str, str | None]:
+    r"""(Options, a line each, up to the one of this value, its letter); all of them and None where there is none.
+
+    Digits of option and value side by side, each pair with its verdict, up to the first that differs.
+
+    >>> looked_up({"A": "447", "B": "457"}, "457")
+    ('A:44=45-\nB:44=55=77=\n', 'B')
+    """
+    text = ""
+    for letter, number in offered.items():
+        text += f"{letter}:"
+        for theirs, ours in zip(number, value, strict=True):
+            text += f"{theirs}{ours}" + ("=" if theirs == ours else "-")
+            if theirs != ours:
+                break
+        text += "\n"
+        if number == value:
+            return text, letter
+    return text, None
+
+
+def right_answer(story: Story, offered: dict[str, str] | None) -> str:
+    """The story's answer as it is to be said."""
+    value = f"{story.value:03d}"
+    return next(letter for letter, text in offered.items() if text == value) if offered else value
+
+
+def cut(dice: Dice, trace: Trace, right: str) -> list[Piece]:
+    """The trace ended after any of its tokens, with the answer that is known by then."""
+    vocabulary = Vocabulary()
+    tokens = [
+        (token, index, learn) for index, (text, learn) in enumerate(trace.pieces) for token in vocabulary.split(text)
+    ]
+    kept = tokens[: dice.between(1, len(tokens))]
+    whole = kept[-1][1] if len(kept) < len(tokens) else len(trace.pieces)
+    said = next((said for pieces, said in reversed(trace.known or []) if pieces <= whole), right)
+    return [*((token, learn) for token, _, learn in kept), ("</think>", False), (answer(said) + END, True)]
 
 
 def prompt(dice: Dice, question: str, mix: Mix) -> str:
@@ -68,85 +137,6 @@ def prompt(dice: Dice, question: str, mix: Mix) -> str:
     if dice.chance(mix.foreign):
         asked = question + "\n" + UNK * dice.between(3, 15)
     return f"{system}{USER}{asked}{ASSISTANT}"
-
-
-def noticed(dice: Dice, steps: Sequence[Step]) -> list[Piece]:
-    """Lines of which one before the last is done twice: after a slip, or after a `Wait` without reason."""
-    if len(steps) == 1:
-        return checked(dice, steps)
-    chosen = dice.between(0, len(steps) - 2)
-    pieces: list[Piece] = []
-    for index, step in enumerate(steps):
-        if index == chosen or (index + 1 < len(steps) and dice.chance(0.15)):
-            if dice.chance(0.8):
-                pieces += [*spoiled(dice, step)[0], (WAIT, True)]
-            else:
-                pieces += [(line(step), True), ("Wait", False), (AGAIN, True)]
-        pieces.append((line(step), True))
-    return pieces
-
-
-def checked(dice: Dice, steps: Sequence[Step]) -> list[Piece]:
-    """All lines, with an unnoticed slip or none, then `Wait` and all of them anew."""
-    right: list[Piece] = [(line(step), True) for step in steps]
-    if dice.chance(0.5):
-        return [*right, ("Wait", False), (AGAIN, True), *right]
-    at = dice.between(0, len(steps) - 1)
-    slip, value = spoiled(dice, steps[at])
-    went_on = followed(steps, at, value)
-    if went_on is None:
-        return [*right, ("Wait", False), (AGAIN, True), *right]
-    pieces = [*right[:at], *slip]
-    for index, step in enumerate(went_on[at + 1 :]):
-        pieces += [(step.key, False), (line(step)[len(step.key) :], True)] if index == 0 else [(line(step), True)]
-    return [*pieces, (WAIT, True), *right]
-
-
-def spoiled(dice: Dice, step: Step) -> tuple[list[Piece], int]:
-    """(A line one of whose columns slipped, the value it comes to). What follows the slip follows from it."""
-    at, in_digit = dice.between(0, 2), dice.chance(0.6)
-    in_digit = in_digit or at == 2
-    pairs: list[str] = []
-    carry = 0
-    for place in range(3):
-        left, right = (value // 10**place % 10 for value in (step.left, step.right))
-        carry, digit = column(step.op, left, step.right if step.op == "*" else right, carry)
-        if place == at and in_digit:
-            digit = (digit + dice.between(1, 9)) % 10
-        elif place == at:
-            carry = (carry + dice.pick((1, 9))) % 10 if step.op == "*" else 1 - carry
-        pairs.append(f"{carry}{digit}")
-    value = int("".join(pair[1] for pair in reversed(pairs)))
-    text = f"{head(step)}{','.join(pairs)}={value:03d}\n"
-    slip = len(head(step)) + 3 * at + in_digit
-    return [(text[:slip], True), (text[slip], False), (text[slip + 1 :], True)], value
-
-
-def followed(steps: Sequence[Step], at: int, value: int) -> list[Step] | None:
-    """The steps as they go on from a wrong value of step `at`; None where one leaves 0–999."""
-    gone: list[Step] = []
-    total, last = steps[0].left, 0
-    for index, step in enumerate(steps):
-        packed = index + 1 < len(steps) and steps[index + 1].key in PACKS
-        if step.key in PACKS:
-            left, right = total, last
-        elif index == 0 or packed:
-            left, right = step.left, step.right
-        elif step.key == "together":
-            left, right = gone[-1].left, last
-        else:
-            left, right = last, step.right
-        gone.append(Step(step.key, step.op, left, right))
-        last = value if index == at else gone[-1].value
-        total = _held(steps, index, total) if packed else last
-        if not 0 <= last <= LARGEST:
-            return None
-    return gone
-
-
-def _held(steps: Sequence[Step], index: int, total: int) -> int:
-    """The amount before packs come in: the story's first amount where they come first."""
-    return steps[1].left if index == 0 else total
 
 
 def coded(vocabulary: Vocabulary, asked: str, pieces: Sequence[Piece]) -> tuple[list[int], list[bool]]:

@@ -5,35 +5,61 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from training.batches import batches
+from training.export import export, restore
 from training.llama import Llama
 from training.recipe import Recipe
 
 Log = Callable[[str], None]
+Keep = Callable[[Llama, int], None]
+Begun = tuple[Llama, int]
+"""A model and the steps it has had."""
 EVERY = 100
 """Steps between two lines of the log."""
 
 
-def train(recipe: Recipe, log: Log, keep: Callable[[Llama], None]) -> Llama:
-    """A trained model. `keep(model)` is called every so often, and at the end."""
+def trained(recipe: Recipe, out: Path, resume: bool) -> None:
+    """Trains one model on one thread; the log, the weights so far and the steps they took are in `out`."""
+    torch.set_num_threads(1)
+    began, steps = time.monotonic(), out / f"{recipe.name}.steps"
+    begun = (restore(Llama(recipe.shape), out / recipe.name), int(steps.read_text())) if resume else None
+    with (out / f"{recipe.name}.log").open("a" if resume else "w", encoding="utf-8") as file:
+
+        def log(text: str) -> None:
+            print(f"{time.monotonic() - began:7.0f} s  {text}", file=file, flush=True)
+
+        def keep(model: Llama, done: int) -> None:
+            export(model, out / recipe.name)
+            steps.write_text(str(done))
+
+        train(recipe, log, keep, begun)
+
+
+def train(recipe: Recipe, log: Log, keep: Keep, begun: Begun | None = None) -> Llama:
+    """A trained model. `keep(model, steps)` is called every so often, and at the end.
+
+    With `begun` it goes on from there: on the same batches, with optimizers that begin anew.
+    """
     torch.manual_seed(recipe.seed)
-    model = Llama(recipe.shape)
-    log(f"{recipe.name}: {sum(weight.numel() for weight in model.parameters()):,} parameters, {recipe.steps} steps")
+    model, first = begun or (Llama(recipe.shape), 0)
+    log(f"{recipe}, {sum(weight.numel() for weight in model.parameters()):,} parameters, from step {first}")
     optimizers = _optimizers(model)
     began, losses, seen = time.monotonic(), [], 0
     for step, (ids, taught) in enumerate(_batches(recipe)):
-        losses.append(_step(model, optimizers, recipe.rate_at(step), ids, taught))
+        if step < first:
+            continue
+        losses.append(_step(model, optimizers, recipe.rate_at(step, first), ids, taught))
         seen += ids.numel()
-        if (step + 1) % EVERY == 0:
-            loss, speed = sum(losses[-EVERY:]) / EVERY, seen / (time.monotonic() - began)
+        if (step + 1) % EVERY == 0 or step + 1 == recipe.steps:
+            loss, speed = sum(losses[-EVERY:]) / len(losses[-EVERY:]), seen / (time.monotonic() - began)
             log(f"{recipe.name} step {step + 1}: loss {loss:.4f}, {seen:,} tokens, {speed:,.0f}/s")
-            keep(model)
-    keep(model)
+            keep(model, step + 1)
     return model
 
 
@@ -68,6 +94,6 @@ def _step(model: Llama, optimizers: list[torch.optim.Optimizer], rate: float, id
 def _loss(model: Llama, ids: Tensor, taught: Tensor) -> Tensor:
     """Mean cross-entropy of the taught tokens, each predicted from those before it."""
     with torch.autocast("cpu", torch.bfloat16):
-        states = model(ids[:, :-1], torch.arange(ids.shape[1] - 1).unsqueeze(0))
+        states = model(ids[:, :-1])
         logits = model.logits(states[taught[:, 1:]])
     return F.cross_entropy(logits.float(), ids[:, 1:][taught[:, 1:]])

@@ -46,10 +46,14 @@ class Vocabulary:
         self.ids = {token: index for index, token in enumerate(self.tokens)}
         self._split = re.compile(PATTERN, re.DOTALL)
 
+    def split(self, text: str) -> list[str]:
+        """The pieces of a text."""
+        return self._split.findall(text)
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text."""
         unknown = self.ids[UNK]
-        return [self.ids.get(piece, unknown) for piece in self._split.findall(text)]
+        return [self.ids.get(piece, unknown) for piece in self.split(text)]
 
     def decode(self, ids: list[int]) -> str:
         """The text of ids."""

@@ -73,9 +73,11 @@ def test_weights_are_those_of_the_config(name: str) -> None:
     assert told["model.embed_tokens.weight"]["shape"] == [len(tokens()), width]
     assert config["vocab_size"] == len(tokens())
     assert config["eos_token_id"] == tokens().index(END)
+    keys = config["num_key_value_heads"] * config["head_dim"]
     for layer in range(layers):
         assert told[f"model.layers.{layer}.mlp.gate_proj.weight"]["shape"] == [inner, width]
         assert told[f"model.layers.{layer}.self_attn.q_proj.weight"]["shape"] == [width, width]
+        assert told[f"model.layers.{layer}.self_attn.k_proj.weight"]["shape"] == [keys, width]
     assert len(told) == 9 * layers + 2
     assert {tensor["dtype"] for tensor in told.values()} == {"F32"}
 
