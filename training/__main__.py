@@ -57,8 +57,12 @@ def tested(recipe: Recipe) -> None:
 
 
 def measured(recipe: Recipe, part: str, problems: int) -> None:
-    """Writes accuracies at temperature 0.8 to OUT, a line each: of votes, of forced `Wait`s, of cut thinking."""
-    model = PocketModel(recipe.name, folder=OUT / recipe.name)
+    """Writes accuracies at temperature 0.8 to OUT, a line each: of votes, of forced `Wait`s, of cut thinking.
+
+    They are those of the model trained last, or of the shipped one where none was trained here.
+    """
+    here = OUT / recipe.name
+    model = PocketModel(recipe.name, folder=here if here.exists() else WEIGHTS / recipe.name)
     with (OUT / f"{recipe.name}.{part}.txt").open("w", encoding="utf-8") as file:
 
         def note(name: str, level: str, ns: tuple[int, ...], way: Way = PLAIN) -> None:
