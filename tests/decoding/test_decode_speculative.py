@@ -60,7 +60,7 @@ def test_greedy_it_is_the_oracle_token_for_token(tmp_path: Path) -> None:
 
 def test_sampled_on_the_pocket_models_it_has_the_oracles_exact_law(tmp_path: Path) -> None:
     """The third token of hot samples, given the first two: against the law by teacher forcing, over 600 draws."""
-    hot = {"temperature": 2.5, "top_p": 1.0, "max_tokens": 1}
+    hot = {"temperature": 4.0, "top_p": 1.0, "max_tokens": 1}
     problem = problems(1)
     laws = {}
     for name in ("pocket-s", "pocket-m"):
