@@ -8,7 +8,7 @@ table.to_polars(); table.frontier(); table.against("sc_fixed"); table.plot(x="to
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -169,6 +169,7 @@ def run(
     *,
     fresh: bool = False,
     watch: Watch | None = None,
+    tell: Callable[[str], None] | None = None,
     **overrides: Any,
 ) -> Run:
     """Draws a pool and replays every policy over it: `testtime run`. Works where an event loop already runs.
@@ -181,7 +182,7 @@ def run(
     if others:
         what = f"several values of a key are a grid, here of {1 + len(others)} runs"
         raise BadInput(what, mend="give one value each, or call run_all")
-    return _shown(carry_out(asked, fresh=fresh, watch=watch))
+    return _shown(carry_out(asked, fresh=fresh, watch=watch, tell=tell))
 
 
 def run_all(spec: RunSpec | str | Path | Mapping[str, Any] | None = None, **overrides: Any) -> list[Run]:

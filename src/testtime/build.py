@@ -120,7 +120,8 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     lanes, roles = lanes_of(spec, due), roles_of(spec)
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
     lanes = [as_sent(in_common(lane, models), models) for lane in lanes]
-    prices = catalogue(own=spec.prices)
+    prices = catalogue(own=spec.prices, batch=spec.batch)
+    _refuse_batch(spec, models)
     verifiers = [_judged(task, spec, models[roles["judge"]], problems)]
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
@@ -150,6 +151,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
             "prices": prices.source if prices.of(models) else None,
         },
         concurrency=spec.concurrency,
+        batch=BATCH if spec.batch else None,
         parser=parser_of(task),
         timeout=spec.timeout or (None if all(map(is_local, models)) else TIMEOUT),
         requests_per_minute=spec.requests_per_minute,
@@ -162,6 +164,15 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
 def _structured(task: Task) -> Callable[[Problem, str], tuple[str | None, str | None]]:
     """How the task reads a structured text: its final answer alone."""
     return lambda problem, text: task.answer(problem, final_answer(text))
+
+
+BATCH = 5_000
+"""Requests of one batch file, at most; providers take 50,000 or 200 MB and more."""
+
+
+def _refuse_batch(spec: RunSpec, models: Mapping[str, Model]) -> None:
+    if spec.batch and not any("batch" in model.can for model in models.values()):
+        raise Refused(f"--batch is asked for, and {', '.join(models)} takes no batches", mend="leave it out")
 
 
 TIMEOUT = 600.0

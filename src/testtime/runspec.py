@@ -151,6 +151,12 @@ class RunSpec(BaseModel):
     """Tokens, prompt and completion, that it may take, over all sessions."""
     max_seconds: Positive | None = None
     """Seconds that it may run, over all sessions."""
+    batch: Switch = False
+    """Gather requests in the provider's batch files, at half price and within a day, where the model takes them."""
+    expect_tokens: Positive | None = None
+    """Tokens that one completion will have, about: what --dry_run reckons with."""
+    pilot: Path | None = None
+    """A pool whose completions are as long as those to come, in place of expect_tokens."""
     env_file: Path | None = None
     """A file of keys, NAME=value a line; else the environment, .env and env_vars/.env.main are read."""
     prices: Path | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 from pydantic import ValidationError
 
 from testtime.backends import all_running, servers_of
@@ -24,14 +25,17 @@ from testtime.core.protocols import Ask, Cap, Decoding, Verifier
 from testtime.core.records import Candidate, Map, Problem, Request, Verdict
 from testtime.core.spend import Spend
 from testtime.engine.finish import write_pool
+from testtime.engine.forecast import Forecast, forecast
 from testtime.engine.plan import Plan
 from testtime.engine.run import Finished, fill
 from testtime.meters import here
 from testtime.models import keys
+from testtime.models.naming import is_local
 from testtime.models.presets import retires
 from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
 from testtime.store.atomic import whole
 from testtime.store.folder import RunFolder, default_name, is_run, runs
+from testtime.store.frame import open_pool
 from testtime.store.journal import journal_folder
 
 _T = TypeVar("_T")
@@ -82,7 +86,9 @@ class Drawn:
         return self.finished is not None and self.finished.unchanged
 
 
-def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None) -> Drawn:
+def carry_out(
+    spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None, tell: Callable[[str], None] | None = None
+) -> Drawn:
     """Draws what is missing of what is asked, and writes the pool. `fresh` sets the folder's old contents aside first.
 
     An interrupt (Ctrl-C) stops the drawing, and what is there is written. Raises BadInput, with nothing
@@ -101,6 +107,8 @@ def carry_out(spec: RunSpec, *, fresh: bool = False, watch: Watch | None = None)
     with folder.held() as taken_over:
         notes = [f"energy: {meter.source if meter else f'none, {here.WHY_NOT}'}"] if asked.measure_energy else []
         notes += [*([taken_over] if taken_over else []), *_of_models(plan)]
+        if tell is not None and not all(map(is_local, plan.models)):
+            tell(next(_foreseen(asked, folder, plan).lines()))
         return _draw(folder, _whole(folder, asked), plan, watch, notes)
 
 
@@ -205,6 +213,24 @@ def _absent(specs: Sequence[RunSpec]) -> list[str]:
     parts = {int(str(spec.shard).partition("/")[2]) for spec in specs}
     absent = {f"{i}/{n}" for n in parts for i in range(1, n + 1)} - {str(spec.shard) for spec in specs}
     return [f"shards that are not here: {', '.join(sorted(absent))}"] if absent else []
+
+
+def forecast_of(spec: RunSpec) -> Forecast:
+    """What a run will ask for and cost: no key is needed, and nothing is asked or written. Raises BadInput."""
+    asked, folder, plan = planned(spec)
+    return _foreseen(asked, folder, plan)
+
+
+def _foreseen(spec: RunSpec, folder: RunFolder, plan: Plan) -> Forecast:
+    """The same of a plan; what its own pool says of the length of texts counts where nobody else does."""
+    if plan.price is None:
+        plan = replace(plan, price=lambda model, spend: 0.0)  # nobody is paid for models of this machine
+    tokens = spec.expect_tokens
+    if tokens is None and (pilot := spec.pilot or (folder.candidates if folder.candidates.exists() else None)):
+        known = np.concatenate([arm.column("completion").ravel() for arm in open_pool(pilot).arms.values()])
+        known = known[~np.isnan(known)]
+        tokens = float(known.mean()) if known.size else None
+    return forecast(plan, draws_in(folder.path), tokens)
 
 
 def explain_miss(spec: RunSpec) -> list[str]:

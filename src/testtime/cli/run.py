@@ -40,6 +40,10 @@ def run(
     explain_miss: Annotated[
         bool, Parameter(show_default=False, help="Say what keeps stored draws from being reused, and call no model.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        Parameter(show_default=False, help="Say what would be asked for and what it would cost, and call no model."),
+    ] = False,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Draw a pool from a model, and score every policy on it; several values of a key are a run each."""
@@ -51,6 +55,8 @@ def run(
         show.notes(notices)
     if explain_miss:
         explain(specs)
+    elif dry_run:
+        foretell(specs)
     else:
         carry_out(specs, fresh=fresh)
 
@@ -62,6 +68,19 @@ def explain(specs: Sequence[RunSpec]) -> None:
 
     for line in dict.fromkeys(line for spec in specs for line in explain_miss(spec)):
         show.console().print(line, soft_wrap=True)
+
+
+def foretell(specs: Sequence[RunSpec]) -> None:
+    """Prints what each run would ask for and cost."""
+    from testtime.cli import show
+    from testtime.session import forecast_of
+
+    for spec in specs:
+        first, *lines = forecast_of(spec).lines()
+        variant = f"{spec.variant}: " if spec.variant else ""
+        show.console().print(f"{variant}{first}", soft_wrap=True)
+        for line in lines:
+            show.console().print(line, soft_wrap=True)
 
 
 def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False) -> list[Run]:
@@ -77,7 +96,7 @@ def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False) -> list[Run]:
         planned(spec)
     ran, stopped = [], []
     for spec in specs:
-        ran.append(one := api.run(spec, fresh=fresh, watch=progress.shown))
+        ran.append(one := api.run(spec, fresh=fresh, watch=progress.shown, tell=_tell_cost))
         report(one)
         if one.drawn.finished is None:
             raise KeyboardInterrupt
@@ -85,6 +104,11 @@ def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False) -> list[Run]:
     if stopped:
         raise StoppedEarly("; ".join(stopped))
     return ran
+
+
+def _tell_cost(line: str) -> None:
+    """Before the first call of a run that is paid for: what it will ask for and cost, in one line."""
+    print(f"about to ask for {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def report(ran: Run) -> None:

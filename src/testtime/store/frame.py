@@ -85,7 +85,7 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
         keys=keys,
         clusters=clusters if any(cluster is not None for cluster in clusters) else None,
         vote=str(meta.get("vote") or "answer key"),
-        notes=[*(meta.get("caveats") or ()), *notes, *_gaps(rows), *_undrawn(meta, len(sizes[0]))],
+        notes=[*(meta.get("caveats") or ()), *notes, *_gaps(rows), *_undrawn(meta, len(sizes[0])), *_truncated(rows)],
     )
 
 
@@ -216,6 +216,20 @@ def _undrawn(meta: Mapping[str, Any], drawn: int) -> list[str]:
     """A note where the run was stopped before every problem had a draw."""
     planned = meta.get("total_queries")
     return [f"{drawn} of {planned} problems were drawn"] if isinstance(planned, int) and drawn < planned else []
+
+
+MOST_TRUNCATED = 0.05
+"""Share of draws cut at their token limit above which a reader is told."""
+
+
+def _truncated(rows: pl.DataFrame) -> list[str]:
+    """A note for each arm of which too many draws were cut at their token limit: they abstain, and the limit shows."""
+    cut = rows.group_by("arm", maintain_order=True).agg(share=(pl.col("finish_reason") == "length").mean())
+    told = cut.filter(pl.col("share") > MOST_TRUNCATED)
+    return [
+        f"{share:.1%} of the draws of {arm} were cut at their token limit; raise --max_tokens"
+        for arm, share in told.iter_rows()
+    ]
 
 
 def _draws(

@@ -1,0 +1,177 @@
+"""What a plan will ask for and cost, before it asks anything: queries, candidates, requests and dollars, by part.
+
+    low        the draws that are due whatever comes out, at the tokens expected
+    expected   midway between low and high draws, at the tokens expected (null where nobody says how many)
+    high       the most draws that policies may make, all bytes read and all tokens written: what caps count with
+
+Unknown is null: requests of a decoding that asks as it goes, dollars without a price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from testtime.core.records import Request
+from testtime.core.spend import Spend, total
+from testtime.engine.costs import priced, reads, text_of
+from testtime.engine.live import floors_of
+from testtime.engine.plan import Lane, Plan
+
+BYTES_A_TOKEN = 4.0
+"""Of a prompt, about."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number that is not known yet."""
+
+    low: float | None
+    expected: float | None
+    high: float | None
+
+    def times(self, factor: Range | float) -> Range:
+        """The product; unknown where a factor is."""
+        other = factor if isinstance(factor, Range) else Range(factor, factor, factor)
+        pairs = [(self.low, other.low), (self.expected, other.expected), (self.high, other.high)]
+        return Range(*(None if a is None or b is None else a * b for a, b in pairs))
+
+
+def together(ranges: Sequence[Range]) -> Range:
+    """Their sum."""
+    columns = zip(*[(one.low, one.expected, one.high) for one in ranges], strict=True) if ranges else ((0.0,),) * 3
+    return Range(*(total(column).value for column in columns))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one model is asked for one purpose."""
+
+    name: str
+    """generation, judge, mock, …"""
+    model: str
+    requests: Range
+    prompt: Range
+    """Tokens."""
+    completion: Range
+    usd: Range
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """All parts."""
+
+    queries: int
+    candidates: Range
+    parts: Sequence[Part]
+    there: int = 0
+    """Draws that the output holds already; they are not asked for again."""
+
+    @property
+    def requests(self) -> Range:
+        """Of all parts."""
+        return together([part.requests for part in self.parts])
+
+    @property
+    def usd(self) -> Range:
+        """Of all parts."""
+        return together([part.usd for part in self.parts])
+
+    def lines(self) -> Iterator[str]:
+        """For reading: the whole in one line, then a line a part."""
+        known = f" ({self.there:,} draws are there already)" if self.there else ""
+        yield (
+            f"{self.queries:,} queries, {_said(self.candidates)} candidates{known}, {_said(self.requests)} requests, "
+            f"{dollars(self.usd)}"
+        )
+        for part in self.parts:
+            tokens = f"{_said(part.prompt)} tokens in, {_said(part.completion)} out"
+            yield f"  {part.name}, {part.model}: {_said(part.requests)} requests, {tokens}, {dollars(part.usd)}"
+
+
+def forecast(plan: Plan, there: int = 0, tokens: float | None = None) -> Forecast:
+    """Of a plan whose output holds so many draws; `tokens`: of one completion, on average, where somebody knows."""
+    floors = floors_of(plan)
+    parts, drawn = list[Part](), list[Range]()
+    share = _left(plan, floors, there)
+    for lane in plan.lanes:
+        draws = _draws(plan, lane, floors).times(share * len(plan.problems))
+        drawn.append(draws)
+        parts += _generation(plan, lane, draws, tokens)
+    candidates = together(drawn)
+    for stage in plan.verifiers:
+        for role in getattr(stage, "roles", ()):
+            name = plan.name_of(plan.lanes[0].arms[0], role)
+            parts.append(_priced(plan, "judge", name, candidates, Range(None, None, None), Range(None, None, None)))
+    return Forecast(len(plan.problems), candidates, parts, there)
+
+
+def _draws(plan: Plan, lane: Lane, floors: dict[str, int]) -> Range:
+    """Of one problem."""
+    labels = {arm.label for arm in lane.arms}
+    low = max(floors[label] for label in labels)
+    using = [policy for policy in plan.policies if not policy.arms or labels & set(policy.arms)]
+    most = [policy.most for policy in using]
+    high = None if None in most else float(max([low, *(one for one in most if one is not None)]))
+    return Range(float(low), None if high is None else (low + high) / 2, high)
+
+
+def _left(plan: Plan, floors: dict[str, int], there: int) -> float:
+    """The share of what is due that is still to be drawn."""
+    due = len(plan.problems) * sum(max(floors[arm.label] for arm in lane.arms) for lane in plan.lanes)
+    return max(0.0, 1.0 - there / due) if due else 1.0
+
+
+def _generation(plan: Plan, lane: Lane, draws: Range, tokens: float | None) -> Iterator[Part]:
+    """A part for each model that the decoding asks."""
+    chunk, calls = plan.chunk(lane), lane.decoding.calls
+    asked = draws.times(1.0 / chunk if chunk > 1 else 1.0)
+    if asked.low is not None and chunk > 1:  # a problem has a request of its own, however few its draws
+        asked = replace(asked, low=max(asked.low, float(len(plan.problems)) if draws.low else 0.0))
+        asked = Range(
+            *(None if one is None else max(one, asked.low or 0.0) for one in (asked.low, asked.expected, asked.high))
+        )
+    requests = Range(asked.low, None, None) if calls is None else asked.times(float(calls))
+    sampling = dict(lane.arms[0].sampling)
+    sizes = [reads(text_of(Request(lane.messages(problem), params=sampling))) for problem in plan.problems]
+    read = sum(sizes) / len(sizes)
+    most = sampling.get("max_tokens")
+    for role in lane.decoding.roles:
+        name = plan.name_of(lane.arms[0], role)
+        prompt = requests.times(Range(read / BYTES_A_TOKEN, read / BYTES_A_TOKEN, read))
+        written = Range(tokens or 1.0, tokens, None if most is None or calls is None else float(most * calls))
+        what = "generation" if len(lane.decoding.roles) == 1 else f"generation ({role})"
+        yield _priced(plan, what, name, requests, prompt, draws.times(written))
+
+
+def _priced(plan: Plan, what: str, model: str, requests: Range, prompt: Range, completion: Range) -> Part:
+    def usd(read: float | None, written: float | None) -> float | None:
+        if read is None or written is None or plan.price is None:
+            return None
+        spend = Spend(prompt=round(read), cached=0, completion=round(written), reasoning=0)
+        return priced(plan, model, spend).usd
+
+    pairs = [(prompt.low, completion.low), (prompt.expected, completion.expected), (prompt.high, completion.high)]
+    return Part(what, model, requests, prompt, completion, Range(*(usd(read, written) for read, written in pairs)))
+
+
+def _said(range: Range) -> str:
+    """A count: one number where it is known, else low to high."""
+    if range.low == range.high and range.low is not None:
+        return f"{range.low:,.0f}"
+    low, high = ("?" if one is None else f"{one:,.0f}" for one in (range.low, range.high))
+    return f"{low} to {high}"
+
+
+def dollars(range: Range) -> str:
+    """Low / expected / high."""
+    if range.low is range.expected is range.high is None:
+        return "dollars unknown"
+    return (
+        "$"
+        + " / ".join(
+            "?" if one is None else f"{one:.2f}" if one >= 1 else f"{one:.4f}"
+            for one in (range.low, range.expected, range.high)
+        )
+        + " (low / expected / high)"
+    )
