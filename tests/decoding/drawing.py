@@ -47,9 +47,10 @@ def drawn(
     due: int = 1,
     models: Mapping[str, Any] | None = None,
     roles: Mapping[str, str] | None = None,
+    beside: Mapping[str, str] | None = None,
     **how: Any,
 ) -> dict[str, list[Candidate]]:
-    """Label → candidates by problem, then by draw."""
+    """Label → candidates by problem, then by draw; `beside`: roles that every arm has besides its own."""
     here = models or {"pocket:pocket-s": model("pocket-s"), "pocket:pocket-m": model("pocket-m")}
     players = dict(roles or {"base": "pocket:pocket-s", "oracle": "pocket:pocket-m", "model": "pocket:pocket-s"})
     arms = {
@@ -58,7 +59,9 @@ def drawn(
     }
     lanes = [Lane((arms[label],), made, asked, due) for label, made in decodings.items()]
     task = how.pop("task", problems(count))
-    plan = Plan("drawing", "pocket-math", how.pop("seed", 0), task, lanes, here, PocketMath().answer, **how)
+    plan = Plan(
+        "drawing", "pocket-math", how.pop("seed", 0), task, lanes, here, PocketMath().answer, roles=beside or {}, **how
+    )
     asyncio.run(fill(plan, folder))
     found: dict[str, list[Candidate]] = {label: [] for label in decodings}
     labels = {arm.id: label for label, arm in arms.items()}

@@ -4,13 +4,14 @@ tokens are paid, and the scorer decides which live on.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from drawing import drawn
+from drawing import asked, drawn, model, problems
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from testtime.models.scripted import Scripted
 from testtime.tasks.pocket_math import PocketMath, stories
 from testtime.tasks.pocket_story import Step
 from testtime.tasks.pocket_trace import head, line, thought
+from testtime.verifiers.likelihood import Likelihood
 from testtime.verifiers.steps import Steps
 
 WARM = {"temperature": 0.8, "top_p": 1.0, "max_tokens": 300}
@@ -141,3 +143,11 @@ def test_the_step_checker_passes_sound_traces_and_names_the_step_that_is_not() -
         assert task.unsound(problem, redone) == [], "a step that was done again counts as it was done last"
         nowhere = line(Step(last.key, "+", 987, 11))
         assert task.unsound(problem, text.replace(line(last), nowhere)) == [last.key]
+
+
+def test_a_model_scores_steps_by_how_probable_it_finds_them(tmp_path: Path) -> None:
+    judges, beside = {"likelihood": Likelihood(PocketMath())}, {"judge": "pocket:pocket-m"}
+    made = {"x": Beam(WARM, width=1, branch=2, depth=2, scorer="likelihood")}
+    (one,) = drawn(tmp_path, made, count=1, judges=judges, beside=beside)["x"]
+    (scores,) = asyncio.run(model("pocket-m").score(Request(asked(problems(1)[0])), [one.text]))
+    assert one.facts["search_score"] == pytest.approx(np.exp(scores.mean()))
