@@ -47,6 +47,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         "analyze",
         "compare",
         "get_samplewise_breakthrough_and_skew",
+        "inspect",
         "load",
         "run",
         "run_all",
@@ -54,7 +55,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
     assert set(tt.__all__) <= set(dir(tt))
     for name in tt.__all__:
         assert getattr(tt, name).__doc__
-    with pytest.raises(AttributeError, match="it has AnalysisWorkflow"):
+    with pytest.raises(AttributeError, match="it has AnalysisWorkflow, BadInput"):
         tt.lode  # noqa: B018
 
 

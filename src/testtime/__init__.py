@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from testtime.api import LoadedPool, Run, Table, analyze, compare, load, run, run_all
+    from testtime.api import LoadedPool, Run, Table, analyze, compare, inspect, load, run, run_all
     from testtime.core.errors import BadInput, TesttimeError
     from testtime.workflow import AnalysisWorkflow, get_samplewise_breakthrough_and_skew
 
@@ -23,6 +23,7 @@ _PLACES = {
     "load": "testtime.api",
     "analyze": "testtime.api",
     "compare": "testtime.api",
+    "inspect": "testtime.api",
     "LoadedPool": "testtime.api",
     "Run": "testtime.api",
     "Table": "testtime.api",
@@ -34,7 +35,8 @@ _PLACES = {
 
 __all__ = [
     "AnalysisWorkflow", "BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare",
-    "get_samplewise_breakthrough_and_skew", "load", "run", "run_all",
+    "get_samplewise_breakthrough_and_skew", "inspect", "load", "run",
+    "run_all",
 ]  # fmt: skip
 
 
