@@ -8,6 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 MODEL, DATASET, SPLIT, PROBLEMS = "pocket-m", "pocket-math", "medium", 200
+SAMPLING = {"temperature": 0.8, "top_p": 1.0}
+"""The whole law of the model: a narrower one leaves out the slips that votes mend."""
 
 
 def demo(
@@ -24,10 +26,19 @@ def demo(
     from testtime.cli.run import carry_out
     from testtime.runspec import run_spec
 
-    said = f"testtime run --model {MODEL} --dataset {DATASET} --split {SPLIT} --max_examples {max_queries}"
+    sampling = " ".join(f"--{name} {value:g}" for name, value in SAMPLING.items())
+    drawn = f"--dataset {DATASET} --split {SPLIT} --max_examples {max_queries} {sampling}"
+    said = f"testtime run --model {MODEL} {drawn}"
     show.console().print(f"{said} --out_dir {out_dir} --measure_energy", soft_wrap=True)
-    asked = {"model": MODEL, "dataset": DATASET, "splits": [SPLIT], "max_queries": max_queries, "out_dir": out_dir}
+    asked = {
+        "model": MODEL,
+        "dataset": DATASET,
+        "splits": [SPLIT],
+        "max_queries": max_queries,
+        "out_dir": out_dir,
+        **SAMPLING,
+    }
     (ran,) = carry_out([run_spec({**asked, "measure_energy": True})])
     show.next_step(f'testtime replay {ran.path} --policies "adaptive_margin:stop_rule=beta,max_n=16"')
-    show.next_step(f"testtime run --model pocket-s --dataset {DATASET} --split {SPLIT} --max_examples {max_queries}")
+    show.next_step(f"testtime run --model pocket-s {drawn}")
     show.next_step(f'testtime analyze --glob "{out_dir}/*.jsonl" --out_csv summary.csv --against sc_fixed')
