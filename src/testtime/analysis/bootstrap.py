@@ -84,8 +84,9 @@ def accuracy_interval(
     (0.0, 0.161)
     """
     known = ~np.isnan(values)
-    values, unit = _clean(values[known]), (np.arange(len(values)) if unit is None else unit)[known]
-    number = len(np.unique(unit))
+    values = _clean(values[known])
+    unit = np.arange(len(values)) if unit is None else unit[known]
+    number = _distinct(unit)
     if not number:
         return nan, nan
     if values.min() == values.max():
@@ -168,6 +169,11 @@ def monte_carlo_error(variances: Floats) -> float:
     return sqrt(float(known.mean()) / len(known)) if len(known) else nan
 
 
+def _distinct(unit: Ints) -> int:
+    """How many units there are; a rising numbering has as many as entries."""
+    return len(unit) if (np.diff(unit) > 0).all() else len(np.unique(unit))
+
+
 def _clean(values: Floats) -> Floats:
     """Without the last bits, in which equal chances computed by two ways can differ."""
     return values.round(12)
@@ -175,10 +181,12 @@ def _clean(values: Floats) -> Floats:
 
 def _bca(values: Floats, unit: Ints, seed: int, resamples: int, level: float) -> Interval:
     """Bias-corrected and accelerated interval of Σ values / Σ problems over resampled units."""
-    _, unit = np.unique(unit, return_inverse=True)
-    number = int(unit.max()) + 1
+    number = _distinct(unit)
+    if number < len(unit):
+        _, unit = np.unique(unit, return_inverse=True)
     mean = float(values.mean())
-    sums, sizes = np.bincount(unit, weights=values), np.bincount(unit)
+    alone = number == len(unit)
+    sums, sizes = (values, np.ones(number)) if alone else (np.bincount(unit, weights=values), np.bincount(unit))
     if number > MANY:
         half = _NORMAL.inv_cdf((1 + level) / 2) * sqrt(float(((sums - mean * sizes) ** 2).sum())) / len(values)
         return mean - half, mean + half

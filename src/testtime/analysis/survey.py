@@ -164,6 +164,8 @@ class Survey:
     def unit(self) -> Ints:
         """[problem] its unit: its cluster, or itself."""
         clusters = self._whole("cluster")
+        if not self._clusters:
+            return np.arange(len(clusters))
         alone = np.arange(len(clusters)) + len(self._clusters)
         return np.unique(np.where(clusters >= 0, clusters, alone), return_inverse=True)[1]
 

@@ -102,11 +102,22 @@ def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
         there = pq.read_schema(file).names
         _needed(there, file)
         texts = [name for name in (*CODED, *PRESENT) if name in there]
-        wanted = texts + [name for name in (*SWITCHES, *numbers) if name in there]
-        with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True) as parquet:
-            yield from _blocks(parquet.iter_batches(ROWS, columns=wanted))
+        asked = texts + [name for name in (*SWITCHES, *numbers) if name in there]
+        with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True, pre_buffer=True) as parquet:
+            said = [name for name in asked if name in NEEDED or not _all_null(parquet.metadata, there.index(name))]
+            yield from _blocks(parquet.iter_batches(ROWS, columns=said))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+
+
+def _all_null(metadata: pq.FileMetaData, leaf: int) -> bool:
+    """Whether the file's own statistics say that a column holds nothing: then it is not read."""
+    for group in range(metadata.num_row_groups):
+        column = metadata.row_group(group).column(leaf)
+        told = column.statistics
+        if told is None or (told.null_count or 0) < column.num_values:
+            return False
+    return True
 
 
 def blocks_of(frame: pl.DataFrame) -> Iterator[Block]:
