@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from testtime.api import LoadedPool, Run, Table, analyze, compare, inspect, load, run, run_all
+    from testtime.api import LoadedPool, Run, Table, analyze, compare, load, run, run_all
     from testtime.core.errors import BadInput, TesttimeError
+    from testtime.sources import inspect
     from testtime.workflow import AnalysisWorkflow, get_samplewise_breakthrough_and_skew
 
 _PLACES = {
@@ -23,7 +24,7 @@ _PLACES = {
     "load": "testtime.api",
     "analyze": "testtime.api",
     "compare": "testtime.api",
-    "inspect": "testtime.api",
+    "inspect": "testtime.sources",
     "LoadedPool": "testtime.api",
     "Run": "testtime.api",
     "Table": "testtime.api",

@@ -22,11 +22,9 @@ from testtime.analysis import frontier as frontiers
 from testtime.analysis import judging, sides
 from testtime.analysis.compare import paired
 from testtime.analysis.frontier import column_of
-from testtime.analysis.inspection import Inspected, inspected
 from testtime.analysis.measured import measured
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
-from testtime.analysis.survey import NUMBERS
 from testtime.analysis.table import GROUP, notes, read_csv, summarise, to_csv
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Policy
@@ -41,7 +39,7 @@ from testtime.policies.counts import COUNTS
 from testtime.runspec import RunSpec, specs_of
 from testtime.session import Drawn, Watch, carry_out, planned
 from testtime.session import merge as merge_shards
-from testtime.sources import Sources, blocks_at, is_outcomes, paths_of, pools_at
+from testtime.sources import Sources, is_outcomes, paths_of, pools_at
 from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
 from testtime.store.atomic import whole, writable
 from testtime.store.frame import open_pool, read_columns
@@ -65,14 +63,6 @@ def load(source: Sources) -> LoadedPool:
     file an importer knows, or a folder of these. Raises BadInput, naming the path, where there is nothing to read.
     """
     return LoadedPool(tuple(pools_at(source)))
-
-
-def inspect(source: Sources) -> list[Inspected]:
-    """What each arm of the pools at a path, a glob, or several of them holds, read in blocks: any size will do.
-
-    Raises BadInput as `load` does.
-    """
-    return [one for blocks, meta in blocks_at(source, NUMBERS) for one in inspected(blocks, meta)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from testtime.analysis.inspection import Inspected, inspected
+from testtime.analysis.survey import NUMBERS
 from testtime.core import rows
 from testtime.core.errors import BadInput
 from testtime.core.registry import find
@@ -60,6 +62,14 @@ def blocks_at(source: Sources, numbers: Iterable[str]) -> Iterator[tuple[Iterato
         else:
             imported = _imported(path)
             yield blocks_of(imported.frame), imported.meta
+
+
+def inspect(source: Sources) -> list[Inspected]:
+    """What each arm of the pools at a path, a glob, or several of them holds, read in blocks: any size will do.
+
+    Raises BadInput, naming the path, where there is nothing to read.
+    """
+    return [one for blocks, meta in blocks_at(source, NUMBERS) for one in inspected(blocks, meta)]
 
 
 def is_outcomes(path: Path) -> bool:

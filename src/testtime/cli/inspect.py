@@ -13,19 +13,21 @@ def inspect(
     json: Annotated[bool, Parameter(show_default=False, help="Print the numbers as JSON, unrounded.")] = False,
 ) -> None:
     """Say what is in a pool; of several, set them side by side and compare them."""
-    from testtime import api
+    from testtime import sources
     from testtime.cli import show
     from testtime.figures.comparison import comparison
     from testtime.figures.inspection import inspection, plain, side_by_side
 
-    found = api.inspect(pools)
+    found = sources.inspect(pools)
     if json:
         show.json([plain(one) for one in found])
         return
     if len(found) == 1:
         show.tables(inspection(found[0]))
     else:
-        loaded = api.load(pools)
+        from testtime.api import load  # a pool alone does not wait for what a comparison needs
+
+        loaded = load(pools)
         show.tables([*side_by_side(found), *comparison(loaded.compare(), loaded.pools[0].run)])
     show.notes([f"{one.name}: {note}" for one in found for note in one.notes])
     show.next_step(f"testtime replay {shlex.join(pools)}")

@@ -49,7 +49,8 @@ class Start:
 def program(*names: str) -> str:
     """The text of some of our files that run inside a sandbox, as one program."""
     lines = [line for name in names for line in (HERE / f"{name}.py").read_text("utf-8").split("\n")]
-    ours = ("from testtime", "from __future__", "if __name__", "    main()")
+    unused = ("from typing", "from collections.abc")  # by annotations alone, which are never evaluated
+    ours = ("from testtime", "from __future__", "if __name__", "    main()", *unused)
     body = [line for line in lines if not line.startswith(ours)]
     return "\n".join(["from __future__ import annotations", *_without_docstrings(body), "main()"])
 

@@ -7,6 +7,7 @@ A file is sorted by (arm, problem): a block is a run of its rows that ends where
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from testtime.store.frame import NEEDED
 
 ROWS = 2**19
 """Rows of a block, about."""
+AHEAD = 64
+"""Row groups that are read before they are asked for."""
 CODED = ("arm", "query_id", "split", "cluster", "answer_key", "finish_reason", "refusal_type", "provider", "model")
 """Text columns that are read as codes."""
 PRESENT = ("error", "ground_truth_answer")
@@ -105,9 +108,18 @@ def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
         asked = texts + [name for name in (*SWITCHES, *numbers) if name in there]
         with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True, pre_buffer=True) as parquet:
             said = [name for name in asked if name in NEEDED or not _all_null(parquet.metadata, there.index(name))]
-            yield from _blocks(parquet.iter_batches(ROWS, columns=said))
+            yield from _blocks(_ahead(parquet.iter_batches(ROWS, columns=said)))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches, of which the next are read while one is counted: reading needs no lock of the interpreter's."""
+    with ThreadPoolExecutor(1, "testtime-read") as beside:
+        coming = [beside.submit(next, batches, None) for _ in range(AHEAD)]
+        while (batch := coming.pop(0).result()) is not None:
+            coming.append(beside.submit(next, batches, None))
+            yield batch
 
 
 def _all_null(metadata: pq.FileMetaData, leaf: int) -> bool:

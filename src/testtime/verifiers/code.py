@@ -65,7 +65,7 @@ class Code:
         shared = fields.get("setup") or ""
         setup = "\n".join([_body(fields.get("prompt")), _imports(shared)])
         names = [fields["entry_point"]] if fields.get("entry_point") else []
-        source = f"{shared}\n{program}" if shared else str(program)
+        source = f"{program}\n{shared}"  # a setup may build objects of classes that the program defines
         ran = await self._box.check(source, setup, tests, self.limits, names)
         if ran.verdict is None:
             return self._said(None, 0.0, "sandbox failed", ran.why)
