@@ -14,9 +14,11 @@ from testtime import shipped
 from testtime.cli import main
 from testtime.cli.reference import schema
 from testtime.core.errors import BadInput
+from testtime.core.registry import names
 from testtime.documented import is_documented
 from testtime.runspec import run_spec
 from testtime.spec import canonical
+from testtime.tasks import HUB
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
@@ -26,6 +28,7 @@ EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
 def test_every_experiment_is_a_run(path: Path) -> None:
     spec = run_spec({}, path)
     assert spec.model
+    assert spec.dataset.partition(":")[0] in {*names("task"), *HUB}
     if path.parent.name not in ("emergent", "guided"):
         assert spec.notes is not None
         assert all(word in spec.notes for word in ("What:", "Why:", "Hypothesis:", "Expected outcome:"))
