@@ -200,6 +200,22 @@ os.write(1, b'{' * 10**7)
 def f(x):
     return 5
 """,
+    "a number where a reply is due": r"""
+import os
+for fd in range(64):
+    try:
+        os.write(fd, b'5\n')
+    except OSError:
+        pass
+""",
+    "a reply nested too deeply to read": r"""
+import os
+for fd in range(64):
+    try:
+        os.write(fd, b'[' * 50000 + b'\n')
+    except OSError:
+        pass
+""",
     "reading the tests": """
 import gc
 found = [o for o in gc.get_objects() if isinstance(o, dict) and 'tests' in o]

@@ -106,7 +106,7 @@ class Boxes(ABC):
             return Ran("timeout", verdict=False, why=f"not done after {limits.seconds:g} s")
         except Gone:
             return Ran("exit", verdict=False, why="the program ended its process while it was loaded")
-        except (Loud, ValueError):
+        except (Loud, ValueError, TypeError, KeyError, RecursionError):  # what came is no line of the protocol
             return Ran("output", verdict=False, why="it answered what is no answer")
         finally:
             self._kill(guest)
