@@ -11,7 +11,7 @@ from cyclopts import Parameter
 def export(
     pool: Annotated[Path, Parameter(help="A run folder or a candidates.parquet.")],
     *,
-    format: Annotated[  # noqa: A002: the flag's name
+    format: Annotated[
         Literal["sft", "preference", "rm"],
         Parameter(help="sft: verified answers; preference: pairs of a right and a wrong one; rm: all, with labels."),
     ],
