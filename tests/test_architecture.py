@@ -54,6 +54,7 @@ SHELLS = {
     "backends": 3,
     "lanes": 3,
     "runspec": 2,
+    "shelf": 2,
     "sources": 1,
     "spec": 1,
     "shipped": 1,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testtime.cli import COMMANDS, app
+from testtime.cli import COMMANDS, GROUPS, app
 from testtime.cli.reference import page
 from testtime.spec import canonical_flags
 
@@ -71,6 +71,12 @@ def test_readme_and_howto_name_every_command() -> None:
     for command in COMMANDS:
         assert f"testtime {command}" in README
         assert f"testtime {command}" in PAGES["reference.md"]
+
+
+def test_every_command_stands_under_one_heading_of_the_help() -> None:
+    listed = [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(COMMANDS), "add the command to GROUPS of cli/__init__.py"
+    assert len(GROUPS) == 5
 
 
 NEEDS_A_SERVER = pytest.mark.skipif(

@@ -33,6 +33,7 @@ from testtime.models import keys
 from testtime.models.naming import is_local
 from testtime.models.presets import retires
 from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
+from testtime.sources import place
 from testtime.store.atomic import whole
 from testtime.store.folder import RunFolder, default_name, is_run, runs
 from testtime.store.frame import open_pool
@@ -227,7 +228,7 @@ def _foreseen(spec: RunSpec, folder: RunFolder, plan: Plan) -> Forecast:
         plan = replace(plan, price=lambda model, spend: 0.0)  # nobody is paid for models of this machine
     tokens = spec.expect_tokens
     if tokens is None and (pilot := spec.pilot or (folder.candidates if folder.candidates.exists() else None)):
-        known = np.concatenate([arm.column("completion").ravel() for arm in open_pool(pilot).arms.values()])
+        known = np.concatenate([arm.column("completion").ravel() for arm in open_pool(place(pilot)).arms.values()])
         known = known[~np.isnan(known)]
         tokens = float(known.mean()) if known.size else None
     return forecast(plan, draws_in(folder.path), tokens)

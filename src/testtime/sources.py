@@ -1,4 +1,4 @@
-"""What a user names as a pool: run folders, candidates.parquet files, recorded files, folders and globs of them."""
+"""What a user names as a pool: run folders, packed runs, candidates.parquet files, recorded files, folders, globs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from typing import Any, TypeAlias
 from testtime.analysis.inspection import Inspected, inspected
 from testtime.analysis.survey import NUMBERS
 from testtime.core import rows
-from testtime.core.errors import BadInput
+from testtime.core.errors import BadInput, unknown_name
 from testtime.core.registry import find
 from testtime.importers import sniff
 from testtime.store.blocks import Block, blocks, blocks_of
 from testtime.store.folder import is_run, runs
 from testtime.store.frame import open_pool, pool_of
+from testtime.store.notes import notes_of
+from testtime.store.pack import is_pack, unpacked
 from testtime.store.parquet import read_meta
 from testtime.store.pool import Pool
+from testtime.store.texts import Row, problems_of, rows_of
 
 RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 """Endings of the files that are read when a folder is given."""
+MOST_NAMED = 20_000
+"""Problems among which the nearest name is looked for."""
 Sources: TypeAlias = "str | Path | Iterable[str | Path]"
 
 
@@ -36,10 +41,15 @@ def paths_of(source: Sources) -> list[Path]:
         if not hits:
             mend = "check the pattern" if globbing.has_magic(str(one)) else "check the path"
             raise BadInput("no such file or folder", where=str(one), mend=mend)
-        found |= dict.fromkeys(hits)
+        found |= dict.fromkeys(map(place, hits))
     if not found:
         raise BadInput("no pool given", mend="name an answers file or a run folder, ahead of the flags")
     return list(found)
+
+
+def place(path: Path) -> Path:
+    """Where a path can be read: the folder that a packed run is unpacked to, else the path itself. Raises BadInput."""
+    return unpacked(path) if is_pack(path) else path
 
 
 def pools_at(source: Sources) -> Iterator[Pool]:
@@ -58,6 +68,7 @@ def blocks_at(source: Sources, numbers: Iterable[str]) -> Iterator[tuple[Iterato
         if _is_table(path):
             file = path / "candidates.parquet" if path.is_dir() else path
             meta = read_meta(file)
+            meta |= {"notes": notes_of(file.parent, meta.get("notes"))} if file != path else {}
             yield blocks(file, list(numbers)), {"run": file.stem if file == path else path.name, **meta}
         else:
             imported = _imported(path)
@@ -70,6 +81,33 @@ def inspect(source: Sources) -> list[Inspected]:
     Raises BadInput, naming the path, where there is nothing to read.
     """
     return [one for blocks, meta in blocks_at(source, NUMBERS) for one in inspected(blocks, meta)]
+
+
+def candidates_at(source: Sources, query_id: str) -> Iterator[tuple[str, list[Row]]]:
+    """For each pool that is meant: its run's name, and its candidates of one problem with their texts.
+
+    Raises BadInput, naming the nearest problems, where no pool has it.
+    """
+    found = False
+    known: dict[str, None] = {}
+    for path in _leaves(source):
+        if _is_table(path):
+            file = path / "candidates.parquet" if path.is_dir() else path
+            run = str(read_meta(file).get("run") or (file.stem if file == path else path.name))
+            rows = rows_of(file, query_id)
+            known |= {} if rows else dict.fromkeys(problems_of(file))
+        else:
+            imported = _imported(path)
+            run = str(imported.meta.get("run") or path.stem)
+            rows = imported.frame.filter(imported.frame["query_id"] == query_id).to_dicts()
+            known |= {} if rows else dict.fromkeys(imported.frame["query_id"].to_list())
+        found = found or bool(rows)
+        if rows:
+            yield run, rows
+    if not found:
+        near = unknown_name("problem", query_id, known).mend if len(known) < MOST_NAMED else None
+        some = f"it has {', '.join(list(known)[:3])}, … {len(known):,} in all"
+        raise BadInput(f"no problem {query_id!r}", mend=near if near and near.startswith("did you") else some)
 
 
 def is_outcomes(path: Path) -> bool:

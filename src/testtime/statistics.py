@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from testtime import sources
 from testtime.analysis.positions import Text, effect, parting
 from testtime.core import rows
 from testtime.core.errors import BadInput
@@ -32,6 +33,7 @@ AT_ONCE = 16
 
 def read_texts(path: Path) -> list[dict[str, Any]]:
     """The rows of an output file of `testtime guide`, or of a run's folder. Raises BadInput."""
+    path = sources.place(path)
     if path.is_dir():
         if not is_run(path):
             raise BadInput(

@@ -31,9 +31,11 @@ from testtime.core.strings import parse
 from testtime.importers import candidates
 from testtime.importers.write import import_to
 from testtime.models.naming import open_model, resolve
+from testtime.sources import place
 from testtime.store.atomic import slug, whole
 from testtime.store.codec import decode
 from testtime.store.folder import RunFolder
+from testtime.store.pack import is_pack
 from testtime.store.parquet import read_meta
 from testtime.verifiers.each import Each
 from testtime.verifiers.judge import Judge
@@ -80,6 +82,8 @@ def reverify(
     concurrency: int = 16,
 ) -> Reverified:
     """Judges a pool's candidates by another stage. Raises BadInput: no pool, an unknown stage or dataset."""
+    if is_pack(pool):
+        raise BadInput("is packed, and verdicts are kept beside a pool", where=str(pool), mend="unzip it first")
     folder = pool if pool.is_dir() else None
     file = RunFolder.open(pool).candidates if folder else pool
     meta, spec = read_meta(file), _spec(folder)
@@ -307,6 +311,7 @@ def _frame(table: Sequence[Map], said: Sequence[Verdict]) -> pl.DataFrame:
 # ---- labels by hand ----
 def verdicts(path: Path) -> pl.DataFrame:
     """The verdicts of a run folder, a candidates.parquet or an overlay, with what a person needs to label them."""
+    path = place(path)
     file = RunFolder.open(path).candidates if path.is_dir() else path
     wanted = (
         *KEY,

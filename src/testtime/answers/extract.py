@@ -65,15 +65,29 @@ def unthink(text: str) -> str:
     >>> unthink("<think>7?</think> It is 18."), unthink("7?</think>18"), unthink("18<think>or 7")
     (' It is 18.', '18', '18')
     """
-    kept: list[str] = []
+    return "".join(text[start:end] for start, end, thinking in thoughts(text) if not thinking)
+
+
+def thoughts(text: str) -> list[tuple[int, int, bool]]:
+    """The text in spans (start, end, whether it is thinking), in order and without a gap; marks are thinking.
+
+    >>> thoughts("<think>7?</think> It is 18.")
+    [(0, 17, True), (17, 27, False)]
+    """
+    spans: list[tuple[int, int, bool]] = []
     at, thinking = 0, False
     for tag in _THINK.finditer(text):
         if tag.group(1) and not thinking:
-            kept.clear()
+            spans, at = [], 0
         elif not tag.group(1) and not thinking:
-            kept.append(text[at : tag.start()])
-        thinking, at = not tag.group(1), tag.end()
-    return "".join(kept) if thinking else "".join(kept) + text[at:]
+            spans.append((at, tag.start(), False))
+            at = tag.start()
+        if tag.group(1):
+            spans.append((at, tag.end(), True))
+            at = tag.end()
+        thinking = not tag.group(1)
+    spans.append((at, len(text), thinking))
+    return [span for span in spans if span[0] < span[1]]
 
 
 def last_box(text: str) -> Marked | None:

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
 
 from testtime.core.errors import BadInput, TesttimeError, unknown_name
 from testtime.core.secret import struck
@@ -30,6 +30,10 @@ COMMANDS = {
     ),
     "plot": ("testtime.cli.plot:plot", "Draw accuracy against tokens, dollars, seconds, … from a table."),
     "inspect": ("testtime.cli.inspect:inspect", "Say what is in a pool."),
+    "show": ("testtime.cli.problem:show", "Show one problem: what was asked, and who answered what."),
+    "runs": ("testtime.cli.runs:runs", "List the runs of a folder: what each was, what came out, what it cost."),
+    "note": ("testtime.cli.note:note", "Add a line to a run's notes."),
+    "pack": ("testtime.cli.pack:pack", "Pack a run as one file to hand on, with its texts or without."),
     "compare": ("testtime.cli.compare:compare", "Say what changes from one pool to another, paired over problems."),
     "emergence": (
         "testtime.cli.emergence:emergence",
@@ -53,6 +57,14 @@ COMMANDS = {
     "import": ("testtime.cli.imports:import_", "Make a pool of a recorded file."),
 }
 """Command → where its function is, and its sentence."""
+GROUPS = {
+    "Run": ("demo", "init", "run", "guide", "import", "merge", "verify"),
+    "Look": ("inspect", "show", "runs", "note", "emergence", "stats"),
+    "Compare": ("replay", "analyze", "plot", "compare"),
+    "Decide": ("recommend", "plan", "forecast", "policies", "boundary", "audit"),
+    "Machinery": ("list", "doctor", "serve", "pack", "export"),
+}
+"""Heading of the help → its commands, in the order they are come to; each command stands under one."""
 
 
 def _version() -> str:
@@ -74,8 +86,12 @@ def app() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_none",
     )
-    for name, (place, sentence) in COMMANDS.items():
-        shell.command(place, name=name, help=sentence)
+    shell["--help"].group = shell["--version"].group = Group("Flags", sort_key=len(GROUPS))
+    for at, (heading, names) in enumerate(GROUPS.items()):
+        group = Group(heading, sort_key=at)
+        for rank, name in enumerate(names):
+            place, sentence = COMMANDS[name]
+            shell.command(place, name=name, help=sentence, group=group, sort_key=rank)
     return shell
 
 

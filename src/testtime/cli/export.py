@@ -19,6 +19,7 @@ def export(
     most: Annotated[int | None, Parameter(help="Rows of a problem, at most; by default all.")] = None,
 ) -> None:
     """Make training data of a pool: one JSON object a line, texts that are equal within a problem once."""
+    from testtime import sources
     from testtime.cli import show
     from testtime.core.errors import BadInput
     from testtime.store.atomic import writable
@@ -26,7 +27,8 @@ def export(
 
     if most is not None and most < 1:
         raise BadInput(f"--most {most} cannot be", mend="expected a whole number at least 1")
-    file = pool / "candidates.parquet" if pool.is_dir() else pool
+    place = sources.place(pool)
+    file = place / "candidates.parquet" if place.is_dir() else place
     writable([out], [file])
     written = write(file, format, out, most)
     told = ", ".join(f"{split or 'no split'} {count:,}" for split, count in written.items())

@@ -123,6 +123,8 @@ def report(ran: Run) -> None:
     if ran.drawn.progress.failed:
         show.notes([f"{ran.drawn.progress.failed} draws failed; they count as wrong"])
     show.notes(ran.notes)
+    if ran.drawn.progress.made and not ran.drawn.progress.kept and not ran.drawn.spec.notes:
+        show.notes([f'this run has no notes; say what it is for: testtime note {shlex.quote(str(ran.path))} "…"'])
     show.wrote(*ran.files)
     if ran.drawn.finished is None or ran.drawn.finished.stopped:
         show.console().print(f"continue: {_again()}", soft_wrap=True)

@@ -9,6 +9,7 @@ from json import dumps
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from testtime.figures.tables import Rows, condensed, printable
 
@@ -35,6 +36,14 @@ def tables(several: Sequence[Rows]) -> None:
     out = console()
     for rows in several:
         out.print(rows.rich())
+
+
+def indented(said: Text, indent: int = 0, lead: str = "") -> None:
+    """Prints a text wrapped to the width that is left beside the indent; `lead` stands before its first line."""
+    out = console()
+    for at, line in enumerate(said.wrap(out, max(out.width - indent, 20))):
+        line.rstrip()
+        out.print(Text((lead if at == 0 else "").ljust(indent)) + line if indent else line, soft_wrap=True)
 
 
 def notes(lines: Sequence[str]) -> None:

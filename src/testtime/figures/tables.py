@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from unicodedata import category
 
 import polars as pl
 from rich.box import SIMPLE_HEAD
@@ -78,6 +79,29 @@ def printable(line: str) -> str:
     'a�[31mb'
     """
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+
+
+def visible(said: str) -> str:
+    """A text of many lines in which what a terminal would obey, or not show, is spelled out: nothing of it is lost.
+
+    >>> print(visible("red" + chr(27) + "[31m" + chr(0x202E) + chr(10) + "next" + chr(9) + "tab"))
+    red␛[31m<U+202E>
+    next	tab
+    """
+    return "".join(sign if sign in "\n\t" or sign.isprintable() or _is_space(sign) else _spelled(sign) for sign in said)
+
+
+def _is_space(sign: str) -> bool:
+    """A space of some width: it hides nothing."""
+    return category(sign) == "Zs"
+
+
+def _spelled(sign: str) -> str:
+    """Controls by their pictures, everything else that cannot be seen by its number."""
+    code = ord(sign)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else f"<U+{code:04X}>"
 
 
 def text(tables: Sequence[Rows], width: int = 100) -> str:

@@ -97,6 +97,18 @@ class RunFolder:
         """Who writes here now: host, pid, start; empty when nobody does."""
         return self.path / "lock"
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody writes here now; a process of another machine is taken at its lock's word."""
+        if not self.lock.exists():
+            return False
+        handle = _opened(self.lock)
+        try:
+            holder = _holder(handle)
+        finally:
+            os.close(handle)
+        return holder is not None and (holder["host"] != socket.gethostname() or _alive(holder["pid"]))
+
     def create(self) -> RunFolder:
         """Makes the folder where it is not there yet; what it holds stays. Raises BadInput."""
         try:

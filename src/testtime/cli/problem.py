@@ -1,0 +1,57 @@
+"""`testtime show`: one problem of a run in the terminal, its candidates by answer."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def show(
+    run: Annotated[str, Parameter(help="A run folder, a candidates.parquet, a packed run, or a recorded file.")],
+    query_id: Annotated[
+        str | None, Parameter(help="The problem; without it, the problems whose candidates agree least are listed.")
+    ] = None,
+    /,
+    *,
+    thinking: Annotated[bool, Parameter(show_default=False, help="Open what was thought.")] = False,
+    every: Annotated[
+        bool, Parameter(show_default=False, help="Print all texts, not the first of each answer alone.")
+    ] = False,
+    candidate: Annotated[int | None, Parameter(help="Print this candidate alone.")] = None,
+    json: Annotated[bool, Parameter(show_default=False, help="Print the rows, texts and all, as JSON.")] = False,
+) -> None:
+    """Show one problem: what was asked, and who answered what."""
+    from testtime import sources
+    from testtime.cli import show as out
+    from testtime.figures import candidates
+
+    if query_id is None:
+        _listed(run, json)
+        return
+    found = list(sources.candidates_at(run, query_id))
+    if json:
+        out.json([{"run": name, "candidates": rows} for name, rows in found])
+        return
+    for name, rows in found:
+        for block in candidates.problem(rows, name, thinking=thinking, every=every, only=candidate):
+            out.indented(block.text, block.indent, block.lead)
+    out.next_step(f"testtime show {shlex.quote(run)} {shlex.quote(query_id)} --every --thinking")
+
+
+def _listed(run: str, json: bool) -> None:
+    """The problems of a pool, those first whose draws agree least."""
+    from testtime import sources
+    from testtime.analysis.disagreement import divided
+    from testtime.cli import show as out
+    from testtime.figures import candidates
+
+    tables = [(pool.run, divided(pool)) for pool in sources.pools_at(run)]
+    if json:
+        out.json([{"run": name, "problems": table.to_dicts()} for name, table in tables])
+        return
+    for name, table in tables:
+        out.tables([candidates.listed(table, name)])
+    first = next((table["query_id"][0] for _, table in tables if table.height), None)
+    out.next_step(shlex.join(["testtime", "show", run, *([str(first)] if first else [])]))

@@ -1,0 +1,38 @@
+"""`testtime runs`: what lies in a folder of runs."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def runs(
+    folder: Annotated[Path, Parameter(help="The folder of runs; by default results.", show_default=False)] = Path(
+        "results"
+    ),
+    /,
+    *,
+    grep: Annotated[
+        str | None, Parameter(help="Only runs whose name, model, dataset, state or notes hold this text.")
+    ] = None,
+    json: Annotated[bool, Parameter(show_default=False, help="Print the list as JSON.")] = False,
+) -> None:
+    """List the runs of a folder: what each was, what came out, what it cost."""
+    from testtime import shelf
+    from testtime.cli import show
+    from testtime.figures.shelf import shelved
+
+    found = [one.plain() for one in shelf.shelf(folder, grep)]
+    if json:
+        show.json(found)
+        return
+    for one in found:
+        for line, indent in shelved(one):
+            show.indented(line, indent)
+    show.console().print(f"{len(found):,} run{'s' if len(found) != 1 else ''} in {folder}", soft_wrap=True)
+    if bare := [str(one["run"]) for one in found if not one["notes"] and one["state"] != "packed"]:
+        show.notes([f"without notes: {', '.join(bare[:3])}{f' and {len(bare) - 3} more' if bare[3:] else ''}"])
+    show.next_step(shlex.join(["testtime", "inspect", found[-1]["path"]]) if found else "testtime demo")

@@ -1,0 +1,101 @@
+"""One problem of a pool as a person reads it: its candidates with their texts, in pieces that say who wrote them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from testtime.answers.extract import thoughts
+from testtime.core.errors import BadInput
+
+Row = Mapping[str, Any]
+OUTSIDE = frozenset({"call", "result", "member"})
+"""Kinds of parts that are no part of the candidate's own text."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some text of a candidate, by one writer, all of it thinking or none of it."""
+
+    kind: str
+    """A part's kind: base, oracle, thinking, forced, answer, call, result, step, member."""
+    text: str
+    thinking: bool
+    part: int = 0
+    """Which part of the candidate it is of: thinking may end within one."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """The candidates of one answer."""
+
+    answer: str | None
+    """As the first of them printed it; None for those that voted for nothing."""
+    rows: Sequence[Row]
+
+
+def rows_of(file: Path, query_id: str) -> list[Row]:
+    """A problem's rows of a candidates.parquet, in the order of the file; empty where it has none.
+
+    One row group is held at a time, and only those that have the problem are read whole. Raises BadInput.
+    """
+    found: list[Row] = []
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            for group in range(parquet.num_row_groups):
+                ids = parquet.read_row_group(group, ["query_id"])["query_id"]
+                if query_id in ids.unique().to_pylist():
+                    found += parquet.read_row_group(group).filter(pc.field("query_id") == query_id).to_pylist()
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    return found
+
+
+def problems_of(file: Path) -> list[str]:
+    """The ids of the problems of a candidates.parquet, in its order. Raises BadInput."""
+    try:
+        ids = pq.read_table(file, columns=["query_id"])["query_id"]
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    return [str(one) for one in ids.unique().to_pylist()]
+
+
+def pieces(row: Row) -> list[Piece]:
+    """A candidate's text in pieces: its parts, cut where thinking begins and ends. One without parts is one text."""
+    said = row.get("parts")
+    parts = json.loads(said) if said else [{"kind": "answer", "text": row.get("candidate_text") or ""}]
+    return list(_pieces(parts))
+
+
+def _pieces(parts: Sequence[Mapping[str, Any]]) -> Iterator[Piece]:
+    own = [part for part in parts if part["kind"] not in OUTSIDE]
+    spans = thoughts("".join(part["text"] for part in own))
+    at = 0
+    for number, part in enumerate(parts):
+        kind, text = str(part["kind"]), str(part["text"])
+        if kind in OUTSIDE:
+            yield Piece(kind, text, thinking=False, part=number)
+            continue
+        for start, end, thinking in spans:
+            cut = text[max(start - at, 0) : max(end - at, 0)]
+            if cut:
+                yield Piece(kind, cut, thinking or kind == "thinking", number)
+        at += len(text)
+
+
+def votes(rows: Sequence[Row]) -> list[Vote]:
+    """Draws by answer, the most voted first, those without a vote last; marked retries are not draws."""
+    groups: dict[str | None, list[Row]] = {}
+    for row in rows:
+        if not row.get("is_retry"):
+            key = None if row.get("error") is not None else row.get("answer_key")
+            groups.setdefault(key, []).append(row)
+    ordered = sorted(groups.items(), key=lambda item: (item[0] is None, -len(item[1])))
+    return [Vote(None if key is None else str(rows[0].get("answer") or key), rows) for key, rows in ordered]
