@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from testtime.models.pocket import numpy_runtime
 from testtime.models.pocket.backend import fastest
-from testtime.models.pocket.numpy_ops import BLOCK
+from testtime.models.pocket.cache import BLOCK
 from testtime.models.pocket.runtime import Maker, Runtime
 from testtime.models.pocket.weights import Weights, load
 
@@ -33,7 +33,7 @@ def make(request: pytest.FixtureRequest, weights: Weights) -> Maker:
 def _logits(runtime: Runtime, texts: np.ndarray, slots: list[int]) -> np.ndarray:
     """[text, position, vocabulary] of whole texts in one go."""
     count, length = texts.shape
-    runtime.cache.reserve(max(slots) + 1, length)
+    runtime.cache.reserve(max(slots) + 1)
     states = runtime.forward(texts.ravel(), np.repeat(slots, length), np.tile(np.arange(length), count))
     return runtime.logits(states).reshape(count, length, -1)
 
@@ -54,7 +54,7 @@ def test_token_by_token_gives_the_bits_of_all_at_once(make: Maker) -> None:
     texts = _texts(5)
     whole = _logits(make(), texts, list(range(5)))
     runtime = make()
-    runtime.cache.reserve(5, LENGTH)
+    runtime.cache.reserve(5)
     for place in range(LENGTH):
         step = runtime.logits(runtime.forward(texts[:, place].copy(), np.arange(5), np.full(5, place)))
         np.testing.assert_array_equal(step, whole[:, place])
@@ -76,7 +76,7 @@ def test_ragged_company_and_a_used_cache_change_no_bit(weights: Weights, data: s
         make = ready(weights)
         text = _texts(1)[0]
         alone = make()
-        alone.cache.reserve(1, LENGTH)
+        alone.cache.reserve(1)
         wanted = alone.logits(alone.forward(text, np.zeros(LENGTH, int), np.arange(LENGTH)))
         crowded = make()
         _logits(crowded, _texts(4, seed=9), [0, 1, 2, 3])  # leaves keys and values of others behind
@@ -92,16 +92,16 @@ def test_ragged_company_and_a_used_cache_change_no_bit(weights: Weights, data: s
 def test_copied_saved_and_regrown_caches_go_on_as_if_nothing_had_happened(make: Maker) -> None:
     text, half = _texts(1)[0], BLOCK + 7
     runtime = make()
-    runtime.cache.reserve(1, half)
+    runtime.cache.reserve(1)
     runtime.forward(text[:half], np.zeros(half, int), np.arange(half))
     saved = runtime.cache.save(0, half)
-    runtime.cache.reserve(4, LENGTH, np.array([half]))
+    runtime.cache.reserve(4)
     runtime.cache.copy(0, [1, 3], half)
     runtime.cache.restore(2, saved, half)
     rest = np.arange(half, LENGTH)
     ends = [runtime.forward(text[half:], np.full_like(rest, slot), rest) for slot in range(4)]
     fresh = make()
-    fresh.cache.reserve(1, LENGTH)
+    fresh.cache.reserve(1)
     whole = fresh.forward(text, np.zeros(LENGTH, int), np.arange(LENGTH))[half:]
     for end in ends:
         np.testing.assert_array_equal(end, whole)

@@ -20,17 +20,18 @@ from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Generation, Request, Vocabulary
 from testtime.core.spend import Spend
 from testtime.models.pocket import numpy_runtime, scoring, weights
+from testtime.models.pocket.cache import Cache
 from testtime.models.pocket.kept import Kept
 from testtime.models.pocket.lane import Draft, Job, Lane
 from testtime.models.pocket.params import Params, why_not
-from testtime.models.pocket.runtime import Cache, Ready
+from testtime.models.pocket.runtime import Ready
 from testtime.models.pocket.tokenizer import Tokenizer
 
 Tokens = tuple[int, ...]
 
 SHIPPED = Path(__file__).parent.parent / "pocket_weights"
-LEAST, ROWS = 4, 32
-"""Candidates that a lane writes at once at most: tiles are at full speed, and their keys fit a usual cache."""
+LEAST = 4
+"""Candidates that a lane writes at once, however little room there is: a tile."""
 CACHE_BYTES, KEPT_BYTES = 192 * 2**20, 48 * 2**20
 """Room for keys and values, were every text as long as the context: of all lanes together, and of kept texts."""
 
@@ -69,8 +70,7 @@ class PocketModel:
         make = self.ready(loaded)
         count = threads or lanes_here(self.ready, leave_core_free)
         rows = CACHE_BYTES // (count * Cache.bytes_of(self.config, self.config.context)) // LEAST * LEAST
-        rows = max(LEAST, min(ROWS, rows))
-        self._lanes = [Lane(make, self.tokenizer, self.kept, rows) for _ in range(count)]
+        self._lanes = [Lane(make, self.tokenizer, self.kept, max(LEAST, rows)) for _ in range(count)]
 
     @staticmethod
     def digest_of_files(model: str) -> str:

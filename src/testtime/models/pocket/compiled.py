@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.models.pocket import kernels
-from testtime.models.pocket.numpy_ops import BLOCK
-from testtime.models.pocket.runtime import ROWS, Ids, Maker, Runtime, turns_of
+from testtime.models.pocket.cache import BLOCK, Ids
+from testtime.models.pocket.runtime import ROWS, Maker, Runtime, turns_of
 from testtime.models.pocket.sampling import Rows
 from testtime.models.pocket.weights import Array, Config, Weights
 
@@ -19,6 +19,7 @@ class CompiledRuntime(Runtime):
     """See Runtime."""
 
     kind = "numba"
+    best = 32
 
     def __init__(self, config: Config, model: kernels.Model) -> None:
         super().__init__(config)
@@ -27,7 +28,7 @@ class CompiledRuntime(Runtime):
     def _pass(self, tokens: Ids, slots: Ids, positions: Ids, wanted: Ids, out: Array) -> None:
         """See Runtime."""
         keys, values = self.cache.keys, self.cache.values
-        kernels.passed(self.model, self._room, keys, values, tokens, slots, positions, wanted)
+        kernels.passed(self.model, self._room, keys, values, self.cache.pages, tokens, slots, positions, wanted)
         out[:] = self._room.normed[: len(out), : self.config.width]
 
     def logits(self, states: Array) -> Array:
@@ -41,8 +42,10 @@ class CompiledRuntime(Runtime):
         """See Runtime."""
         drawn = np.empty((most, count), np.int64)
         slots = np.arange(count)
-        keys, values = self.cache.keys, self.cache.values
-        steps = kernels.written(self.model, self._room, keys, values, _plain(rows), slots, ends, drawn)
+        for ahead in (0, most - 1):  # a page for each of the next tokens
+            self.cache.extend(slots, np.minimum(rows.position[:count] + ahead, self.config.context - 1))
+        room, keys, values, pages = self._room, self.cache.keys, self.cache.values, self.cache.pages
+        steps = kernels.written(self.model, room, keys, values, pages, _plain(rows), slots, ends, drawn)
         return drawn[:steps], self._room.logits[:count, : self.config.vocab_size]
 
     def choose(self, logits: Array, rows: Rows, low: int) -> Ids:

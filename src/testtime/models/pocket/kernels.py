@@ -14,8 +14,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from testtime.models.pocket.numpy_ops import BLOCK, Ids
+from testtime.models.pocket.cache import BLOCK, Ids
 from testtime.models.pocket.weights import Array
+
+Bools = NDArray[np.bool_]
 
 _LIBERTIES = {"contract", "nnan", "nsz"}
 _compiled = njit(nogil=True, cache=True, fastmath=_LIBERTIES, error_model="numpy", boundscheck=False)
@@ -74,7 +76,7 @@ class Rows(NamedTuple):
     temperature: Array
     top_k: Ids
     top_p: Array
-    stoppers: NDArray[np.bool_]
+    stoppers: Bools
     """[row, token]"""
 
 
@@ -259,35 +261,37 @@ def _mix(p: Array, low: int, values: Array, width: int, out: Array, dim: int) ->
 
 @_inlined
 def _attend(
-    qkv: Array, keys: Array, values: Array, position: int, turn: Array, heads: int, room: Room, out: Array
+    qkv: Array, keys: Array, values: Array, pages: Ids, position: int, turn: Array, heads: int, room: Room, out: Array
 ) -> None:
-    """One row: rotates its queries and keys in place, writes keys and values to its slot, attends to all so far."""
+    """One row: rotates its queries and keys in place, writes keys and values to its page, attends to all so far."""
     kv_heads, dim = keys.shape[1], keys.shape[2]
-    block, inside = position // BLOCK, position % BLOCK
+    page, inside = pages[position // BLOCK], position % BLOCK
     for head in range(heads + kv_heads):
         _rotate(qkv[head * dim : (head + 1) * dim], turn)
     for head in range(kv_heads):
         k = qkv[(heads + head) * dim : (heads + head + 1) * dim]
         v = qkv[(heads + kv_heads + head) * dim : (heads + kv_heads + head + 1) * dim]
         for d in range(dim):
-            keys[block, head, d, inside] = k[d]
-            values[block, head, inside, d] = v[d]
+            keys[page, head, d, inside] = k[d]
+            values[page, head, inside, d] = v[d]
     count, padded, p = position + 1, (position // LANES + 1) * LANES, room.scores
     scale = np.float32(1 / math.sqrt(dim))
     for head in range(heads):
         query, weights = qkv[head * dim : (head + 1) * dim], p[head]
         for low in range(0, padded, BLOCK):
-            near = keys[low // BLOCK, head * kv_heads // heads]
+            near = keys[pages[low // BLOCK], head * kv_heads // heads]
             _score(query, near, min(BLOCK, padded - low), weights[low : low + BLOCK])
         _weigh(weights, room, count, padded, scale)
     for d in range(heads * dim):
         out[d] = np.float32(0)
     for low in range(0, padded, BLOCK):
-        _mix(p, low, values[low // BLOCK], min(BLOCK, padded - low), out, dim)
+        _mix(p, low, values[pages[low // BLOCK]], min(BLOCK, padded - low), out, dim)
 
 
 @_compiled
-def passed(m: Model, room: Room, keys: Array, values: Array, tokens: Ids, slots: Ids, places: Ids, wanted: Ids) -> None:
+def passed(
+    m: Model, room: Room, keys: Array, values: Array, pages: Ids, tokens: Ids, slots: Ids, places: Ids, wanted: Ids
+) -> None:
     """All rows through the layers, keys and values into the cache; the states of rows `wanted` come out in `normed`.
 
     Rows of one slot come in order of position.
@@ -299,8 +303,8 @@ def passed(m: Model, room: Room, keys: Array, values: Array, tokens: Ids, slots:
     for layer in range(last + 1):
         product(room.normed, m.qkv[layer], room.qkv, rows)
         for row in range(rows):
-            slot, turn, mixed = slots[row], m.turns[places[row]], room.mixed[row]
-            _attend(room.qkv[row], keys[layer, slot], values[layer, slot], places[row], turn, m.heads, room, mixed)
+            mine, turn, mixed = pages[slots[row]], m.turns[places[row]], room.mixed[row]
+            _attend(room.qkv[row], keys[layer], values[layer], mine, places[row], turn, m.heads, room, mixed)
         if layer == last and wanted.shape[0] < rows:  # beyond, only wanted rows are of use
             rows = wanted.shape[0]
             for row in range(rows):
@@ -327,7 +331,7 @@ def _add_norm(room: Room, rows: int, weight: Array, epsilon: float) -> None:
 
 @_compiled
 def written(
-    m: Model, room: Room, keys: Array, values: Array, rows: Rows, slots: Ids, ends: NDArray[np.bool_], drawn: Ids
+    m: Model, room: Room, keys: Array, values: Array, pages: Ids, rows: Rows, slots: Ids, ends: Bools, drawn: Ids
 ) -> int:
     """Writes a token in each row, again and again, until a row may have ended or `drawn` [step, row] is full.
 
@@ -335,7 +339,7 @@ def written(
     """
     count, most = slots.shape[0], len(drawn)
     for step in range(most):
-        passed(m, room, keys, values, rows.token[:count], slots, rows.position[:count], slots)
+        passed(m, room, keys, values, pages, rows.token[:count], slots, rows.position[:count], slots)
         product(room.normed, m.head, room.logits, count)
         is_due = False
         for row in range(count):

@@ -20,9 +20,10 @@ import numpy as np
 
 from testtime.core.records import Finish
 from testtime.models.pocket import sampling
+from testtime.models.pocket.cache import Ids
 from testtime.models.pocket.kept import Kept, Saved, Tokens
 from testtime.models.pocket.params import Params
-from testtime.models.pocket.runtime import Ids, Maker, Runtime
+from testtime.models.pocket.runtime import Maker, Runtime
 from testtime.models.pocket.sampling import Rows
 from testtime.models.pocket.tokenizer import Tokenizer
 from testtime.models.pocket.weights import Array
@@ -88,7 +89,7 @@ class Lane:
 
     def __init__(self, make: Maker, tokenizer: Tokenizer, kept: Kept, rows: int) -> None:
         self.runtime, self.scorer = make(), make()
-        self.tokenizer, self.kept, self.most = tokenizer, kept, rows
+        self.tokenizer, self.kept, self.most = tokenizer, kept, min(rows, self.runtime.best)
         self.load = 0
         """Candidates here: written or waiting."""
         self._jobs: deque[Job] = deque()
@@ -100,7 +101,7 @@ class Lane:
         config = self.runtime.config
         self._ends = np.zeros(config.vocab_size, dtype=bool)
         self._ends[list(config.eos)] = True
-        self._rows = Rows.room(rows, config.vocab_size)
+        self._rows = Rows.room(self.most, config.vocab_size)
 
     def submit(self, job: Job) -> None:
         """Puts a job in line."""
@@ -206,8 +207,7 @@ class Lane:
 
     def _roots(self, seats: Sequence[Seat]) -> tuple[Array, list[int]]:
         """Fills the slots with the prompts; the logits after each [seat, vocabulary], and the work each took."""
-        cache, lengths = self.runtime.cache, self._rows.position[: len(self._drafts)]
-        cache.reserve(self.most, max(len(seat.job.prompt) + seat.job.limit for seat in seats), lengths)
+        self.runtime.cache.reserve(self.most)
         shared = [self._restored(seat) for seat in seats]
         rows = [len(seat.job.prompt) - known for seat, known in zip(seats, shared, strict=True)]
         tokens = [token for seat, known in zip(seats, shared, strict=True) for token in seat.job.prompt[known:]]
@@ -236,7 +236,7 @@ class Lane:
             if job.begun + seat.fresh < len(job.seeds):
                 job.root = cache.save(seat.slot, length)
         if seat.fresh > 1:
-            cache.copy(seat.slot, slice(seat.slot + 1, seat.slot + seat.fresh), length)
+            cache.copy(seat.slot, range(seat.slot + 1, seat.slot + seat.fresh), length)
 
     def _join(self, row: int, job: Job) -> None:
         draft = Draft(job, job.begun, joined=self._clock)
@@ -331,8 +331,9 @@ class Lane:
     def _free(self, row: int) -> None:
         """Gives a row back; the last one moves into its place."""
         last = len(self._drafts) - 1
+        self.runtime.cache.release(row)
         if row != last:
-            self.runtime.cache.copy(last, [row], int(self._rows.position[last]))
+            self.runtime.cache.move(last, row)
             self._rows.move(last, row)
             self._drafts[row] = self._drafts[last]
         self._drafts.pop()

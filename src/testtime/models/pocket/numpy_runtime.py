@@ -2,7 +2,7 @@
 
 - Products are done in tiles of TILE rows and panels of PANEL columns, rows that are missing filled up: BLAS picks
   its order of summation by shape, so one shape is one order.
-- Attention adds up blocks of BLOCK keys one after the other, so that keys beyond a text add exact zeros.
+- Attention adds up pages of keys one after the other: see numpy_attention.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.models.pocket import numpy_ops, sampling
-from testtime.models.pocket.runtime import ROWS, Ids, Maker, Runtime, turns_of
+from testtime.models.pocket.cache import Ids
+from testtime.models.pocket.numpy_attention import Attention, Turns, halved
+from testtime.models.pocket.runtime import ROWS, Maker, Runtime, turns_of
 from testtime.models.pocket.sampling import Rows
-from testtime.models.pocket.weights import Array, Weights
+from testtime.models.pocket.weights import Array, Layer, Weights
 
 TILE, PANEL = 4, 256
 """Rows and columns of a product."""
@@ -29,23 +31,31 @@ def _panels(matrix: Array) -> Panels:
 
 
 class Packed:
-    """Weights cut into panels: made once, shared by the runtimes of all threads."""
+    """Weights cut into panels, constant factors worked in: made once, shared by the runtimes of all threads."""
 
     def __init__(self, weights: Weights) -> None:
-        self.config, self.embedding, self.norm = weights.config, weights.embedding, weights.norm
-        self.turns = turns_of(weights.config)
-        self.layers = [
-            (layer.norm, _panels(layer.qkv), _panels(layer.out), layer.norm_gated, _panels(layer.gate_up),
-             _panels(layer.down))
-            for layer in weights.layers
-        ]  # fmt: skip
-        self.head = _panels(weights.head)
+        self.config, self.embedding = weights.config, weights.embedding
+        self.turns = Turns(weights.config, turns_of(weights.config))
+        self.layers = [self._layer(layer) for layer in weights.layers]
+        self.head = _panels(self._normed(weights.norm, weights.head))
+
+    def _layer(self, layer: Layer) -> tuple[Panels, Panels, Panels, Panels]:
+        """Query-key-value, out, gate-up, down."""
+        qkv = halved(self.config, self._normed(layer.norm, layer.qkv))
+        gate_up = self._normed(layer.norm_gated, layer.gate_up)
+        gate_up[:, : self.config.hidden] *= np.float32(0.5)
+        return _panels(qkv), _panels(layer.out), _panels(gate_up), _panels(layer.down)
+
+    def _normed(self, norm: Array, matrix: Array) -> Array:
+        """A matrix that takes what `numpy_ops.norm` gives."""
+        return matrix * (norm * np.float32(np.sqrt(self.config.width)))[:, None]
 
 
 class NumpyRuntime(Runtime):
     """See Runtime."""
 
     kind = "numpy"
+    best = 64
 
     def __init__(self, packed: Packed) -> None:
         super().__init__(packed.config)
@@ -54,6 +64,8 @@ class NumpyRuntime(Runtime):
         widths = {"x": c.width, "normed": c.width, "qkv": heads + 2 * keys, "heads": heads, "delta": c.width}
         widths |= {"gate_up": 2 * c.hidden, "gated": c.hidden}
         self.room = {name: np.zeros((ROWS, width), np.float32) for name, width in widths.items()}
+        self.attention = Attention(c, packed.turns, self.cache)
+        self.epsilon = c.epsilon * c.width
 
     def write(self, rows: Rows, count: int, ends: NDArray[np.bool_], most: int) -> tuple[Ids, Array]:
         """See Runtime; always one step."""
@@ -74,27 +86,28 @@ class NumpyRuntime(Runtime):
         x = self.room["x"]
         x[rows : rows + TILE] = 0
         np.take(self.packed.embedding, tokens, axis=0, out=x[:rows])
-        for index, (norm, w_qkv, w_out, norm_gated, w_gate_up, w_down) in enumerate(self.packed.layers):
-            self._attend(index, rows, norm, w_qkv, slots, positions)
+        self.attention.begin(slots, positions)
+        for index, (w_qkv, w_out, w_gate_up, w_down) in enumerate(self.packed.layers):
+            self._attend(index, rows, w_qkv)
             if index == len(self.packed.layers) - 1 and len(wanted) < rows:  # beyond, only wanted rows are of use
                 rows = len(wanted)
                 x[:rows], self.room["heads"][:rows] = x[wanted], self.room["heads"][wanted]
-            self._gate(rows, w_out, norm_gated, w_gate_up, w_down)
-        numpy_ops.norm(x[:rows], self.packed.norm, self.config.epsilon, out)
+            self._gate(rows, w_out, w_gate_up, w_down)
+        numpy_ops.norm(x[:rows], self.epsilon, out)
 
-    def _attend(self, index: int, rows: int, norm: Array, w_qkv: Panels, slots: Ids, positions: Ids) -> None:
-        x, normed, qkv, heads = self._padded(rows, "x", "normed", "qkv", "heads")
-        numpy_ops.norm(x, norm, self.config.epsilon, normed)
+    def _attend(self, index: int, rows: int, w_qkv: Panels) -> None:
+        x, normed, qkv = self._padded(rows, "x", "normed", "qkv")
+        numpy_ops.norm(x, self.epsilon, normed)
         _product(normed, w_qkv, qkv)
-        keys, values = self.cache.keys[index], self.cache.values[index]
-        numpy_ops.attend(qkv[:rows], keys, values, slots, positions, self.packed.turns, self.config.heads, heads[:rows])
+        self.attention.layer(index, qkv[:rows], self.room["heads"][:rows])
 
-    def _gate(self, rows: int, w_out: Panels, norm: Array, w_gate_up: Panels, w_down: Panels) -> None:
+    def _gate(self, rows: int, w_out: Panels, w_gate_up: Panels, w_down: Panels) -> None:
         x, normed, heads, delta, gate_up, gated = self._padded(
             rows, "x", "normed", "heads", "delta", "gate_up", "gated"
         )
         _product(heads, w_out, delta)
-        numpy_ops.add_norm(x, delta, norm, self.config.epsilon, normed)
+        x += delta
+        numpy_ops.norm(x, self.epsilon, normed)
         _product(normed, w_gate_up, gate_up)
         numpy_ops.gate(gate_up, gated)
         _product(gated, w_down, delta)
@@ -116,7 +129,9 @@ class NumpyRuntime(Runtime):
     def last_queries(self, rows: int) -> Array:
         """See Runtime."""
         c = self.config
-        return self.room["qkv"][:rows, : c.heads * c.head_dim].reshape(rows, c.heads, c.head_dim)
+        turned = self.room["qkv"][:rows, : (c.heads + c.kv_heads) * c.head_dim]
+        halves = turned.reshape(rows, 2, -1, c.head_dim // 2).swapaxes(1, 2)
+        return halves[:, : c.heads].reshape(rows, c.heads, c.head_dim)
 
 
 def _product(left: Array, panels: Panels, out: Array) -> None:

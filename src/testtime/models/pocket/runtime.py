@@ -17,68 +17,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.models.pocket.numpy_ops import BLOCK
+from testtime.models.pocket.cache import Cache, Ids
 from testtime.models.pocket.sampling import Rows
 from testtime.models.pocket.weights import Array, Config, Weights
 
-Ids = NDArray[np.int64]
-
 ROWS = 256
 """Rows of one pass through the layers."""
-
-
-class Cache:
-    """Keys and values by slot: a slot is one text's room.
-
-    Keys [layer, slot, block, head, dim, BLOCK], values [layer, slot, block, head, BLOCK, dim]. It grows when a
-    longer text or more slots are asked for.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.keys, self.values = self._room(0, 0)
-
-    def _room(self, slots: int, blocks: int) -> tuple[Array, Array]:
-        c = self.config
-        front = (c.layers, slots, blocks, c.kv_heads)
-        return np.zeros((*front, c.head_dim, BLOCK), np.float32), np.zeros((*front, BLOCK, c.head_dim), np.float32)
-
-    def reserve(self, slots: int, tokens: int, lengths: Ids | None = None) -> None:
-        """Makes room for that many slots of that many tokens, keeping the first `lengths[i]` tokens of slot i.
-
-        Memory that was never written costs nothing until it is.
-        """
-        _, has_slots, has_blocks = self.keys.shape[:3]
-        blocks = -(-tokens // BLOCK)
-        if slots <= has_slots and blocks <= has_blocks:
-            return
-        old = self.keys, self.values
-        self.keys, self.values = self._room(max(slots, has_slots), max(blocks, has_blocks))
-        for slot, length in enumerate(() if lengths is None else lengths.tolist()):
-            live = -(-length // BLOCK)
-            self.keys[:, slot, :live], self.values[:, slot, :live] = old[0][:, slot, :live], old[1][:, slot, :live]
-
-    def copy(self, source: int, targets: slice | list[int], tokens: int) -> None:
-        """The first `tokens` of one slot into others."""
-        blocks = -(-tokens // BLOCK)
-        self.keys[:, targets, :blocks] = self.keys[:, source, None, :blocks]
-        self.values[:, targets, :blocks] = self.values[:, source, None, :blocks]
-
-    def save(self, slot: int, tokens: int) -> tuple[Array, Array]:
-        """A copy of the first `tokens` of a slot, for `restore`."""
-        blocks = -(-tokens // BLOCK)
-        return self.keys[:, slot, :blocks].copy(), self.values[:, slot, :blocks].copy()
-
-    def restore(self, slot: int, saved: tuple[Array, Array], tokens: int) -> None:
-        """Puts the first `tokens` of what was saved into a slot."""
-        blocks = -(-tokens // BLOCK)
-        self.keys[:, slot, :blocks] = saved[0][:, :blocks]
-        self.values[:, slot, :blocks] = saved[1][:, :blocks]
-
-    @staticmethod
-    def bytes_of(config: Config, tokens: int) -> int:
-        """What one slot takes."""
-        return 8 * config.layers * config.kv_heads * config.head_dim * BLOCK * -(-tokens // BLOCK)
 
 
 class Runtime(ABC):
@@ -86,6 +30,8 @@ class Runtime(ABC):
 
     kind: ClassVar[str]
     """What computes."""
+    best: ClassVar[int]
+    """Rows beyond which a step gains nothing: its fixed cost is shared, and keys fit a usual cache."""
 
     def __init__(self, config: Config) -> None:
         self.config, self.cache = config, Cache(config)
@@ -96,6 +42,7 @@ class Runtime(ABC):
         Keys and values of all rows are written to the cache. Rows of one slot come in order of position, after
         all earlier positions of that slot are in the cache.
         """
+        self.cache.extend(slots, positions)
         wanted = np.arange(len(tokens)) if wanted is None else wanted
         out = np.empty((len(wanted), self.config.width), np.float32)
         cuts = range(0, len(tokens), ROWS)

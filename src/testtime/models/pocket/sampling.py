@@ -100,16 +100,16 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def choose(logits: Array, settings: Settings, positions: Ids) -> Ids:
     """[row] one token each. Ties at temperature 0 go to the smaller id."""
-    chosen: Ids = np.argmax(logits, axis=1)
     warm = settings.temperature > 0
     if not warm.all():
+        chosen: Ids = np.argmax(logits, axis=1)
         if warm.any():
             chosen[warm] = choose(np.ascontiguousarray(logits[warm]), settings.at(warm), positions[warm])
         return chosen
-    weights = law(logits, settings)
-    heights = np.cumsum(weights, axis=1, dtype=np.float64)
+    heights = law(logits, settings).astype(np.float64)
+    np.add.accumulate(heights, axis=1, out=heights)
     targets = uniforms(settings.seed, positions) * heights[:, -1]
-    return np.asarray((heights <= targets[:, None]).sum(axis=1))
+    return np.asarray(np.count_nonzero(heights <= targets[:, None], axis=1))
 
 
 def law(logits: Array, settings: Settings) -> Array:
@@ -121,20 +121,18 @@ def law(logits: Array, settings: Settings) -> Array:
     weights = logits / settings.temperature[:, None]
     weights -= weights.max(axis=1, keepdims=True)
     np.exp(weights, out=weights)
-    cut_k, cut_p = settings.top_k > 0, settings.top_p < 1
-    if not (cut_k.any() or cut_p.any()):
+    cuts_k, cuts_p = settings.top_k > 0, settings.top_p < 1
+    if not (cuts_k.any() or cuts_p.any()):
         return weights
-    falling = -np.sort(-weights, axis=1)
-    size = weights.shape[1]
-    ranks = np.where(cut_k, np.minimum(settings.top_k, size), size) - 1
-    floor = np.take_along_axis(falling, ranks[:, None], axis=1)
-    np.copyto(falling, 0, where=falling < floor)
-    reached = np.cumsum(falling, axis=1, dtype=np.float64)
-    before = reached - falling  # what more probable tokens hold together
-    kept = (before < settings.top_p[:, None].astype(np.float64) * reached[:, -1:]) & (falling > 0)
-    kept[:, 0] = True
-    last = kept.sum(axis=1) - 1
-    floor = np.where(cut_p, np.take_along_axis(falling, last[:, None], axis=1)[:, 0], floor[:, 0])
+    rows, size = np.arange(len(weights)), weights.shape[1]
+    falling = np.sort(weights, axis=1)[:, ::-1]
+    floor = falling[rows, np.where(cuts_k, np.minimum(settings.top_k, size), size) - 1]
+    if cuts_p.any():
+        held = np.where(falling < floor[:, None], 0.0, falling) if cuts_k.any() else falling.astype(np.float64)
+        np.add.accumulate(held, axis=1, out=held)
+        enough = settings.top_p.astype(np.float64) * held[:, -1]
+        short = np.count_nonzero(held < enough[:, None], axis=1)
+        floor = np.where(cuts_p, np.maximum(floor, falling[rows, np.minimum(short, size - 1)]), floor)
     np.copyto(weights, 0, where=weights < floor[:, None])
     return weights
 

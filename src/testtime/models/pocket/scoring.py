@@ -12,8 +12,8 @@ from itertools import groupby
 
 import numpy as np
 
+from testtime.models.pocket.cache import BLOCK
 from testtime.models.pocket.kept import Kept
-from testtime.models.pocket.numpy_ops import BLOCK
 from testtime.models.pocket.original import original_stats
 from testtime.models.pocket.runtime import ROWS, Runtime
 from testtime.models.pocket.sampling import Ids, Reals, log_law
@@ -101,9 +101,9 @@ def _walk(runtime: Runtime, kept: Kept, start: Tokens, texts: tuple[Tokens, ...]
 
     For each text its laws come in the order of its tokens.
     """
-    cache, longest = runtime.cache, len(start) + max(map(len, texts), default=0)
-    slots = SLOTS
-    cache.reserve(slots, longest)
+    cache, slots = runtime.cache, SLOTS
+    cache.clear()
+    cache.reserve(slots)
     top = _tree(texts)
     yield log_law(kept.fill(runtime, 0, start)), 0, top.texts
     free = list(range(1, slots))
@@ -111,7 +111,7 @@ def _walk(runtime: Runtime, kept: Kept, start: Tokens, texts: tuple[Tokens, ...]
     while open_branches:
         branch, slot = open_branches.pop()
         while len(free) < len(branch.below) - 1:
-            cache.reserve(2 * slots, longest, np.full(slots, longest))
+            cache.reserve(2 * slots)
             free.extend(range(slots, 2 * slots))
             slots *= 2
         room = [slot, *(free.pop() for _ in branch.below[1:])]
@@ -122,6 +122,7 @@ def _walk(runtime: Runtime, kept: Kept, start: Tokens, texts: tuple[Tokens, ...]
             yield laws, branch.depth + 1, child.texts
             open_branches.append((child, at))
         if not branch.below:
+            cache.release(slot)
             free.append(slot)
 
 
@@ -149,7 +150,8 @@ def states_at(
     tokens = (*start, *text)
     wanted = {len(start) + position - 1 for position in positions}
     end = max(wanted, default=-1) + 1
-    runtime.cache.reserve(1, len(tokens))
+    runtime.cache.clear()
+    runtime.cache.reserve(1)
     known = 0 if original else kept.restore(runtime, 0, tokens, min(wanted, default=0))
     found: dict[int, dict[str, float]] = {}
     before: list[Array] = []
@@ -204,8 +206,8 @@ def attention_stats(scores: Reals) -> dict[str, float]:
 
 def _raw_scores(runtime: Runtime, query: Array, place: int) -> Reals:
     """[head, key] of the last layer, from the token at `place` in slot 0 to itself and all before."""
-    c, blocks = runtime.config, place // BLOCK + 1
-    keys = runtime.cache.keys[-1, 0, :blocks].transpose(1, 2, 0, 3).reshape(c.kv_heads, c.head_dim, -1)
+    c, pages = runtime.config, runtime.cache.pages[0, : place // BLOCK + 1]
+    keys = runtime.cache.keys[-1, pages].transpose(1, 2, 0, 3).reshape(c.kv_heads, c.head_dim, -1)
     keys = keys[:, :, : place + 1].repeat(c.heads // c.kv_heads, axis=0)
     scores: Reals = np.einsum("hd,hdk->hk", query, keys, dtype=np.float64)
     scores /= np.sqrt(c.head_dim)
