@@ -33,9 +33,16 @@ def test_each_model_gets_its_own_address_and_the_settings_its_backend_has() -> N
     assert opened["echo:1"].name == "echo:1"
 
 
+def test_a_core_is_left_free_by_the_pocket_models_of_a_run() -> None:
+    asked = spec(model="pocket:pocket-m", oracle_model="echo:1", leave_core_free=True)
+    opened: dict[str, Any] = open_models(asked, ["pocket:pocket-m", "pocket:pocket-s", "echo:1"])
+    assert [opened[f"pocket:pocket-{size}"].leave_core_free for size in "ms"] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("how", "why"),
     [
+        ({"leave_core_free": True}, "leave_core_free is a setting of no model of this run .*; it belongs to pocket"),
         ({"dtype": "float16"}, r"dtype is a setting of no model of this run \(vllm:m\); it belongs to .*--serve vllm"),
         ({"max_model_len": 5}, "max_model_len is a setting of no model .*; it belongs to --serve vllm"),
         ({"model": "echo:1", "base_url": ("http://a/v1",)}, "base_url is a setting of no model"),

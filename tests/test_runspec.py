@@ -25,6 +25,7 @@ OTHER: dict[str, Any] = {
     "env_file": Path("e"), "prices": Path("p"), "base_url": ["http://b/v1"], "serve": "vllm", "tensor_parallel": 2,
     "max_model_len": 9,
     "gpu_memory_utilization": 0.5, "dtype": "float16", "quantization": "4bit", "device": "cpu", "batch_size": 3,
+    "leave_core_free": True,
     "api": "chat", "timeout": 1.5, "stream": True, "send_seed": False,
     "llm_judge_fallback": True, "judge_threshold": 0.5, "judge_audit": 0.5,
     "requests_per_minute": 60.0, "tokens_per_minute": 1e5, "retry_failed": "all", "max_cost": 1.5,

@@ -31,7 +31,10 @@ KEY = (
 )  # fmt: skip
 MODEL_KEYS = ("model", "oracle_model", "judge_model", "mock_model")
 """Keys that name a model."""
-MODEL_SETTINGS = ("api", "timeout", "stream", "send_seed", "dtype", "device", "quantization", "batch_size")
+MODEL_SETTINGS = (
+    "api", "timeout", "stream", "send_seed", "dtype", "device", "quantization", "batch_size",
+    "leave_core_free",
+)  # fmt: skip
 """Keys that are settings of backends: each goes to every model whose backend has it."""
 SERVED_BY = ("tensor_parallel", "gpu_memory_utilization", "max_model_len")
 """Keys that are settings of a vLLM that is started for the run; it takes dtype and quantization too."""
@@ -125,6 +128,8 @@ class RunSpec(BaseModel):
     """Where a local model runs: cpu, cuda, cuda:1, mps, or auto over all GPUs."""
     batch_size: Count | None = None
     """Texts that a local model writes at once, at most."""
+    leave_core_free: Switch | None = None
+    """Leave one core of this machine to others while a pocket model writes; by default it works on all."""
     api: Literal["chat", "responses", "completions"] | None = None
     """Which of OpenAI's APIs is spoken; by default what the model needs."""
     timeout: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None

@@ -11,13 +11,15 @@ import hashlib
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from testtime.core.errors import BadInput, ModelError, unknown_name
 from testtime.core.history import Floats
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Generation, Request, Vocabulary
+from testtime.core.settings import setting
 from testtime.core.spend import Spend
 from testtime.models.pocket import numpy_runtime, scoring, weights
 from testtime.models.pocket.cache import Cache
@@ -36,39 +38,38 @@ CACHE_BYTES, KEPT_BYTES = 192 * 2**20, 48 * 2**20
 """Room for keys and values, were every text as long as the context: of all lanes together, and of kept texts."""
 
 
+@dataclass(eq=False)
 class PocketModel:
     """A pocket model by name, or any model of its kind in a folder.
 
     Raises BadInput for an unknown name or unusable files.
     """
 
-    can: frozenset[Cap] = frozenset(
+    can: ClassVar[frozenset[Cap]] = frozenset(
         {"n", "seed", "temperature", "logprobs", "continuation", "token_ids", "score", "states", "deterministic"}
     )
 
-    def __init__(
-        self,
-        model: str = "pocket-m",
-        *,
-        folder: Path | None = None,
-        threads: int | None = None,
-        leave_core_free: bool = False,
-        ready: Ready | None = None,
-    ) -> None:
-        """`threads` None: one a core, less one where a core is to be left free; one without numba."""
-        folder = folder or shipped(model)
+    model: str = "pocket-m"
+    _: KW_ONLY
+    leave_core_free: bool = setting("leave one core of this machine to others", False)
+    threads: int | None = None
+    """None: as many as pay, see `lanes_here`."""
+    folder: Path | None = None
+    ready: Ready = field(default_factory=lambda: fastest())
+
+    def __post_init__(self) -> None:
+        folder = self.folder or shipped(self.model)
         loaded = weights.load(folder)
-        self.name = f"pocket:{model}"
+        self.name = f"pocket:{self.model}"
         self.config, self.digest = loaded.config, loaded.digest
         self.parameters = loaded.parameters
         self.tokenizer = Tokenizer.load(folder)
         if (there := len(self.tokenizer.tokens)) != self.config.vocab_size:
             raise BadInput(f"the tokenizer has {there} tokens, the model {self.config.vocab_size}", where=str(folder))
         self.vocabulary = Vocabulary(tuple(self.tokenizer.tokens), frozenset(self.config.eos))
-        self.ready = ready or fastest()
         self.kept = Kept(KEPT_BYTES)
         make = self.ready(loaded)
-        count = threads or lanes_here(self.ready, leave_core_free)
+        count = self.threads or lanes_here(self.ready, self.leave_core_free)
         rows = CACHE_BYTES // (count * Cache.bytes_of(self.config, self.config.context)) // LEAST * LEAST
         self._lanes = [Lane(make, self.tokenizer, self.kept, max(LEAST, rows)) for _ in range(count)]
 
