@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from testtime.analysis.ledger import ledger
     from testtime.api import LoadedPool, Run, Table, analyze, compare, load, run, run_all
     from testtime.core.errors import BadInput, TesttimeError
     from testtime.sources import inspect
@@ -25,6 +26,7 @@ _PLACES = {
     "analyze": "testtime.api",
     "compare": "testtime.api",
     "inspect": "testtime.sources",
+    "ledger": "testtime.analysis.ledger",
     "LoadedPool": "testtime.api",
     "Run": "testtime.api",
     "Table": "testtime.api",
@@ -36,8 +38,7 @@ _PLACES = {
 
 __all__ = [
     "AnalysisWorkflow", "BadInput", "LoadedPool", "Run", "Table", "TesttimeError", "analyze", "compare",
-    "get_samplewise_breakthrough_and_skew", "inspect", "load", "run",
-    "run_all",
+    "get_samplewise_breakthrough_and_skew", "inspect", "ledger", "load", "run", "run_all",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from testtime.analysis import frontier as frontiers
 from testtime.analysis import judging, sides
 from testtime.analysis.compare import paired
 from testtime.analysis.frontier import column_of
+from testtime.analysis.ledger import Ledger, ledger
 from testtime.analysis.measured import measured
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
@@ -144,6 +145,11 @@ class Run:
     files: Sequence[Path]
     """What was written for reading."""
     notes: Sequence[str]
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where its tokens, dollars, joules and seconds went; None where nothing was drawn."""
+        return ledger(self.path)
 
     @property
     def pool(self) -> LoadedPool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import glob as globbing
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from testtime.analysis.inspection import Inspected, inspected
+from testtime.analysis.ledger import ledger
 from testtime.analysis.survey import NUMBERS
 from testtime.core import rows
 from testtime.core.errors import BadInput, unknown_name
@@ -65,22 +67,31 @@ def pools_at(source: Sources) -> Iterator[Pool]:
 def blocks_at(source: Sources, numbers: Iterable[str]) -> Iterator[tuple[Iterator[Block], Mapping[str, Any]]]:
     """For each pool that is meant: its candidates in blocks, with these number columns, and its metadata."""
     for path in _leaves(source):
-        if _is_table(path):
-            file = path / "candidates.parquet" if path.is_dir() else path
-            meta = read_meta(file)
-            meta |= {"notes": notes_of(file.parent, meta.get("notes"))} if file != path else {}
-            yield blocks(file, list(numbers)), {"run": file.stem if file == path else path.name, **meta}
-        else:
-            imported = _imported(path)
-            yield blocks_of(imported.frame), imported.meta
+        yield _blocks_at(path, numbers)
+
+
+def _blocks_at(path: Path, numbers: Iterable[str]) -> tuple[Iterator[Block], Mapping[str, Any]]:
+    if _is_table(path):
+        file = path / "candidates.parquet" if path.is_dir() else path
+        meta = read_meta(file)
+        meta |= {"notes": notes_of(file.parent, meta.get("notes"))} if file != path else {}
+        return blocks(file, list(numbers)), {"run": file.stem if file == path else path.name, **meta}
+    imported = _imported(path)
+    return blocks_of(imported.frame), imported.meta
 
 
 def inspect(source: Sources) -> list[Inspected]:
     """What each arm of the pools at a path, a glob, or several of them holds, read in blocks: any size will do.
 
+    The first arm of a run has the run's ledger.
     Raises BadInput, naming the path, where there is nothing to read.
     """
-    return [one for blocks, meta in blocks_at(source, NUMBERS) for one in inspected(blocks, meta)]
+    found = list[Inspected]()
+    for path in _leaves(source):
+        arms = inspected(*_blocks_at(path, NUMBERS))
+        books = ledger(path) if path.is_dir() else None
+        found += [replace(arms[0], ledger=books), *arms[1:]] if arms else []
+    return found
 
 
 def candidates_at(source: Sources, query_id: str) -> Iterator[tuple[str, list[Row]]]:

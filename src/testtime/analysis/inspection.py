@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from testtime.analysis.bootstrap import accuracy_interval
+from testtime.analysis.ledger import Ledger
 from testtime.analysis.survey import LENGTHS, Survey, survey
 from testtime.core.history import Floats, Ints
 from testtime.core.records import Arm
@@ -72,6 +73,8 @@ class Inspected:
     about: Mapping[str, str]
     """What the file says of itself: when, notes, …"""
     notes: Sequence[str]
+    ledger: Ledger | None = None
+    """Of its whole run."""
 
     @property
     def judged(self) -> bool:

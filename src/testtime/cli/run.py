@@ -115,9 +115,11 @@ def report(ran: Run) -> None:
     """The table, what a reader must be told, where the files are, and what to do next."""
     from testtime.cli import show
     from testtime.figures import tables
+    from testtime.figures.ledger import books
 
     if ran.table is not None:
         show.tables(tables.summary(ran.table.to_polars()))
+    show.tables(books(ran.ledger))
     if ran.drawn.unchanged:
         show.notes(["finished: nothing was left to be drawn, and no call was made"])
     if ran.drawn.progress.failed:

@@ -7,7 +7,7 @@ an impossible pair before the first call.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from testtime.core.history import Asks, Ballot, Bools, Floats, History, Ints, Tally, Track
 from testtime.core.records import Arm, Candidate, Generation, Limits, Map, Problem, Ran, Request, Verdict
+from testtime.core.spend import Spend
 
 _T = TypeVar("_T")
 Cap = Literal[
@@ -46,13 +47,24 @@ class Model(Protocol):
         ...
 
 
+class Scored(list[Floats]):
+    """What a model gives for texts, in their order, and what reading them took."""
+
+    def __init__(self, laws: Iterable[Floats], spend: Spend) -> None:
+        super().__init__(laws)
+        self.spend = spend
+
+
 class Scores(Protocol):
     """Capability "score": log-probabilities of given texts by teacher forcing."""
 
     async def score(
         self, request: Request, texts: Sequence[str | tuple[int, ...]], full: bool = False
     ) -> Sequence[Floats]:
-        """For each text its tokens' log-probabilities [token]; with `full`, all next-token laws [token, vocabulary]."""
+        """For each text its tokens' log-probabilities [token]; with `full`, all next-token laws [token, vocabulary].
+
+        A `Scored` says what that took; of any other sequence it is not known.
+        """
         ...
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from testtime.core.errors import BoundaryError, ModelError, Refused, StoppedEarly, ToolError, unknown_name
 from testtime.core.history import Floats
-from testtime.core.protocols import Verifier
+from testtime.core.protocols import Scored, Verifier
 from testtime.core.records import Arm, Candidate, Generation, Map, Part, Problem, Request, Verdict, canonical
 from testtime.core.seeds import digest, rng_of, seed_of
 from testtime.core.spend import Spend, add
@@ -90,9 +90,11 @@ class Handle:
             raise Refused(f"the role {role!r} is asked to score, which {name} cannot", mend="use another model")
 
         async def work() -> tuple[_T, Spend]:
-            return of(await model.score(request, texts, full)), Spend()
+            laws = await model.score(request, texts, full)
+            return of(laws), laws.spend if isinstance(laws, Scored) else Spend()
 
-        reply = await self._value(role, name, [text_of(request), list(texts), full], work)
+        most = len(texts) * reads(text_of(request)) + reads(canonical(list(texts)))  # each text after the same start
+        reply = await self._value(role, name, [text_of(request), list(texts), full], work, most=most)
         measured: _T = reply.value
         return measured
 
@@ -148,14 +150,17 @@ class Handle:
             raise Refused(f"arm {self.arms[0].label} has no model for the role {role!r}", mend="name one")
         return name
 
-    async def _value(self, role: str, name: str, asked: object, work: Any, takes_slot: bool = True) -> Reply:
+    async def _value(
+        self, role: str, name: str, asked: object, work: Any, takes_slot: bool = True, most: int = 0
+    ) -> Reply:
+        """What `work` gives, from the journal where it is there; it reads so many tokens at most. Raises ModelError."""
         text = canonical(asked)
         key = digest(role, name, text, self._place(role, name, text), self.scope)
 
         def note(got: Any) -> Map:
             return {"children": [key], "value": got}
 
-        asked = {} if role == TOOL else {"n": 1, "most": 0, "reads": reads(text)}
+        asked = {} if role == TOOL else {"n": 1, "most": 0, "reads": most}
         errand = Errand(key, role, name, [self.scope], work, note, asked, takes_slot=takes_slot)
         return self._keep(key, await self.wire.value(errand))
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from testtime.core.records import Arm, Call, Candidate, Map, Problem, Verdict, canonical
 from testtime.core.seeds import digest
+from testtime.core.spend import Spend
 from testtime.engine.costs import at_most
 from testtime.engine.ledger import Ledger
 from testtime.engine.plan import Plan
@@ -25,6 +26,7 @@ from testtime.store.codec import decode, encode
 from testtime.store.journal import Dropped, Place, Reader, journal_folder, scan
 from testtime.store.parquet import Row, write_calls, write_candidates, written_from
 from testtime.store.rows import call_row, model_of
+from testtime.store.schema import CALLS, CANDIDATES
 
 
 @dataclass
@@ -100,8 +102,9 @@ def _source(plan: Plan, folder: Path) -> str:
     lanes = [[encode(arm) for arm in lane.arms] for lane in plan.lanes]
     problems = [[encode(problem), list(lane.messages(problem))] for lane in plan.lanes for problem in plan.problems]
     stages = [[stage.stage, stage.digest] for stage in plan.verifiers]
+    columns = [*CANDIDATES, *CALLS]
     sizes = [[path.name, path.stat().st_size] for path in sorted(journal_folder(folder).glob("*.jsonl"))]
-    return digest(canonical([plan.run, plan.dataset, plan.about, plan.parser, lanes, problems, stages, sizes]))
+    return digest(canonical([plan.run, plan.dataset, plan.about, plan.parser, lanes, problems, stages, sizes, columns]))
 
 
 def _meta(plan: Plan, index: Index) -> Map:
@@ -182,16 +185,23 @@ def _provider(arm: Arm) -> str | None:
 
 def _calls(index: Index, folder: Path, reader: Reader) -> Iterator[Row]:
     """Every attempt in the order it ended, then those of which nothing came back, with what they can have cost."""
-    bounds: dict[str, float | None] = {}
+    bounds: dict[str, Spend] = {}
     for _, record in scan(folder, kinds={"sent", "call"}):
         if record["kind"] == "sent":
-            bounds[record["id"]] = at_most(index.plan, record["role"], record["model"], record).usd
+            bounds[record["id"]] = at_most(index.plan, record["role"], record["model"], record)
         else:
             call = decode(Call, record)
             spend = replace(call.spend, joules=index.ledger.joules.get(record["id"]))
-            bound = bounds.pop(record["id"], None)
-            yield call_row(replace(call, spend=spend)) | {
-                "usd_at_most": bound if call.status == "cancelled" or record.get("lost") else None
-            }
+            lost = call.status == "cancelled" or bool(record.get("lost"))
+            bound = bounds.pop(record["id"], Spend())
+            yield call_row(replace(call, spend=spend)) | _bound(bound if lost else None)
     for id, place in index.lost.items():
-        yield call_row(decode(Call, reader.read(place))) | {"usd_at_most": bounds[id]}
+        yield call_row(decode(Call, reader.read(place))) | _bound(bounds[id])
+
+
+def _bound(bound: Spend | None) -> dict[str, Any]:
+    """What a row says of an attempt that is lost; None: it is not."""
+    if bound is None:
+        return {"lost": False}
+    tokens = None if bound.prompt is None or bound.completion is None else bound.prompt + bound.completion
+    return {"lost": True, "tokens_at_most": tokens, "usd_at_most": bound.usd}

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from testtime.analysis.inspection import Inspected, Rate
+from testtime.analysis.ledger import plain as plain_ledger
+from testtime.figures.ledger import books
 from testtime.figures.tables import UNKNOWN, Rows, cost, interval, letters_of
 
 NAMES = {
@@ -25,7 +27,7 @@ def inspection(one: Inspected) -> list[Rows]:
     shown = [_facts(one)]
     if one.judged:
         shown += [_rates(one), *_splits(one), _by_candidate(one), _by_size(one)]
-    return [*shown, _spends(one)]
+    return [*shown, _spends(one), *books(one.ledger)]
 
 
 def side_by_side(several: list[Inspected]) -> list[Rows]:
@@ -126,7 +128,7 @@ def _rate(rate: Rate) -> str:
 
 def plain(one: Inspected) -> dict[str, Any]:
     """The same as JSON values: numbers unrounded, unknown ones null."""
-    return {name: _plain(value) for name, value in vars(one).items()}
+    return {name: _plain(value) for name, value in vars(one).items()} | {"ledger": plain_ledger(one.ledger)}
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from testtime.core.errors import ModelError
 from testtime.core.history import Floats
-from testtime.core.protocols import Cap
+from testtime.core.protocols import Cap, Scored
 from testtime.core.records import Completion, Generation, Request
 from testtime.core.spend import Spend
 
@@ -81,7 +81,9 @@ class Scripted:
         await self._count()
         if full:
             raise ModelError(f"{self.name} has no vocabulary")
-        return [np.asarray(self.surprisal(str(text)), dtype=float) for text in texts]
+        laws = [np.asarray(self.surprisal(str(text)), dtype=float) for text in texts]
+        prompt = _words(request.prefix) + sum(_words(message.get("content")) for message in request.messages)
+        return Scored(laws, Spend(prompt + sum(map(len, laws)), 0, 0, 0, self.seconds))
 
     async def _count(self) -> None:
         self.calls += 1

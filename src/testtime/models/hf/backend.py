@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.history import Floats
-from testtime.core.protocols import Cap
+from testtime.core.protocols import Cap, Scored
 from testtime.core.records import Completion, Generation, Request
 from testtime.core.settings import check, setting
 from testtime.core.spend import Spend
@@ -132,8 +132,8 @@ class HF:
         start, ids = (*prompt, *prefix), [self._ids(text) for text in texts]
         self._fits(len(start) + max(map(len, ids), default=0))
         work, writer = looking.laws_after if full else looking.scores_after, self._at_work()
-        done = writer.call(lambda: work(writer.loaded, start, ids, writer.batch))
-        return await asyncio.wrap_future(done)
+        laws = await asyncio.wrap_future(writer.call(lambda: work(writer.loaded, start, ids, writer.batch)))
+        return Scored(laws, Spend(len(start) + sum(map(len, ids)), 0, 0, 0))
 
     async def states(self, request: Request, positions: Sequence[int]) -> Mapping[str, Floats]:
         """Statistics where `position` tokens of `request.prefix` have been read: see `looking.states_at`.

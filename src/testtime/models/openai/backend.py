@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.history import Floats
-from testtime.core.protocols import Cap
+from testtime.core.protocols import Cap, Scored
 from testtime.core.records import Generation, Map, Request, canonical
 from testtime.core.settings import check, setting
+from testtime.core.spend import Spend, add
 from testtime.models import keys
-from testtime.models.openai import asking, failing, reading, streams
+from testtime.models.openai import asking, batches, failing, reading, streams
 from testtime.models.openai.hosts import Host, host
 
 Tokens = tuple[int, ...]
@@ -51,6 +52,8 @@ class OpenAI:
     timeout: float = setting("seconds that a reply may take", 600.0, above=0)
     stream: bool = setting("receive chat replies as streams: for proxies that cut silent connections", False)
     send_seed: bool = setting("send each draw's seed, where the host takes one", True)
+    poll: ClassVar[float] = 30.0
+    """Seconds between looks at a batch."""
     _clients: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
     _known_ids: OrderedDict[str, Tokens] = field(default_factory=OrderedDict, init=False, repr=False)
 
@@ -105,8 +108,37 @@ class OpenAI:
             prompt = (*await self._ids(request), *await self._prefix_ids(request.prefix))
             body = asking.completions(self.row, request, prompt)
             return reading.completions(await self._sent("completions", body))
-        api = "completions" if not request.messages else self.row.api
+        api = self._api(request)
         return _READ[api](await self._sent(api, asking.BODIES[api](self.row, request)))
+
+    def _api(self, request: Request) -> str:
+        return "completions" if not request.messages else self.row.api
+
+    async def submit(self, requests: Mapping[str, Request]) -> str:
+        """Sends a batch at half the price, and gives its id. Raises ModelError."""
+        for request in requests.values():
+            if why := self.refuses(request):
+                raise ModelError(why)
+        apis = {self._api(request) for request in requests.values()}
+        if len(apis) != 1:
+            raise ModelError(f"a batch is for one of OpenAI's APIs, and these requests need {' and '.join(apis)}")
+        (api,) = apis
+        bodies = {
+            key: {"model": self.model, **asking.BODIES[api](self.row, request)} for key, request in requests.items()
+        }
+        return str(await self._called(lambda client: batches.sent(client, api, bodies)))
+
+    async def collect(self, batch: str) -> AsyncIterator[tuple[str, Generation | Exception]]:
+        """Waits until the batch has ended, then gives what came of each request. Raises ModelError."""
+        while (ended := await self._called(lambda client: client.batches.retrieve(batch))).status not in batches.ENDED:
+            await asyncio.sleep(self.poll)
+        api = next(api for api, place in batches.BODY.items() if place == ended.endpoint)
+
+        async def results(client: Any) -> list[tuple[str, Any]]:
+            return [one async for one in batches.results(client, ended, lambda body: _read(api, body))]
+
+        for key, got in await self._called(results):
+            yield key, got
 
     async def score(self, request: Request, texts: Sequence[str | Tokens], full: bool = False) -> Sequence[Floats]:
         """Natural log-probabilities of each text's tokens after prompt and prefix [token], by teacher forcing.
@@ -118,13 +150,14 @@ class OpenAI:
         prefix = await self._prefix_ids(request.prefix) if request.prefix else ()
         start = (*(await self._ids(request) if request.messages else ()), *prefix)
         ids = [await self._prefix_ids(text) if text else () for text in texts]
-        scores: list[Floats] = []
+        scores, spends = list[Floats](), list[Spend]()
         for low in range(0, len(ids), SCORED_AT_ONCE):
             part = [[*start, *one] for one in ids[low : low + SCORED_AT_ONCE]]
             body = {"prompt": part, "max_tokens": 0, "echo": True, "logprobs": 1}
             reply = await self._sent("completions", body)
             scores += [np.asarray(one.logprobs.token_logprobs[len(start) :], dtype=float) for one in reply.choices]
-        return scores
+            spends.append(reading.spend(reply.usage))
+        return Scored(scores, add(spends))
 
     async def close(self) -> None:
         """Closes the connections of this event loop."""
@@ -217,6 +250,14 @@ def _kind(api: str) -> Any:
     from openai.types.responses import Response
 
     return {"chat": ChatCompletion, "responses": Response, "completions": Completion}[api]
+
+
+def _read(api: str, body: Map) -> Generation:
+    """The generation of a reply's JSON. Raises ModelError where it is none."""
+    reply = _kind(api).construct(**body)
+    if not getattr(reply, "choices", reply):
+        raise ModelError(f"a batch gave no {api} reply", lost=True)
+    return _READ[api](reply)
 
 
 _READ: Mapping[str, Callable[[Any], Generation]] = {

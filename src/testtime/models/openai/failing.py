@@ -32,12 +32,12 @@ def model_error(error: Any, url: str, timeout: float) -> ModelError:
         if _never_left(error):
             return ModelError(f"{url} cannot be reached ({_cause(error)})", retry=True)
         return ModelError(f"the connection broke ({_cause(error)})", lost=True)
-    return ModelError(f"the reply cannot be read: {_line(error)}", lost=True)
+    return ModelError(f"the reply cannot be read: {line(error)}", lost=True)
 
 
 def _of_status(error: Any) -> ModelError:
     status, headers = error.status_code, error.response.headers
-    said = f"{status}: {_line(error.body if isinstance(error.body, str) else error.message)}"
+    said = f"{status}: {line(error.body if isinstance(error.body, str) else error.message)}"
     told = headers.get("x-should-retry")
     again = told == "true" or (told != "false" and (status in TRANSIENT or status >= 500))
     if not again or error.code in FOR_GOOD or error.type in FOR_GOOD:
@@ -65,9 +65,10 @@ def _never_left(error: Any) -> bool:
 
 
 def _cause(error: Any) -> str:
-    return _line(error.__cause__ or error)
+    return line(error.__cause__ or error)
 
 
-def _line(said: object) -> str:
-    line = " ".join(str(said).split()) or type(said).__name__
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+def line(said: object) -> str:
+    """What a provider says, in one line that is not too long."""
+    joined = " ".join(str(said).split()) or type(said).__name__
+    return joined if len(joined) <= LONGEST else f"{joined[: LONGEST - 1]}…"

@@ -26,7 +26,7 @@ def chat(reply: Any) -> Generation:
     """Of a chat completion. Raises ModelError where it is not whole."""
     counts = _shares(reply, [_chat_logprobs(choice) for choice in reply.choices])
     said = [_chat_choice(choice, count) for choice, count in zip(reply.choices, counts, strict=True)]
-    return Generation(said, _spend(reply.usage), reply.model, reply.id)
+    return Generation(said, spend(reply.usage), reply.model, reply.id)
 
 
 def _chat_choice(choice: Any, counted: int | None) -> Completion:
@@ -52,7 +52,7 @@ def completions(reply: Any) -> Generation:
     tokens = [None if choice.logprobs is None else choice.logprobs.tokens for choice in reply.choices]
     counts = _shares(reply, tokens)
     said = [_text_choice(choice, count) for choice, count in zip(reply.choices, counts, strict=True)]
-    return Generation(said, _spend(reply.usage), reply.model, reply.id)
+    return Generation(said, spend(reply.usage), reply.model, reply.id)
 
 
 def _text_choice(choice: Any, counted: int | None) -> Completion:
@@ -120,17 +120,17 @@ def responses(reply: Any) -> Generation:
         finish = "refusal"
     elif calls:
         finish = "tools"
-    spend = Spend()
+    paid = Spend()
     if (usage := reply.usage) is not None:
         cached, thought = usage.input_tokens_details, usage.output_tokens_details
-        spend = Spend(
+        paid = Spend(
             usage.input_tokens,
             cached.cached_tokens if cached else None,
             usage.output_tokens,
             thought.reasoning_tokens if thought else None,
         )
-    one = Completion("".join(refused or said), finish, spend.completion, tool_calls=tuple(calls))
-    return Generation([one], spend, reply.model, reply.id)
+    one = Completion("".join(refused or said), finish, paid.completion, tool_calls=tuple(calls))
+    return Generation([one], paid, reply.model, reply.id)
 
 
 def _status(reply: Any) -> Finish:
@@ -173,7 +173,7 @@ def _shares(reply: Any, tokens: Sequence[Sequence[Any] | None]) -> list[int | No
     return [None] * len(reply.choices)
 
 
-def _spend(usage: Any) -> Spend:
+def spend(usage: Any) -> Spend:
     """Of one request: its prompt counted once, however many choices it has."""
     if usage is None:
         return Spend()

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 from testtime.core.errors import BadInput, ModelError, unknown_name
 from testtime.core.history import Floats
-from testtime.core.protocols import Cap
+from testtime.core.protocols import Cap, Scored
 from testtime.core.records import Completion, Generation, Request, Vocabulary
 from testtime.core.settings import setting
 from testtime.core.spend import Spend
@@ -128,7 +128,8 @@ class PocketModel:
         self._fits(len(start) + max(map(len, tokens), default=0))
         work = scoring.laws_after if full else scoring.scores_after
         lane = self._calmest()
-        return await asyncio.wrap_future(lane.call(lambda runtime: work(runtime, self.kept, start, tokens)))
+        laws = await asyncio.wrap_future(lane.call(lambda runtime: work(runtime, self.kept, start, tokens)))
+        return Scored(laws, Spend(len(start) + sum(map(len, tokens)), 0, 0, 0))
 
     async def states(
         self, request: Request, positions: Sequence[int], mode: Literal["corrected", "original"] = "corrected"
