@@ -1,9 +1,16 @@
 """False certificates and draws of `certified` over nine stress distributions, beside the least any rule needs.
 
     python -m benchmarks.certificates [RUNS [MOST]]       needs numba
+    python -m benchmarks.certificates limit               the least that the largest ratio can be, whatever the rule
 
 RUNS (100,000) runs each, vote by vote, to the certificate or MOST votes. The compiled loop keeps the gamblers of
 policies/evidence.py one by one; `agrees` first shows that it stops where `e_values` does.
+
+`limit` is a bound by duality. Two answers, known beforehand, shares (1 ± l) / 2 for some leads l: a rule that is wrong
+with probability at most δ for every l > 0 stops with probability at most 2δ where both are as likely. So for any
+weights w of the leads and any price μ of stopping, the mean over w of (votes / bound) is at least the least value of
+Σ w E_l[n] / bound_l + μ (P_0(stops) − 2δ) over all rules, which backward induction over (n, lead of votes) gives, and
+the largest ratio is at least that mean. The weights were found by ascent; any others give a lower bound too.
 """
 
 from __future__ import annotations
@@ -16,9 +23,14 @@ import numpy as np
 from numba import njit
 
 from testtime.analysis.limits import certificate
-from testtime.policies.evidence import UNANIMITY, e_values, mixture
+from testtime.policies.evidence import FORWARD, THIRD, e_values, mixture
 
 DELTA, HORIZON, SEED = 0.05, 100_000, 7
+LIMITS: tuple[tuple[tuple[float, ...], tuple[float, ...], float, int, int], ...] = (
+    ((1.0, 0.8, 0.2), (0.324, 0.2, 0.476), 4.80, 2_000, 150),
+    ((1.0, 0.8, 0.2, 0.05), (0.277, 0.158, 0.273, 0.291), 4.37, 12_000, 420),
+)
+"""Leads, their weights, μ, votes and lead of votes up to which the induction goes; beyond them stopping is free."""
 ZIPF = 1 / np.arange(1, 51)
 STRESS: dict[str, list[float]] = {
     "1": [1.0], ".9 .1": [0.9, 0.1], ".6 .4": [0.6, 0.4], ".5 10×.05": [0.5] + [0.05] * 10, ".4 .3 .3": [0.4, 0.3, 0.3],
@@ -28,27 +40,27 @@ STRESS: dict[str, list[float]] = {
 
 
 @njit(cache=True)  # type: ignore[misc]
-def run(votes: Any, cumulated: Any, share: Any, weight: Any, wealth0: float, goal: float, most: int) -> Any:  # noqa: C901
+def run(votes: Any, cumulated: Any, share: Any, weight: Any, goal: float, most: int) -> Any:  # noqa: C901
     """(Votes needed, answer) of one run; answer −1 where `most` were too few. `votes` empty: drawn by `cumulated`."""
     answers, parts = len(cumulated), len(share)
     count = np.zeros(answers + 1, np.int64)  # the last place is the unseen answer's
-    wealth, posterior = np.full(answers + 1, wealth0), np.empty((answers + 1, parts))
+    wealth, posterior = np.full(answers + 1, 1 + FORWARD), np.empty((answers + 1, parts))
     backed = np.full(answers + 1, -2)
-    lead, second, first, alike, bonus = -1, -1, -1, True, 1 - wealth0
+    lead, second = -1, -1
     for n in range(1, most + 1):
         vote = votes[n - 1] if len(votes) else min(np.searchsorted(cumulated, np.random.random()), answers - 1)
         if n == 1:
-            first = lead = vote
+            lead = vote
             count[vote] = 1
-            bonus *= 2
+            wealth[vote] = 1 - FORWARD
             continue
-        alike = alike and vote == first
-        bonus = bonus * 2 if alike else 0.0
         for rival in range(answers + 1):
             ours = lead if lead != rival else second
             if vote == backed[rival] and vote != ours:
                 backed[rival] = -2  # what is known of that pair is out of date
             if ours < 0 or (vote != ours and vote != rival):
+                if n == 2 and ours >= 0:
+                    wealth[rival] *= (1 - FORWARD + 2 * FORWARD * THIRD) / (1 + FORWARD)
                 continue
             if backed[rival] != ours:
                 for part in range(parts):
@@ -70,22 +82,20 @@ def run(votes: Any, cumulated: Any, share: Any, weight: Any, wealth0: float, goa
         least = 1e300
         for rival in range(answers + 1):
             if rival != lead:
-                least = min(least, wealth[rival] + (bonus if alike and rival != first else 0.0))
+                least = min(least, wealth[rival])
         if least >= goal * (1 - 1e-12):
             return n, lead
     return most, -1
 
 
 @njit(cache=True)  # type: ignore[misc]
-def runs(
-    number: int, cumulated: Any, share: Any, weight: Any, wealth0: float, goal: float, most: int, seed: int
-) -> Any:
+def runs(number: int, cumulated: Any, share: Any, weight: Any, goal: float, most: int, seed: int) -> Any:
     """(Votes needed, answer) of many."""
     np.random.seed(seed)
     nothing = np.zeros(0, np.int64)
     needed, answer = np.zeros(number, np.int64), np.zeros(number, np.int64)
     for at in range(number):
-        needed[at], answer[at] = run(nothing, cumulated, share, weight, wealth0, goal, most)
+        needed[at], answer[at] = run(nothing, cumulated, share, weight, goal, most)
     return needed, answer
 
 
@@ -102,8 +112,38 @@ def agrees(number: int = 300, draws: int = 200) -> bool:
     ours = np.where(e.any(axis=0), e.argmax(axis=0), draws)
     share, weight = parts(draws)
     some = np.cumsum([0.6, 0.25, 0.15])
-    theirs = [run(row, some, share, weight, 1 - UNANIMITY, 1 / DELTA, draws)[0] for row in codes.astype(np.int64)]
+    theirs = [run(row, some, share, weight, 1 / DELTA, draws)[0] for row in codes.astype(np.int64)]
     return bool((ours == np.array(theirs)).all())
+
+
+@njit(cache=True)  # type: ignore[misc]
+def least(cost: Any, leads: Any, price: float, votes: int, most: int) -> float:
+    """The least of Σ cost_l E_l[n] + price · P_0(stops) over all rules; by |lead of votes|, under equal shares."""
+    value, before = np.zeros(most + 2), np.zeros(most + 2)  # beyond the last vote it costs nothing more
+    for n in range(votes - 1, -1, -1):
+        for d in range(n % 2, min(n, most) + 1, 2):
+            go = 0.0
+            for part in range(len(leads)):
+                lead = leads[part]
+                if lead < 1:
+                    both, tilt = 0.5 * n * log(1 - lead * lead), 0.5 * d * log((1 + lead) / (1 - lead))
+                    go += cost[part] * 0.5 * (np.exp(min(both + tilt, 600.0)) + np.exp(both - tilt))
+                elif d == n:
+                    go += cost[part] * 2.0 ** min(max(n - 1, 0), 900)
+            further = value[d + 1] if d < most else min(price, 0.0)
+            go += 0.5 * (further + value[abs(d - 1)])
+            before[d] = min(go, price) if n else go
+        value, before = before, value
+    return float(value[0])
+
+
+def limit() -> None:
+    """One line a set of leads."""
+    for leads, weights, price, votes, most in LIMITS:
+        bounds = [certificate((1 + lead) / 2, (1 - lead) / 2, DELTA) for lead in leads]
+        cost = np.array(weights) / sum(weights) / np.array(bounds)
+        found = least(cost, np.array(leads), price, votes, most) - price * 2 * DELTA
+        print(f"leads {leads}: the largest ratio is at least {found:.3f} for any rule")
 
 
 def main(number: int, most: int) -> None:
@@ -111,7 +151,7 @@ def main(number: int, most: int) -> None:
     print(f"the loop stops where the policy does: {agrees()}")
     share, weight = parts(HORIZON)
     for name, shares in STRESS.items():
-        needed, answer = runs(number, np.cumsum(shares), share, weight, 1 - UNANIMITY, 1 / DELTA, most, SEED)
+        needed, answer = runs(number, np.cumsum(shares), share, weight, 1 / DELTA, most, SEED)
         bound = certificate(shares[0], shares[1] if len(shares) > 1 else 0.0, DELTA)
         false, open_ = (answer > 0).mean(), (answer < 0).mean()
         ratio, error = needed.mean() / bound, sqrt(false * (1 - false) / number)
@@ -122,5 +162,8 @@ def main(number: int, most: int) -> None:
 
 
 if __name__ == "__main__":
-    arguments = [int(argument) for argument in sys.argv[1:]]
-    main(*(arguments + [100_000, 10_000_000][len(arguments) :]))
+    if sys.argv[1:] == ["limit"]:
+        limit()
+    else:
+        arguments = [int(argument) for argument in sys.argv[1:]]
+        main(*(arguments + [100_000, 10_000_000][len(arguments) :]))

@@ -20,7 +20,7 @@ from testtime.policies.counted import Counted
 from testtime.policies.counts import boundary
 from testtime.policies.curtail import Curtail, overtaken, worst_pool
 from testtime.policies.deepconf import DeepConf
-from testtime.policies.evidence import UNANIMITY, e_values, mixture, stakes
+from testtime.policies.evidence import FORWARD, THIRD, e_values, mixture, stakes
 from testtime.policies.greedy_budget import GreedyBudget
 from testtime.policies.priors import Prior, broad, learn, read_prior
 from testtime.policies.votes.weighted import WeightedVote
@@ -126,7 +126,22 @@ def test_the_wealth_of_a_pair_is_the_mixture_likelihood_ratio():
     posterior = weight * share  # the first vote is seen, but nobody had bet on it
     posterior /= posterior.sum()
     against_seen = (posterior * (2 * share) ** 5 * (2 * (1 - share)) ** 2).sum()
-    assert found == pytest.approx((1 - UNANIMITY) * against_seen)
+    assert found == pytest.approx((1 + FORWARD) * against_seen)
+
+
+def test_a_first_vote_may_count_twice_if_a_third_answer_at_the_second_leaves_a_quarter():
+    """Over shares of up to six answers, the most common one q and the bets p: the mean after two votes is at most 1."""
+    rng = np.random.default_rng(SEED)
+    most = 0.0
+    for k in range(2, 7):
+        for shares in [np.full(k, 1 / k), np.r_[0.4, 0.4, np.full(k, 0.2 / k)], *rng.dirichlet(np.ones(k), 400)]:
+            q = shares.max()
+            others = np.delete(shares, shares.argmax())
+            for p in (0.5, 0.7, 0.985, 1.0):
+                third = 1 - others - q
+                mean = (others * 2 * (others * 2 * p + q * 2 * (1 - p) + THIRD * third)).sum()
+                most = max(most, float(mean))
+    assert most == pytest.approx(1)
 
 
 def test_six_equal_votes_are_certified_and_five_are_not():
@@ -163,7 +178,7 @@ def test_the_wealth_against_the_mode_is_a_supermartingale():
     sequences = np.array(list(product(range(3), repeat=5)), dtype=np.int16)
     for shares in [(0.5, 0.5, 0.0), (0.4, 0.4, 0.2), (1 / 3, 1 / 3, 1 / 3), (0.6, 0.3, 0.1)]:
         chance = np.prod(np.array(shares)[sequences], axis=1)
-        for n in range(1, 6):
+        for n in range(2, 6):  # after one vote alone nothing is shown
             e = _against_first(sequences, n)
             assert float(chance @ e) <= 1 + 1e-9
 
@@ -175,14 +190,13 @@ def _against_first(sequences, n):
     votes = _Votes.of(np.concatenate([sequences, np.tile(np.arange(3, dtype=np.int16), (len(sequences), 1))], axis=1))
     for j in range(n):
         votes.bet(sequences[:, j].astype(np.int64), 20.0, 40)
-    mine = votes.rival == 0
-    bonus = np.where(votes.alike & (votes.first != 0), UNANIMITY * np.where(n > 1, 2.0**n, 1.0), 0.0)
-    return votes.wealth[mine] + bonus
+    return votes.wealth[votes.rival == 0]
 
 
 def test_its_batches_never_overshoot():
     rng = np.random.default_rng(SEED)
-    codes = rng.choice(3, p=[0.7, 0.2, 0.1], size=(500, 40)).astype(np.int16)
+    codes = rng.choice(4, p=[0.7, 0.15, 0.1, 0.05], size=(500, 40)).astype(np.int16)
+    codes[codes == 3] = -1
     seen, _ = play_out(Certified(40), codes)
     e = e_values(codes, 20.0, 40) >= 20 * (1 - 1e-9)
     one_by_one = np.where(e.any(axis=0), e.argmax(axis=0), 40)

@@ -9,7 +9,7 @@ import numpy as np
 
 from testtime.core.history import Asks, Ballot, Floats, History, only
 from testtime.core.settings import check, setting
-from testtime.policies.evidence import e_values
+from testtime.policies.evidence import FORWARD, e_values
 from testtime.policies.settings import MOST_DRAWS, TIES
 from testtime.policies.votes.majority import Majority
 
@@ -66,7 +66,9 @@ class Certified:
     def ask(self, history: History) -> Asks:
         """The fewest draws that could reach 1/δ: no bet pays more than twice its stake."""
         arm, track = only(history)
-        doublings = np.ceil(np.log2(self.goal / np.maximum(self.e_value(history), 1e-300)) - 1e-9)
+        lone = (track.tally.v1 == 1) & (track.tally.v2 == 0)  # what it bet on a first vote is not shown yet
+        wealth = self.e_value(history) * np.where(lone, 1 + FORWARD, 1.0)
+        doublings = np.ceil(np.log2(self.goal / np.maximum(wealth, 1e-300)) - 1e-9)
         doublings = np.where(self.certain(history), 0, np.maximum(doublings, 1)).astype(np.int64)
         wanted = np.where(track.seen == 0, max(self.floor, 1), doublings)
         return {arm: np.clip(wanted, 0, np.maximum(self.max_n - track.seen, 0))}

@@ -11,9 +11,11 @@ p is the mean of a mixture over shares given the two counts, even in the logarit
 knowing the share grows with the logarithm of the range only (Robbins 1970). Its range ends where max_n draws could
 not tell the shares apart. No stake is larger than what reaches 1/δ.
 
-A part of the wealth bets on unanimity alone: 2^n while all n ≥ 2 votes are one answer's, else lost. Where j is the
-mode, n equal votes that are not j's come with Σ p_i^n ≤ 2^−n, and each vote more with at most ½: so the first vote
-counts too, which no bet on a pair can make it do.
+The first vote shows what to back and can be no bet on it. But a part of the wealth may double where it is not j's
+and be lost where it is, if the second vote pays for it: a third answer there leaves a quarter of that part. With
+q = p_j, S = Σ p_i² over the others, the part's mean after two votes is at most, at p = ½, 2S + 2q(1 − q) +
+½((1 − q)² − S) (linear in p, and S ≤ q(1 − q)): 2(1 − q) for q ≥ ½; 6q² − 5q + 2 ≤ 1 for ⅓ ≤ q ≤ ½, where S is at
+most q² + (1 − 2q)²; (1 − q)(½ + 3q) ≤ 1 below. After one vote alone nothing may be concluded.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ import numpy as np
 
 from testtime.core.history import Floats, Ints
 
-UNANIMITY = 0.15
-"""Wealth that bets on unanimity."""
+FORWARD = 0.4
+"""The part of the wealth that bets on the first vote: by the worst ratio to the bound over nine pairs of shares."""
+THIRD = 0.25
+"""What a third answer at the second vote leaves of it."""
 CERTAIN = 0.1
 """Part of the mixture at p = 1."""
 _LARGEST, _STEP = 0.97, 0.6
@@ -94,11 +98,10 @@ class _Votes:
     def __init__(self, row: Ints, rival: Ints, rows: int, width: int) -> None:
         self.row, self.rival = row, rival
         self.start = np.searchsorted(row, np.arange(rows))
-        self.wealth = np.full(row.size, 1 - UNANIMITY)
+        self.wealth = np.ones(row.size)
         self.counts = np.zeros((rows, width + 1), dtype=np.int64)  # the last place is the unseen answer's
-        self.first, self.lead, self.second = (np.full(rows, _NOBODY) for _ in range(3))
+        self.lead, self.second = (np.full(rows, _NOBODY) for _ in range(2))
         self.voted = np.zeros(rows, dtype=np.int64)
-        self.alike = np.ones(rows, dtype=bool)
 
     @classmethod
     def of(cls, codes: Ints) -> _Votes:
@@ -116,7 +119,11 @@ class _Votes:
         lead, second = self.lead[self.row], self.second[self.row]
         ours = np.where(lead != self.rival, lead, second)
         vote = code[self.row]
-        at = np.flatnonzero((vote >= 0) & (ours >= 0) & ((vote == ours) | (vote == self.rival)))
+        votes = np.where(vote >= 0, self.voted[self.row], _NOBODY)
+        pair = (vote == ours) | (vote == self.rival)
+        self.wealth[votes == 0] = np.where(vote == self.rival, 1 - FORWARD, 1 + FORWARD)[votes == 0]
+        self.wealth[(votes == 1) & (ours >= 0) & ~pair] *= (1 - FORWARD + 2 * FORWARD * THIRD) / (1 + FORWARD)
+        at = np.flatnonzero((vote >= 0) & (ours >= 0) & pair)
         row, us, them = self.row[at], ours[at], self.rival[at]
         pays = stakes(max_n, self.counts[row, us], self.counts[row, them])
         wealth = self.wealth[at]
@@ -129,9 +136,6 @@ class _Votes:
         voted = code[rows]
         self.counts[rows, voted] += 1
         self.voted[rows] += 1
-        fresh = rows[self.first[rows] == _NOBODY]
-        self.first[fresh] = code[fresh]
-        self.alike[rows] &= self.first[rows] == voted
         count, lead, second = self.counts[rows, voted], self.lead[rows], self.second[rows]
         passes = (lead != voted) & ((lead == _NOBODY) | (count > self.counts[rows, lead]))
         follows = ~passes & (lead != voted) & (second != voted)
@@ -140,11 +144,7 @@ class _Votes:
         self.lead[rows] = np.where(passes, voted, lead)
 
     def least(self) -> Floats:
-        """[row] the smallest wealth among the gamblers against others than the leader."""
-        bonus = np.where(
-            self.alike, UNANIMITY * np.where(self.voted > 1, 2.0 ** np.minimum(self.voted, 1000), 1.0), 0.0
-        )
-        bonus = np.where(self.alike[self.row] & (self.first[self.row] != self.rival), bonus[self.row], 0.0)
-        against = np.where(self.rival == self.lead[self.row], np.inf, self.wealth + bonus)
+        """[row] the smallest wealth among the gamblers against others than the leader; 1 before the second vote."""
+        against = np.where(self.rival == self.lead[self.row], np.inf, self.wealth)
         smallest: Floats = np.minimum.reduceat(against, self.start)
-        return smallest
+        return np.where(self.voted > 1, smallest, 1.0)
