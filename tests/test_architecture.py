@@ -48,6 +48,7 @@ SHELLS = {
     "workflow": 6,
     "guide": 6,
     "statistics": 7,
+    "submit": 6,
     "session": 5,
     "verifying": 5,
     "build": 4,

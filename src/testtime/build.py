@@ -221,14 +221,19 @@ def problems_of(task: Task, spec: RunSpec) -> list[Problem]:
 
 
 def _part(problems: Sequence[Problem], shard: str) -> list[Problem]:
-    """The problems of shard i/N: a problem's part depends on its id alone. Raises BadInput."""
+    """The problems of shard i/N. Raises BadInput."""
     part, parts = map(int, shard.split("/"))
     if part > parts:
         raise BadInput(f"there is no shard {part} of {parts}", mend=f"shards are 1/{parts} to {parts}/{parts}")
-    chosen = [problem for problem in problems if seed_of(0, "shard", problem.query_id) % parts == part - 1]
+    chosen = [problem for problem in problems if part_of(problem.query_id, parts) == part]
     if not chosen:
         raise BadInput(f"the shard {shard} holds none of {len(problems)} problems", mend="use fewer shards")
     return chosen
+
+
+def part_of(query_id: str, parts: int) -> int:
+    """Which of so many parts, from 1, a problem belongs to: that depends on its id alone."""
+    return seed_of(0, "shard", query_id) % parts + 1
 
 
 def columns_here(problem: Problem, lane: Lane, verifiers: Sequence[Verifier], meter: Meter | None) -> frozenset[str]:

@@ -7,10 +7,12 @@ usable output, 130 interrupted. Files are written before anything is printed, so
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
 
@@ -47,6 +49,7 @@ COMMANDS = {
     "forecast": ("testtime.cli.forecast:forecast", "Forecast maj@k and pass@k beyond the draws of a pool."),
     "policies": ("testtime.cli.policies:policies", "What a policy does by itself; fit one to a pool, or design one."),
     "boundary": ("testtime.cli.boundary:boundary", "Print where a stopping rule of counts stops."),
+    "submit": ("testtime.cli.submit:submit", "Draw pools on a cluster, in parts that are merged at the end."),
     "merge": ("testtime.cli.merge:merge", "Make one run of its shards."),
     "serve": ("testtime.cli.serve:serve", "Serve a model on the OpenAI wire."),
     "verify": ("testtime.cli.verify:verify", "Judge candidates again, without drawing anything."),
@@ -100,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in tokens
     sys.excepthook = _traceback
+    _heed_signals()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -117,6 +121,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"testtime: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     return 0
+
+
+STOPS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
+"""What schedulers say before they kill."""
+
+
+def _heed_signals() -> None:
+    """What schedulers say is Ctrl-C: what is there is written. A shell keeps Ctrl-C from what it starts with `&`."""
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # kept from it still; asyncio heeds a default one
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in STOPS:
+        if signal.getsignal(number := getattr(signal, name)) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Once: a second one would break into the writing of what is there."""
+    for name in STOPS:
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    stops = signal.getsignal(signal.SIGINT)
+    if callable(stops):
+        stops(signal.SIGINT, frame)
 
 
 def _traceback(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:

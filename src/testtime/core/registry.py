@@ -24,6 +24,7 @@ ROOMS = {
     "verifier": "verifiers",
     "sandbox": "sandbox",
     "importer": "importers",
+    "cluster": "cluster",
 }
 
 

@@ -21,6 +21,9 @@ import yaml
 from testtime.core.errors import BadInput
 from testtime.store.atomic import lock, slug, whole
 
+JOB = "TESTTIME_JOB"
+"""Variable that names the part of a cluster's job: started again elsewhere, it takes over what it held itself."""
+
 
 def default_name(dataset: str, provider: str, model: str, config_hash: str) -> str:
     """What a run is called if nobody names it.
@@ -153,11 +156,13 @@ class RunFolder:
         """
         handle = _opened(self.create().lock)
         try:
-            holder, here = _holder(handle), socket.gethostname()
-            if not _take(handle, holder) or (holder and holder["host"] != here):
+            holder, here, job = _holder(handle), socket.gethostname(), os.environ.get(JOB)
+            ended = None if holder and job and holder.get("job") == job else holder  # a job is in one place at a time
+            if not _take(handle, ended) or (ended and ended["host"] != here):
                 raise self._busy(_holder(handle))
             start = datetime.now(UTC).isoformat(timespec="seconds")
-            _say(handle, json.dumps({"host": here, "pid": os.getpid(), "start": start}))
+            mine = {"host": here, "pid": os.getpid(), "start": start, **({"job": job} if job else {})}
+            _say(handle, json.dumps(mine))
             try:
                 yield f"took over from process {holder['pid']}, which has ended" if holder else None
             finally:

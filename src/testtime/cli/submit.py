@@ -1,0 +1,70 @@
+"""`testtime submit`: runs in parts, on a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from testtime.cli.flags import settings_of
+from testtime.cli.run import NO_FLAGS, OWN, Flags
+from testtime.runspec import KINDS, specs_of
+
+GROUP = "The cluster"
+MINE = frozenset(
+    {"cluster", "shards", "at_once", "gpus", "cpus", "memory", "time", "partition", "setup", "options", "print"}
+)
+Settings: Any = settings_of(KINDS, OWN | MINE)
+NO_SETTINGS = Settings()
+
+
+def submit(
+    *,
+    cluster: Annotated[Literal["slurm", "gridengine"], Parameter(group=GROUP, help="Where to: slurm or gridengine.")],
+    config: Annotated[Path | None, Parameter(help="A YAML file with the keys of a run; flags beat it.")] = None,
+    shards: Annotated[int, Parameter(group=GROUP, help="Parts of each run; by default 4.")] = 4,
+    at_once: Annotated[
+        int | None, Parameter(group=GROUP, help="Parts that run at the same time, at most; by default all.")
+    ] = None,
+    gpus: Annotated[str | None, Parameter(group=GROUP, help="GPUs of a part: a number, or KIND:NUMBER.")] = None,
+    cpus: Annotated[int | None, Parameter(group=GROUP, help="Cores of a part.")] = None,
+    memory: Annotated[str | None, Parameter(group=GROUP, help="Memory of a part, as the scheduler writes it.")] = None,
+    time: Annotated[
+        str | None,
+        Parameter(group=GROUP, help="H:MM:SS or D-HH:MM:SS; a part that needs longer is queued again and goes on."),
+    ] = None,
+    partition: Annotated[
+        str | None, Parameter(name=["--partition", "--queue"], group=GROUP, help="Partition or queue.")
+    ] = None,
+    setup: Annotated[
+        list[str] | None, Parameter(group=GROUP, help="Shell lines that each job runs first (module load …).")
+    ] = None,
+    options: Annotated[
+        list[str] | None, Parameter(group=GROUP, help="Further options of the scheduler, as --options=--account=x.")
+    ] = None,
+    print_: Annotated[
+        bool, Parameter(name="--print", group=GROUP, show_default=False, help="Print the scripts, and submit nothing.")
+    ] = False,
+    asked: Annotated[Flags, Parameter(name="*")] = NO_FLAGS,
+    settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
+) -> None:
+    """Draw pools on a cluster, in parts that are started again where they die, and merged at the end."""
+    from testtime import submit as submitting
+    from testtime.cli import show
+    from testtime.cluster.job import Resources
+
+    given = {key: value for flags in (asked, settings) for key, value in vars(flags).items()}
+    needs = Resources(gpus, cpus, memory, time, partition, at_once, tuple(setup or ()), tuple(options or ()))
+    job, parts, notes = submitting.prepared(specs_of(given, config), shards, needs)
+    out = show.console()
+    if print_:
+        for name, text in submitting.shown(job, cluster).items():
+            out.print(f"# ---- {job.folder / name}\n{text}", soft_wrap=True)
+        return
+    done = submitting.submit(job, parts, cluster)
+    show.notes(notes)
+    parts_said = f"{job.tasks} parts of {len(job.runs)} run{'s' if len(job.runs) > 1 else ''}"
+    out.print(f"submitted: job {done.numbers[0]}, {parts_said}; job {done.numbers[1]} merges them", soft_wrap=True)
+    out.print(f"logs: {done.folder / 'log'}; the same command again goes on from what is there", soft_wrap=True)
+    show.next_step(done.watch)
