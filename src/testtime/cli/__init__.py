@@ -61,7 +61,7 @@ COMMANDS = {
 }
 """Command → where its function is, and its sentence."""
 GROUPS = {
-    "Run": ("demo", "init", "run", "guide", "import", "merge", "verify"),
+    "Run": ("demo", "init", "run", "guide", "import", "submit", "merge", "verify"),
     "Look": ("inspect", "show", "runs", "note", "emergence", "stats"),
     "Compare": ("replay", "analyze", "plot", "compare"),
     "Decide": ("recommend", "plan", "forecast", "policies", "boundary", "audit"),
