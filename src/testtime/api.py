@@ -26,6 +26,7 @@ from testtime.analysis.ledger import Ledger, ledger
 from testtime.analysis.measured import measured
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
+from testtime.analysis.scope import scored
 from testtime.analysis.table import GROUP, notes, read_csv, summarise, to_csv
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Policy
@@ -214,13 +215,13 @@ def _shown(drawn: Drawn) -> Run:
     files.append(folder.candidates)
     if not has_gold(pool):
         return Run(folder.path, None, drawn, files, [*notes, *pool.notes, "no answer is known to be right or wrong"])
-    outcomes = _outcomes_of(pool, [parse("policy", text) for text in drawn.spec.policies], live=drawn.spec.live)
+    outcomes, told = scored(pool, [parse("policy", text) for text in drawn.spec.policies], drawn.asked)
     table = Table(measured(outcomes, folder.calls) if drawn.spec.live else outcomes)
     table.to_jsonl(folder.outcomes)
     table.to_csv(folder.summary)
     files += [folder.outcomes, folder.summary]
     found = judging.judged(read_columns(folder.candidates))
-    notes += [*pool.notes, *table.notes, *([judging.sentence(found)] if found else [])]
+    notes += [*told, *pool.notes, *table.notes, *([judging.sentence(found)] if found else [])]
     x = "tokens" if table.to_polars()["gen_tokens"].count() else "candidates"  # a lost draw's tokens are not known
     figure = folder.path / "figures" / f"accuracy_vs_{x}.png"
     try:
@@ -229,15 +230,6 @@ def _shown(drawn: Drawn) -> Run:
     except BadInput as error:  # no drawing library, or nothing to draw: the run is good without
         notes.append(f"no figure: {error}")
     return Run(folder.path, table, drawn, files, notes)
-
-
-def _outcomes_of(pool: Pool, policies: Sequence[Policy], *, live: bool) -> pl.DataFrame:
-    """Over all orders for what the floor holds; as it was executed for a policy that was given draws of its own."""
-    floor = 0 if live else min(draws.sampled if draws.floor is None else draws.floor for draws in pool.arms.values())
-    within = [policy for policy in policies if policy.most is not None and policy.most <= floor]
-    beyond = [policy for policy in policies if policy not in within]
-    frames = [replayed(pool, within)] if within else []
-    return pl.concat([*frames, replayed(pool, beyond, realised=True)] if beyond else frames)
 
 
 # ---- tables ----

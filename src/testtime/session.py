@@ -18,15 +18,19 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
+from testtime.analysis.scope import Asked
 from testtime.backends import all_running, servers_of
 from testtime.build import plan_of, resolve
 from testtime.core.errors import BadInput, BoundaryError
 from testtime.core.protocols import Ask, Cap, Decoding, Verifier
 from testtime.core.records import Candidate, Map, Problem, Request, Verdict
 from testtime.core.spend import Spend
+from testtime.core.strings import parse
 from testtime.engine.finish import write_pool
 from testtime.engine.forecast import Forecast, forecast
+from testtime.engine.live import floors_of
 from testtime.engine.plan import Plan
+from testtime.engine.roster import draws_there
 from testtime.engine.run import Finished, fill
 from testtime.meters import here
 from testtime.models import keys
@@ -71,6 +75,7 @@ class Drawn:
     folder: RunFolder
     spec: RunSpec
     """What the folder holds: resolved, the union of all that was asked of it."""
+    asked: Asked
     progress: Progress
     finished: Finished | None
     """None: interrupted, so the pool is smaller than was asked for."""
@@ -110,7 +115,7 @@ def carry_out(
         notes += [*([taken_over] if taken_over else []), *_of_models(plan)]
         if tell is not None and not all(map(is_local, plan.models)):
             tell(next(_foreseen(asked, folder, plan).lines()))
-        return _draw(folder, _whole(folder, asked), plan, watch, notes)
+        return _draw(folder, _whole(folder, asked), _asked(plan, asked), plan, watch, notes)
 
 
 def planned(spec: RunSpec) -> tuple[RunSpec, RunFolder, Plan]:
@@ -184,9 +189,11 @@ def merge(paths: Sequence[Path]) -> Drawn:
             _take_journal(folder, target)
         target.write_spec(resolved_yaml(spec))
         _write(target, spec, plan)
-    kept = draws_in(target.path)
+    kept = draws_there(plan, target.path)
     progress = Progress(kept, open_end=False, kept=kept)
-    return Drawn(target, spec, progress, Finished(0, kept, 0, 0, ()), _absent(list(shards.values())))
+    return Drawn(
+        target, spec, _asked(plan, spec), progress, Finished(0, kept, 0, 0, ()), _absent(list(shards.values()))
+    )
 
 
 def _suffix(spec: RunSpec) -> str:
@@ -231,7 +238,7 @@ def _foreseen(spec: RunSpec, folder: RunFolder, plan: Plan) -> Forecast:
         known = np.concatenate([arm.column("completion").ravel() for arm in open_pool(place(pilot)).arms.values()])
         known = known[~np.isnan(known)]
         tokens = float(known.mean()) if known.size else None
-    return forecast(plan, draws_in(folder.path), tokens)
+    return forecast(plan, draws_there(plan, folder.path), tokens)
 
 
 def explain_miss(spec: RunSpec) -> list[str]:
@@ -256,10 +263,12 @@ def explain_miss(spec: RunSpec) -> list[str]:
     return lines or [f"no run in {asked.out_dir}"]
 
 
-def _draw(folder: RunFolder, spec: RunSpec, plan: Plan, watch: Watch | None, notes: Sequence[str]) -> Drawn:
+def _draw(
+    folder: RunFolder, spec: RunSpec, asked: Asked, plan: Plan, watch: Watch | None, notes: Sequence[str]
+) -> Drawn:
     """Fills the pool as far as the plan asks, and writes it; `spec` is all that the folder is to hold."""
     due = sum(lane.due for lane in plan.lanes) * len(plan.problems)
-    progress = Progress(due, bool(plan.policies), kept=draws_in(folder.path))
+    progress = Progress(due, bool(plan.policies), kept=draws_there(plan, folder.path))
     plan = replace(plan, about={**plan.about, "config": resolved_yaml(spec), "policies": list(spec.policies)})
     folder.write_spec(resolved_yaml(spec))
     finished: Finished | None = None
@@ -269,7 +278,12 @@ def _draw(folder: RunFolder, spec: RunSpec, plan: Plan, watch: Watch | None, not
         finished = complete(lambda: fill(_watched(plan, progress), folder.path))
     if progress.kept or progress.made:
         _write(folder, spec, plan)
-    return Drawn(folder, spec, progress, finished, [*notes, *(_told(finished) if finished else ())])
+    return Drawn(folder, spec, asked, progress, finished, [*notes, *(_told(finished) if finished else ())])
+
+
+def _asked(plan: Plan, spec: RunSpec) -> Asked:
+    policies = [parse("policy", text) for text in spec.policies]
+    return Asked(frozenset(plan.at), policies, floors_of(plan), spec.live)
 
 
 def _write(folder: RunFolder, spec: RunSpec, plan: Plan) -> None:
@@ -314,15 +328,6 @@ def _stored(folder: RunFolder) -> RunSpec | None:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise BadInput(f"{key}: {first['msg']}", where=str(folder.spec), mend="start with --fresh") from None
-
-
-def draws_in(folder: Path) -> int:
-    """How many draws a journal holds."""
-    count = 0
-    for path in journal_folder(folder).glob("*.jsonl"):
-        with path.open("rb") as file:
-            count += sum(b',"kind":"draw",' in line[:400] for line in file)
-    return count
 
 
 # ---- while it runs ----

@@ -128,6 +128,28 @@ def test_some_first_then_all_pays_once_for_each(testtime: Run, folder: Path) -> 
     same(rows(folder), rows(folder, "r-at-once"))
 
 
+def test_fewer_problems_asked_deeper_are_the_table_and_asked_wide_again_it_is_of_all(
+    testtime: Run, folder: Path
+) -> None:
+    fixed = f"run --model fake:one {DATA} --policies sc_fixed --run r"
+    testtime(f"{fixed} --sc_n 3")
+    ran = testtime(f"{fixed} --max_examples 4 --sc_n 5")
+    assert calls(folder) == 12 * 3 + 4 * 2
+    assert "about to ask for 4 queries, 8 candidates (12 draws are there already)" in ran.err
+    assert "20 of 20 draws" in ran.err
+    assert "the table is of the 4 problems that were asked for last" in ran.out
+    testtime(f"{fixed}-alone --max_examples 4 --sc_n 3 5")
+    alone, deeper = (tt.analyze(folder / f"results/{run}.jsonl").outcomes.drop("run") for run in ("r-alone", "r"))
+    assert_frame_equal(deeper, alone)
+    assert deeper["exhausted"].sum() == 0
+    before = calls(folder)
+    ran = testtime(f"{fixed} --sc_n 3")
+    assert calls(folder) == before
+    assert "sc_fixed:n=5: left out, as fewer problems were drawn" in ran.out
+    wide = tt.analyze(folder / "results/r.jsonl").to_polars()
+    assert wide.select("setting", "n_problems").rows() == [("n=3", 12)]
+
+
 def test_a_policy_alone_draws_only_what_it_needs_and_the_pool_says_its_floor(testtime: Run, folder: Path) -> None:
     testtime(f"{FAKE} --policies adaptive_margin:max_n=16")
     drawn = rows(folder).group_by("query_id").len()["len"]

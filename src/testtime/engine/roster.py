@@ -8,7 +8,9 @@ two distributions under one name is refused here: another seed, another arm of t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from testtime.core.errors import BadInput
 from testtime.core.records import Arm, Map, Problem, canonical
 from testtime.engine.plan import Plan
 from testtime.store.codec import decode, encode
-from testtime.store.journal import Place, Reader
+from testtime.store.journal import Place, Reader, journal_folder
 
 _LONGEST = 60
+_HEAD = 400
+"""Bytes of a line that hold its id and kind: a draw's are short."""
 
 
 @dataclass
@@ -155,3 +159,22 @@ def _flat(arm: Arm) -> dict[str, object]:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def draws_there(plan: Plan, folder: Path) -> int:
+    """How many draws of its own a plan finds in a journal: of its lanes and problems, and no more than it will use."""
+    there = set[str]()
+    for path in journal_folder(folder).glob("*.jsonl"):
+        with path.open("rb") as file:
+            for line in file:
+                head, draw, _ = line[:_HEAD].partition(b',"kind":"draw",')
+                with suppress(ValueError):  # a damaged line is no draw
+                    there |= {json.loads(head.removeprefix(b'{"id":'))} if draw else set()
+    return sum(_is_used(plan, name) for name in there)
+
+
+def _is_used(plan: Plan, name: str) -> bool:
+    scope, _, rest = name.partition("/")
+    query, _, idx = rest.rpartition("/")
+    lane = plan.by_scope.get(scope)
+    return lane is not None and query in plan.at and (bool(plan.policies) or int(idx) < lane.due)
