@@ -41,7 +41,7 @@ OTHER: dict[str, Any] = {
 def test_the_defaults_are_the_promised_ones() -> None:
     spec = run_spec(LEAST)
     assert spec == RunSpec(**LEAST)
-    assert (spec.temperature, spec.top_p, spec.max_tokens, spec.seed) == (0.7, 0.95, 512, 0)
+    assert (spec.temperature, spec.top_p, spec.max_tokens, spec.seed) == (None, None, 512, 0)
     assert spec.policies == ("sc_fixed", "adaptive_margin")
     assert (spec.splits, spec.out_dir, spec.max_queries) == (("test",), Path("results"), None)
 

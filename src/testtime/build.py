@@ -31,6 +31,7 @@ from testtime.lanes import as_sent, in_common, lanes_of, refuse_requests, roles_
 from testtime.meters.price import catalogue
 from testtime.models.naming import digest_of_files, is_local
 from testtime.models.naming import resolve as whole_name
+from testtime.models.usual import usual
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.spec import DEFAULT_POLICIES
 from testtime.tasks import HUB
@@ -55,10 +56,13 @@ def resolve(spec: RunSpec) -> RunSpec:
         raise BadInput(f"a run has one dataset, and {', '.join(texts['task'])} are given", mend="give one value each")
     task = open_task(texts["task"][0], path)
     _refuse_votes(task, policies)
+    named = {"model": whole_name(spec.model, spec.provider, spec.generator)}
+    named |= {key: whole_name(name) for key in OTHER_MODELS if (name := getattr(spec, key))}
+    writers = [named[key] for key in ("model", "oracle_model") if key in named]
     return spec.model_copy(
         update={
-            "model": whole_name(spec.model, spec.provider, spec.generator),
-            **{key: whole_name(name) for key in OTHER_MODELS if (name := getattr(spec, key))},
+            **named,
+            **usual(writers, {"temperature": spec.temperature, "top_p": spec.top_p}, spec.api),
             "provider": None,
             "generator": None,
             "dataset": text_of(task),
@@ -119,7 +123,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
     lanes, roles = lanes_of(spec, due), roles_of(spec)
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
-    lanes = [as_sent(in_common(lane, models), models) for lane in lanes]
+    lanes = [as_sent(in_common(lane, models), models, spec.api) for lane in lanes]
     prices = catalogue(own=spec.prices, batch=spec.batch)
     _refuse_batch(spec, models)
     verifiers = [_judged(task, spec, models[roles["judge"]], problems)]
@@ -247,7 +251,7 @@ def columns_here(problem: Problem, lane: Lane, verifiers: Sequence[Verifier], me
     return frozenset(known) - _NAMES | ({"joules"} if meter else frozenset())
 
 
-_NAMES = frozenset({"candidate_idx", "generation_seed", "max_tokens", "temperature"})
+_NAMES = frozenset({"candidate_idx", "generation_seed", "max_tokens", "temperature", "temperature_requested"})
 """Numbers of a row that say which draw it is, not how good."""
 
 

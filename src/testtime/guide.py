@@ -187,7 +187,7 @@ def parameters(model: str) -> int | None:
 
 
 # ---- rows as documented ----
-def documented(row: Mapping[str, Any], top_p: float) -> dict[str, Any]:
+def documented(row: Mapping[str, Any], top_p: float | None) -> dict[str, Any]:
     """A row of the output file: the documented keys first, ours after them."""
     parts = [decode(Part, part) for part in json.loads(row["parts"])]
     made = _guided(row["decoding"])

@@ -12,6 +12,8 @@ from testtime.core.protocols import Decoding, Model
 from testtime.core.records import Arm, Map, Problem
 from testtime.core.strings import parse, said, text_of
 from testtime.engine.plan import Lane
+from testtime.models.openai.hosts import Api
+from testtime.models.usual import USUAL, unsent
 from testtime.runspec import RunSpec
 
 ROLES = {"model": "model", "base": "model", "oracle": "oracle_model"}
@@ -27,7 +29,8 @@ def lanes_of(spec: RunSpec, due: int) -> list[Lane]:
 
 
 def _lane(spec: RunSpec, text: str, messages: Callable[[Problem], Sequence[Map]], due: int) -> Lane:
-    sampling: Map = {"temperature": spec.temperature, "top_p": spec.top_p, "max_tokens": spec.max_tokens}
+    asked = {"temperature": spec.temperature, "top_p": spec.top_p, "max_tokens": spec.max_tokens}
+    sampling: Map = {name: value for name, value in asked.items() if value is not None}
     if spec.structured_output:
         sampling = {**sampling, "schema": structured.SCHEMA}
     decoding: Decoding = parse("decoding", text, sampling=sampling)
@@ -70,17 +73,19 @@ def in_common(lane: Lane, models: Mapping[str, Model]) -> Lane:
     return replace(lane, decoding=replace(lane.decoding, vocabulary=shared))  # type: ignore[type-var]
 
 
-def as_sent(lane: Lane, models: Mapping[str, Model]) -> Lane:
-    """The lane with its arms' sampling as it is recorded: null what no model of theirs takes, beside what was asked."""
-    if any("temperature" in models[name].can for name in lane.arms[0].models.values()):
+def as_sent(lane: Lane, models: Mapping[str, Model], api: Api | None) -> Lane:
+    """The lane with its arms' sampling as it is recorded: null what no model is sent, beside what was asked."""
+    sampling = lane.arms[0].sampling
+    left_out = frozenset.intersection(*(_unsent(models[name], sampling, api) for name in lane.arms[0].models.values()))
+    asked = {name: sampling[name] for name in USUAL if name in left_out and sampling.get(name) is not None}
+    if not asked:
         return lane
-    arms = [replace(arm, sampling=_unsent(arm.sampling)) for arm in lane.arms]
-    return replace(lane, arms=tuple(arms))
+    recorded = {**dict.fromkeys(asked), **{f"{name}_requested": value for name, value in asked.items()}}
+    return replace(lane, arms=tuple(replace(arm, sampling={**arm.sampling, **recorded}) for arm in lane.arms))
 
 
-def _unsent(sampling: Map) -> Map:
-    asked = {name: sampling[name] for name in ("temperature", "top_p") if sampling.get(name) is not None}
-    return {**sampling, **dict.fromkeys(asked), **{f"{name}_requested": value for name, value in asked.items()}}
+def _unsent(model: Model, sampling: Map, api: Api | None) -> frozenset[str]:
+    return unsent(model.name, sampling, api) if "temperature" in model.can else frozenset(USUAL)
 
 
 def roles_of(spec: RunSpec) -> dict[str, str]:

@@ -100,10 +100,10 @@ class RunSpec(BaseModel):
     """Who the model is to be: a file, or the text itself; it is the system message."""
     structured_output: Switch = False
     """Hold the model to a JSON object of steps and a final answer."""
-    temperature: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.7
-    """Sampling temperature; by default 0.7."""
-    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.95
-    """Nucleus of the sampling; by default 0.95."""
+    temperature: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+    """Sampling temperature; by default 0.7, or the model's own where it takes none."""
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    """Nucleus of the sampling; by default 0.95, or the model's own where it takes none."""
     max_tokens: Count = 512
     """Completion tokens of one call, at most; by default 512."""
     seed: Whole = 0

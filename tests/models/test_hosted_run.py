@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from fake_http import Answer, Seen, Server, serving
 
 import fake_model
@@ -54,6 +55,7 @@ def test_what_is_not_sent_is_recorded_as_asked_and_dollars_have_a_source(
     folder = tmp_path / "results" / "r"
     rows, calls = pl.read_parquet(folder / "candidates.parquet"), pl.read_parquet(folder / "calls.parquet")
     assert rows["temperature"].null_count() == len(rows) == 6
+    assert rows["temperature_requested"].to_list() == [1.0] * 6
     assert calls["usd"].to_list() == [pytest.approx(1000 * 4 / 1e6 + 500 * 20 / 1e6)] * 6
     meta: dict[bytes, Any] = pq.read_table(folder / "candidates.parquet").schema.metadata
     assert meta[b"prices"].startswith(b"genai-prices ")
@@ -66,12 +68,24 @@ def test_what_is_not_sent_is_recorded_as_asked_and_dollars_have_a_source(
     assert "no call was made" in capsys.readouterr().out
 
 
+def test_where_nobody_says_it_samples_as_its_maker_does_and_that_is_what_is_recorded(
+    server: Server, tmp_path: Path
+) -> None:
+    assert main(RUN.split()) == 0
+    assert not any({"temperature", "top_p"} & one.body.keys() for one in server.seen)
+    folder = tmp_path / "results" / "r"
+    rows = pl.read_parquet(folder / "candidates.parquet")
+    assert rows["temperature"].null_count() == rows["temperature_requested"].null_count() == 6
+    spec = yaml.safe_load((folder / "spec.yaml").read_text())
+    assert (spec["temperature"], spec["top_p"]) == (None, None)
+
+
 def test_another_temperature_is_refused_before_anything_is_written(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(RUN.split()) == 2
+    assert main(f"{RUN} --temperature 0.7".split()) == 2
     said = capsys.readouterr().err
-    assert "takes no temperature and no top_p but its own: --temperature 1 --top_p 1" in said
+    assert "takes no temperature but its own: --temperature 1 --top_p 1" in said
     assert said.count("\n") == 1
     assert not server.seen
     assert not (tmp_path / "results").exists()

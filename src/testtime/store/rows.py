@@ -75,6 +75,7 @@ def candidate_row(
         "retry_reason": candidate.facts.get("retry_reason"),
         "model": model_of(arm),
         "temperature": sampling.get("temperature"),
+        "temperature_requested": sampling.get("temperature_requested"),
         "max_tokens": sampling.get("max_tokens"),
         "generation_seed": candidate.seed,
         "config_hash": arm.id,

@@ -88,6 +88,7 @@ CANDIDATES: Mapping[str, Column] = {
     "model": Column(_text, "Model; base and oracle of a guided draw are joined by +."),
     "provider": Column(_text, "Who served it."),
     "temperature": Column(_float, "Sampling temperature; null where none was sent."),
+    "temperature_requested": Column(_float, "The one asked for, where it is the model's own, so that none was sent."),
     "max_tokens": Column(_int, "Token limit of the text."),
     "generation_seed": Column(_int, "Seed of the draw."),
     "timestamp": Column(_text, "When it was finished, UTC, ISO 8601."),
