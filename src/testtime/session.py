@@ -100,7 +100,6 @@ def carry_out(
     An interrupt (Ctrl-C) stops the drawing, and what is there is written. Raises BadInput, with nothing
     written, for what cannot work.
     """
-    keys.use_file(spec.env_file)
     asked, folder, plan = planned(spec)
     meter = plan.meter
     _open(plan)
@@ -120,6 +119,7 @@ def carry_out(
 
 def planned(spec: RunSpec) -> tuple[RunSpec, RunFolder, Plan]:
     """The resolved spec, where its run lies, and its plan; nothing is written. Raises BadInput."""
+    keys.use_file(spec.env_file)
     asked = resolve(spec)
     folder = folder_of(asked)
     return asked, folder, plan_of(asked, folder.name, here.meter() if asked.measure_energy else None)

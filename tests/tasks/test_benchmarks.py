@@ -208,16 +208,53 @@ def test_every_hub_id_names_a_task_and_a_missing_reader_says_what_to_install() -
 
 
 def test_hub_rows_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
     import sys
     import types
 
     asked: list[Any] = []
 
-    def load_dataset(name: str, config: str | None, *, split: str, streaming: bool) -> list[dict[str, Any]]:
-        asked.append((name, config, split, streaming))
+    def load_dataset(
+        name: str, config: str | None, *, split: str, streaming: bool, token: str | None
+    ) -> list[dict[str, Any]]:
+        asked.append((name, config, split, streaming, token))
         return [{"question": "2 + 3?", "answer": "#### 5"}]
 
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))  # type: ignore[arg-type]
     (one,) = find("task", "gsm8k")("openai/gsm8k").problems("test")
     assert one.reference == "5"
-    assert asked == [("openai/gsm8k", "main", "test", True)]
+    assert asked == [("openai/gsm8k", "main", "test", True, None)]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_gated_dataset_is_one_line_that_says_where_to_ask(monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+    import sys
+    import types
+    from collections.abc import Iterator
+
+    from testtime.core.secret import lend
+
+    tokens: list[str | None] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        raise OSError("401: access to the dataset is gated")
+        yield {}
+
+    def load_dataset(*_: Any, token: str | None, **__: Any) -> Any:
+        tokens.append(token)
+        if not late:
+            raise FileNotFoundError("Dataset 'openai/gsm8k' is a gated dataset on the Hub.")
+        return rows()
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))  # type: ignore[arg-type]
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    where = r"^openai/gsm8k is gated and HF_TOKEN is not set; ask for access at huggingface.co/openai/gsm8k, then set"
+    with pytest.raises(BadInput, match=where):
+        next(iter(find("task", "gsm8k")("openai/gsm8k").problems("test")))
+    lend("HF_TOKEN", "hf_0123456789")
+    try:
+        with pytest.raises(BadInput, match="the account of HF_TOKEN has no access"):
+            next(iter(find("task", "gsm8k")("openai/gsm8k").problems("test")))
+    finally:
+        lend("HF_TOKEN", None)
+    assert tokens == [None, "hf_0123456789"]

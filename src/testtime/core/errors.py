@@ -39,6 +39,19 @@ class BadInput(TesttimeError):
         super().__init__(" ".join((f"{line}; {mend}" if mend else line).split()))
 
 
+def gated(what: str, *, token: bool) -> BadInput:
+    """The error for a model or dataset of the hub that is given only to those who asked; `token`: HF_TOKEN is set.
+
+    >>> str(gated("org/model", token=False))
+    'org/model is gated and HF_TOKEN is not set; ask for access at huggingface.co/org/model, then set HF_TOKEN'
+    """
+    why = "the account of HF_TOKEN has no access" if token else "HF_TOKEN is not set"
+    return BadInput(
+        f"{what} is gated and {why}",
+        mend=f"ask for access at huggingface.co/{what}{'' if token else ', then set HF_TOKEN'}",
+    )
+
+
 class Refused(BadInput):
     """A combination that cannot work (a policy without its column, a model without a capability)."""
 

@@ -7,12 +7,14 @@ Who reads a secret calls `keep` at once, so nothing is written in between.
 from __future__ import annotations
 
 import json
+import os
 from urllib.parse import quote
 
 SHORTEST = 8
 """Shorter values ("EMPTY" for a local server) are no secrets, and would be found inside ordinary words."""
 HIDDEN = "[secret]"
 _KEPT: set[str] = set()
+_LENT: dict[str, str] = {}
 
 
 def keep(value: str) -> str:
@@ -20,6 +22,19 @@ def keep(value: str) -> str:
     if len(value) >= SHORTEST:
         _KEPT.update((value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, "")))
     return value
+
+
+def lend(variable: str, value: str | None) -> None:
+    """Lets rooms that read no keys have this one, by its variable; None: there is none."""
+    _LENT.pop(variable, None)
+    if value is not None:
+        _LENT[variable] = keep(value)
+
+
+def lent(variable: str) -> str | None:
+    """A key that was lent, or the environment's."""
+    found = _LENT.get(variable) or os.environ.get(variable) or None
+    return None if found is None else keep(found)
 
 
 def struck(text: str) -> str:

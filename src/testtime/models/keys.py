@@ -15,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 from dotenv.parser import parse_stream
 
+from testtime.core import errors
 from testtime.core.errors import BadInput
 from testtime.core.rows import read_bytes
-from testtime.core.secret import keep
+from testtime.core.secret import keep, lend
 
 USUAL = (Path(".env"), Path("env_vars/.env.main"))
 """Files that are read where they are, the first before the second."""
@@ -47,6 +48,7 @@ def use_file(path: Path | None) -> None:
     if path is not None:
         _named.update(read_file(path))
     hide()
+    lend("HF_TOKEN", value("HF_TOKEN"))
 
 
 def value(*names: str) -> str | None:
@@ -76,14 +78,8 @@ def of_aws() -> dict[str, str]:
 
 
 def gated(what: str) -> BadInput:
-    """The error for a model or dataset of the hub that is given only to those who asked for it.
-
-    >>> str(gated("org/model"))
-    'org/model is gated and HF_TOKEN is not set; ask for access at huggingface.co/org/model, then set HF_TOKEN'
-    """
-    why = "HF_TOKEN is not set" if value("HF_TOKEN") is None else "the account of HF_TOKEN has no access"
-    then = ", then set HF_TOKEN" if value("HF_TOKEN") is None else ""
-    return BadInput(f"{what} is gated and {why}", mend=f"ask for access at huggingface.co/{what}{then}")
+    """The error for a model of the hub that is given only to those who asked for it."""
+    return errors.gated(what, token=value("HF_TOKEN") is not None)
 
 
 def hide() -> None:

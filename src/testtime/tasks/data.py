@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from testtime.core.errors import BadInput
+from testtime.core.errors import BadInput, gated
 from testtime.core.rows import Row, read, read_bytes
+from testtime.core.secret import lent
 from testtime.core.seeds import digest
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
@@ -127,9 +128,12 @@ def _of_hub(name: str, split: str, config: str | None) -> Iterator[Row]:
     except ModuleNotFoundError:
         mend = 'run: pip install "testtime[hub]", or name a local file'
         raise BadInput("the package datasets, which reads the hub, is not installed", where=name, mend=mend) from None
+    token = lent("HF_TOKEN")
     try:
-        rows = hub.load_dataset(name, config, split=split, streaming=True)
+        rows = hub.load_dataset(name, config, split=split, streaming=True, token=token)
+        for number, values in enumerate(rows, start=1):
+            yield Row(values, f"{name}:{split}:{number}")
     except (OSError, ValueError) as error:
+        if "gated" in str(error).lower():
+            raise gated(name, token=token is not None) from None
         raise BadInput(f"the hub did not give it ({error})", where=f"{name}:{split}") from None
-    for number, values in enumerate(rows, start=1):
-        yield Row(values, f"{name}:{split}:{number}")
