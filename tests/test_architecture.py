@@ -52,6 +52,7 @@ SHELLS = {
     "session": 5,
     "verifying": 5,
     "build": 4,
+    "stages": 3,
     "backends": 3,
     "lanes": 3,
     "runspec": 2,

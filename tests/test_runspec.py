@@ -28,6 +28,7 @@ OTHER: dict[str, Any] = {
     "leave_core_free": True,
     "api": "chat", "timeout": 1.5, "stream": True, "send_seed": False,
     "llm_judge_fallback": True, "judge_threshold": 0.5, "judge_audit": 0.5,
+    "refusal_budget": 5, "persona_judge": True,
     "requests_per_minute": 60.0, "tokens_per_minute": 1e5, "retry_failed": "all", "max_cost": 1.5,
     "max_total_tokens": 10**6, "max_seconds": 60.0, "output": Path("p.parquet"),
     "model_digest": "ab", "variant": "seed=1",

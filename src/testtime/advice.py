@@ -35,6 +35,8 @@ from testtime.store.pool import Pool
 
 KNOWN_SPENDS = frozenset({"prompt", "cached", "completion", "reasoning", "seconds", "usd", "joules", "truncated"})
 """Columns of a pool that are no scores."""
+NO_SCORES = ("oracle(", "refus", "persona_")
+"""How further ones begin: what saw the reference, and what says nothing of being right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ def _compared(pool: Pool, policies: Sequence[str] | None) -> list[Policy]:
         return [parse("policy", text) for text in policies]
     draws = min(draws.sampled for draws in pool.arms.values())
     shared = set.intersection(*(set(draws.columns) for draws in pool.arms.values()))
-    scores = sorted(name for name in shared - KNOWN_SPENDS if not name.startswith("oracle("))
+    scores = sorted(name for name in shared - KNOWN_SPENDS if not name.startswith(NO_SCORES))
     return [parse("policy", text) for text in ladder(draws, scores)]
 
 

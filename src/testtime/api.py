@@ -99,9 +99,12 @@ class LoadedPool:
         """Every pool against the first, paired over common problems: analysis.sides.set_beside. Raises BadInput."""
         return sides.set_beside(self.pools, by=by, seed=seed)
 
-    def compare_columns(self, columns: Sequence[str], *, seed: int = 0) -> pl.DataFrame:
-        """The means of number columns likewise: analysis.sides.columns_beside. Raises BadInput."""
-        return sides.columns_beside(self.pools, columns, seed=seed)
+    def compare_columns(
+        self, columns: Sequence[str] | None = None, *, by: str | None = None, seed: int = 0
+    ) -> pl.DataFrame:
+        """The means of number columns likewise (by default what a persona costs): analysis.sides.columns_beside."""
+        named = sides.known_to_all(self.pools) if columns is None else columns
+        return sides.columns_beside(self.pools, named, by=by, seed=seed)
 
     @property
     def notes(self) -> list[str]:

@@ -7,7 +7,7 @@ plan_of   RunSpec → Plan      a resolved spec with its models, problems, lanes
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from testtime.answers.structured import final_answer
 from testtime.backends import open_models
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Meter, Model, Policy, Task, Verifier
-from testtime.core.records import Candidate, Map, Part, Problem, Request, Verdict
+from testtime.core.records import Candidate, Map, Part, Problem, Verdict
 from testtime.core.registry import find
 from testtime.core.seeds import digest, seed_of
 from testtime.core.spend import Spend
@@ -27,19 +27,15 @@ from testtime.engine.caps import Caps
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
 from testtime.grid import grid
-from testtime.lanes import as_sent, in_common, lanes_of, refuse_requests, roles_of
+from testtime.lanes import as_sent, in_common, lanes_of, marks_of, persona_of, refuse_requests, roles_of
 from testtime.meters.price import catalogue
 from testtime.models.naming import digest_of_files, is_local
 from testtime.models.naming import resolve as whole_name
 from testtime.models.usual import usual
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.spec import DEFAULT_POLICIES
+from testtime.stages import stage, stages_of
 from testtime.tasks import HUB
-from testtime.verifiers.chain import Chain
-from testtime.verifiers.code import Code
-from testtime.verifiers.each import Each
-from testtime.verifiers.judge import Judge
-from testtime.verifiers.judge_prompts import schema
 
 
 def resolve(spec: RunSpec) -> RunSpec:
@@ -111,11 +107,11 @@ def files_of(spec: RunSpec) -> str | None:
 OTHER_MODELS = ("oracle_model", "judge_model", "mock_model")
 
 
-def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
+def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMapping[str, Map] | None = None) -> Plan:
     """The plan of a resolved spec. Raises BadInput for what is not there, Refused for a pair that cannot work.
 
     Draws that a policy makes whatever comes out are due at once; only what it may want beyond them, or a
-    policy that is executed live, is left to be asked for.
+    policy that is executed live, is left to be asked for. `kept` holds what judges replied before.
     """
     task = open_task(spec.dataset, spec.dataset_path)
     problems = problems_of(task, spec)
@@ -126,7 +122,8 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
     lanes = [as_sent(in_common(lane, models), models, spec.api) for lane in lanes]
     prices = catalogue(own=spec.prices, batch=spec.batch)
     _refuse_batch(spec, models)
-    verifiers = [_judged(task, spec, models[roles["judge"]], problems)]
+    persona = persona_of(spec.persona), marks_of(spec.persona)
+    verifiers = stages_of(task, spec, problems, models[roles["judge"]], {} if kept is None else kept, persona)
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
         _refuse_decoding(lane, problems)
@@ -143,7 +140,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None) -> Plan:
         policies=[policy for policy in policies if spec.live or policy.most is None or policy.most > due],
         verifiers=verifiers,
         roles=roles,
-        judges={name: _verifier(task, name, problems) for name in sorted(scorers)},
+        judges={name: stage(task, name, problems) for name in sorted(scorers)},
         price=prices.of(models) if spec.max_cost is None else prices,
         meter=meter,
         about={
@@ -258,37 +255,6 @@ _NAMES = frozenset({"candidate_idx", "generation_seed", "max_tokens", "temperatu
 def _named(lanes: Sequence[Lane]) -> list[str]:
     """The models that lanes name."""
     return [name for lane in lanes for name in lane.arms[0].models.values()]
-
-
-def _judged(task: Task, spec: RunSpec, model: Model, problems: Sequence[Problem]) -> Verifier:
-    """The task's stage, and behind it the judge, where there is one. Raises like `_verifier`."""
-    judge = Judge(task, judge_sampling(model, named=spec.judge_model is not None))
-    stage = judge if task.verifier == "judge" else _verifier(task, task.verifier, problems, spec.sandbox)
-    if isinstance(stage, Each):
-        stage.opened.update(judge=judge, code=Code(task, spec.sandbox))
-    if spec.llm_judge_fallback and judge.sampling is None:
-        raise Refused(f"{model.name} cannot judge: it takes no schema", mend="name another with --judge_model")
-    ruled = task.verifier not in ("each", "code") and not spec.llm_judge_fallback
-    if judge.sampling is None or stage is judge or ruled:
-        return stage
-    return Chain(stage, judge, spec.llm_judge_fallback, spec.judge_threshold, spec.judge_audit)
-
-
-def judge_sampling(model: Model, *, named: bool) -> Map | None:
-    """What a model takes of what a judge is asked with; None where it takes no schema, and nobody named it."""
-    for sampling in ({"temperature": 0.0, "schema": True}, {"schema": True}, {"temperature": 0.0}, {}):
-        params = {"max_tokens": 16, **sampling} | ({"schema": schema("math")} if "schema" in sampling else {})
-        if model.refuses(Request([{"role": "user", "content": "?"}], params=params)) is None:
-            return sampling if named or "schema" in sampling else None
-    return None
-
-
-def _verifier(task: Task, name: str, problems: Sequence[Problem], sandbox: str = "auto") -> Verifier:
-    """A stage. Raises BadInput for one that is not known, Refused where it could not judge a problem."""
-    stage: Verifier = Code(task, sandbox) if name == "code" else find("verifier", name)(task)
-    if why := next(filter(None, map(stage.refuses, problems)), None):
-        raise Refused(f"the answers of {task.name} cannot be judged: {why}")
-    return stage
 
 
 def _refuse_decoding(lane: Lane, problems: Sequence[Problem]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 from testtime.answers import structured
+from testtime.answers.persona import Marks
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Decoding, Model
 from testtime.core.records import Arm, Map, Problem
@@ -15,6 +17,7 @@ from testtime.engine.plan import Lane
 from testtime.models.openai.hosts import Api
 from testtime.models.usual import USUAL, unsent
 from testtime.runspec import RunSpec
+from testtime.spec import read_yaml
 
 ROLES = {"model": "model", "base": "model", "oracle": "oracle_model"}
 """Role of a decoding → key of the spec that names its model."""
@@ -112,6 +115,31 @@ def persona_of(persona: str | None) -> str | None:
         return path.read_bytes().decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"the persona cannot be read ({error})", where=persona, mend="name a text file") from None
+
+
+def marks_of(persona: str | None) -> Marks | None:
+    """The marks that stand beside a persona's file, under its name with the ending .yaml; None without them.
+
+    Raises BadInput for a file that holds anything but patterns by name.
+    """
+    if persona is None or persona_of(persona) == persona or not (path := Path(persona).with_suffix(".yaml")).is_file():
+        return None
+    document = read_yaml(path)
+    for key, value in document.values.items():
+        if key not in ("markers", "constraints", "not_refusals"):
+            mend = "marks are markers, constraints and not_refusals"
+            raise BadInput(f"{key} is no part of a persona's marks", where=document.at(key), mend=mend)
+        kind = list if key == "not_refusals" else dict
+        texts = [*value, *value.values()] if isinstance(value, dict) else value
+        if not isinstance(value, kind) or not all(isinstance(text, str) for text in texts):
+            raise BadInput(f"{key} cannot be read", where=document.at(key), mend="write texts, patterns by name")
+        for pattern in value.values() if isinstance(value, dict) else ():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise BadInput(f"{pattern!r} is no pattern ({error})", where=document.at(key)) from None
+    said = document.values
+    return Marks(said.get("markers", {}), said.get("constraints", {}), tuple(said.get("not_refusals", ())))
 
 
 def messages_of(prompt: str, persona: str | None = None) -> Callable[[Problem], Sequence[Map]]:

@@ -68,6 +68,10 @@ class RunSpec(BaseModel):
     """Ask the judge where the confidence that an answer is right is below this; by default 0.4."""
     judge_audit: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.02
     """Share of the other verdicts that the judge is asked about too, to no effect but a report; by default 0.02."""
+    refusal_budget: Annotated[int, Field(strict=True, ge=0)] = 0
+    """Texts of which the signs of refusal are unsure that the judge is asked about; by default 0, signs alone."""
+    persona_judge: Switch = False
+    """Ask the judge how strongly each text speaks in the persona's voice, 0 to 5."""
     mock_model: str | None = None
     """The model that plays tools, as provider:name; by default the one that makes the candidates."""
     dataset: str

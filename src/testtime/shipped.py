@@ -40,6 +40,6 @@ def copy_to(target: Path) -> list[Path]:
     for source, place in wanted:
         with whole(place) as part:
             part.write_bytes(source.read_bytes())
-        if place.suffix == ".yaml":
+        if place.suffix == ".yaml" and "experiments" in place.parts:
             (place.parent / "results").mkdir(exist_ok=True)
     return [place for _, place in wanted]

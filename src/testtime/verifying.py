@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testtime.analysis.audit import LABELS
-from testtime.build import judge_sampling, open_task
+from testtime.build import open_task
 from testtime.core import rows
 from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
 from testtime.core.protocols import Ask, Model, Task, Verifier
@@ -32,6 +32,7 @@ from testtime.importers import candidates
 from testtime.importers.write import import_to
 from testtime.models.naming import open_model, resolve
 from testtime.sources import place
+from testtime.stages import asking_of
 from testtime.store.atomic import slug, whole
 from testtime.store.codec import decode
 from testtime.store.folder import RunFolder
@@ -50,8 +51,8 @@ READ = (
     "arm", "query_id", "candidate_idx", "split", "question", "ground_truth_answer", "candidate_text", "parts", "answer",
     "answer_key", "finish_reason", "error", "is_verified", "verification_method",
 )  # fmt: skip
-ASKS_MORE = ("likelihood",)
-"""Stages that ask for other things than a judge does."""
+ASKS_MORE = ("likelihood", "refusal", "persona")
+"""Stages that ask for other things than a judge does, or say other things than right and wrong."""
 KEY = ("arm", "query_id", "candidate_idx")
 
 
@@ -234,11 +235,11 @@ def _candidate(task: Task, problem: Problem, row: Map) -> Candidate:
 def _stage(verifier: str, task: Task, solo: _Solo, *, named: bool) -> Verifier:
     if verifier not in names("verifier"):
         raise unknown_name("verifier", verifier, names("verifier"))
-    judge = Judge(task, judge_sampling(solo.model, named=named) if solo.model else None)
+    judge = Judge(task, asking_of(solo.model, {}, named=named) if solo.model else None)
     if verifier == "judge":
         return judge
     if verifier in ASKS_MORE:
-        raise BadInput(f"{verifier} needs more of a model than a reply", mend="it judges while a run draws")
+        raise BadInput(f"{verifier} says nothing of right and wrong alone", mend="it judges while a run draws")
     stage: Verifier = find("verifier", verifier)(task)
     if isinstance(stage, Each):
         stage.opened["judge"] = judge

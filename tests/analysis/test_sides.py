@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from testtime.analysis.compare import sign_test
-from testtime.analysis.sides import columns_beside, set_beside
+from testtime.analysis.sides import columns_beside, known_to_all, set_beside
 from testtime.core.errors import BadInput
 from testtime.store.frame import pool_of
 from testtime.store.pool import Pool
@@ -64,6 +64,18 @@ def test_every_further_pool_is_set_against_the_first() -> None:
 def test_columns_are_compared_by_their_means_over_common_problems() -> None:
     (row,) = columns_beside([pool("a", A), pool("bbb", B)], ["completion"]).iter_rows(named=True)
     assert (row["n"], row["a"], row["b"], row["difference"], row["low"], row["high"]) == (4, 16, 18, 2, 2, 2)
+
+
+def test_what_a_persona_costs_is_compared_by_itself_and_by_split() -> None:
+    told = {"cost_usd": 0.5, "quality_total_response_length": 100}
+    plain = pool("plain", A, **told, refusal_is_refusal=False)
+    marked = pool("marked", A, **told, refusal_is_refusal=True, persona_markers=2)
+    assert known_to_all([plain, marked]) == ["quality_total_response_length", "refused", "usd"]
+    assert known_to_all([plain, pool("b", {"else": [1, 0]}, **told)]) == []
+    rows = columns_beside([plain, marked], ["refused", "usd"], by="split")
+    assert rows.select("column", "split", "n", "difference").rows() == [
+        ("refused", "even", 3, 1.0), ("refused", "odd", 2, 1.0), ("usd", "even", 3, 0.0), ("usd", "odd", 2, 0.0)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -145,3 +145,21 @@ def test_the_normal_interval_of_many_problems_is_the_bootstraps(monkeypatch: pyt
     monkeypatch.setattr("testtime.analysis.bootstrap.MANY", 1_000)
     assert accuracy_interval(values) == pytest.approx(resampled, abs=0.0012)
     assert MANY == 20_000
+
+
+def test_a_persona_is_shown_by_strength_beside_accuracy() -> None:
+    marks = {"q0": [0, 1, 5], "q1": [3, 3, None]}
+    right = {"q0": [True, False, True], "q1": [True, False, True]}
+    rows = [
+        {"arm": "plain", "query_id": query, "candidate_idx": at, "answer_key": "a", "is_verified": right[query][at],
+         "persona_markers": some, "persona_constraint_violations": None if some is None else at, "persona_score": 2.5}
+        for query, marked in marks.items() for at, some in enumerate(marked)
+    ]  # fmt: skip
+    (one,) = inspected(blocks_of(pl.DataFrame(rows)), {})
+    assert one.persona is not None
+    assert (one.persona.markers, one.persona.score, one.persona.breaking) == (12 / 5, 2.5, (3, 5))
+    assert [(name, rows, rate.mean, rate.n) for name, rows, rate in one.persona.strengths] == [
+        ("0", 1, 1.0, 1), ("1", 1, 0.0, 1), ("2", 0, None, 0), ("3 or more", 3, 0.75, 2)
+    ]  # fmt: skip
+    (without,) = inspected(blocks_of(pl.DataFrame(rows).drop("persona_markers", "persona_score")), {})
+    assert without.persona is None

@@ -20,8 +20,9 @@ from testtime.tasks.gsm8k import Gsm8k
 from testtime.tasks.nemotron import Nemotron
 from testtime.verifiers.chain import Chain
 from testtime.verifiers.each import Each
-from testtime.verifiers.judge import Judge, prompt_of, read
+from testtime.verifiers.judge import Judge, prompt_of
 from testtime.verifiers.math import Math
+from testtime.verifiers.said import object_of
 
 GSM8K = Gsm8k("none")
 
@@ -187,9 +188,15 @@ def test_a_judge_never_overrules_tests_that_ran(value: bool | None, confidence: 
     assert said.value is (True if asked else value)
 
 
-@pytest.mark.parametrize("text", ["}{", "{" * 5000, '{"right": null}', '{"right": "true"}', ""])
-def test_what_cannot_be_read_is_none(text: str) -> None:
-    assert read(text) is None
+@pytest.mark.parametrize("text", ["}{", "{" * 5000, '{"right": null}', '{"right": "true"}', "", "It is right."])
+def test_what_cannot_be_read_is_no_verdict(text: str) -> None:
+    said = verdict(Judge(GSM8K), Asked(text))
+    assert (said.value, said.method) == (None, "judge failed")
+
+
+def test_a_reply_is_read_fenced_with_latex_and_without_a_confidence() -> None:
+    found = object_of('So:\n```json\n{"right": true, "confidence": 7, "reasoning": "\\frac12 is 0.5"}\n```')
+    assert found == {"right": True, "confidence": 0.5, "reasoning": "\frac12 is 0.5"}
 
 
 def test_long_answers_and_braces_do_no_harm() -> None:

@@ -41,6 +41,20 @@ class Spent:
 
 
 @dataclass(frozen=True)
+class Expression:
+    """How strongly a persona shows, beside how often it is right."""
+
+    markers: float | None
+    """A row's, on average."""
+    breaking: tuple[int, int]
+    """(Rows that break a constraint, of so many)."""
+    score: float | None
+    """A judge's, 0 to 5."""
+    strengths: Sequence[tuple[str, int, Rate]]
+    """(Markers, rows with a verdict, a problem's accuracy over these)."""
+
+
+@dataclass(frozen=True)
 class Inspected:
     """One arm. Rates are over problems and their sampled draws; `row_verdicts` is over rows."""
 
@@ -70,6 +84,8 @@ class Inspected:
     spends: Mapping[str, Spent]
     lengths: Mapping[str, float | None]
     """Median characters."""
+    persona: Expression | None
+    """None: no persona that has marks or a score."""
     about: Mapping[str, str]
     """What the file says of itself: when, notes, …"""
     notes: Sequence[str]
@@ -122,9 +138,28 @@ def _inspected(label: str, one: Survey, arm: Arm, meta: Mapping[str, Any], arms:
         shares={name: (share.hits, share.known) for name, share in _shares(one).items() if share.known},
         spends={name: Spent(spent.known, one.rows - spent.unknown, spent.unknown) for name, spent in _spends(one)},
         lengths={name: _median(one.lengths[name]) for name in LENGTHS},
+        persona=_expression(one),
         about={key: str(meta[key]).strip() for key in ("temperature", "generated_at", "notes") if meta.get(key)},
         notes=[*(meta.get("caveats") or ()), *_warnings(one)],
     )
+
+
+def _expression(one: Survey) -> Expression | None:
+    markers, score = (_mean(one, name) for name in ("persona_markers", "persona_score"))
+    if markers is None and score is None:
+        return None
+    strengths = []
+    if (found := one.by_strength) is not None:
+        rows, by_problem = found
+        names = [*map(str, range(len(rows) - 1)), f"{len(rows) - 1} or more"]
+        rates = [rate(column, one.unit) for column in by_problem.T]
+        strengths = list(zip(names, rows.tolist(), rates, strict=True))
+    return Expression(markers, (one.breaking.hits, one.breaking.known), score, strengths)
+
+
+def _mean(one: Survey, name: str) -> float | None:
+    known = one.rows - one.spends[name].unknown
+    return one.spends[name].known / known if known else None
 
 
 def rate(values: Floats, unit: Ints) -> Rate:

@@ -16,11 +16,13 @@ from testtime.analysis.bootstrap import means, percentile, resample, units_of
 from testtime.analysis.compare import holm, paired
 from testtime.analysis.replay import has_gold, outcomes
 from testtime.core.errors import BadInput
-from testtime.core.history import Floats
+from testtime.core.history import Floats, Ints
 from testtime.core.strings import parse
 from testtime.store.pool import Pool
 
 MEASURES = ("a candidate", "the first candidate", "vote of N", "any of N")
+COSTS = ("quality_total_response_length", "refused", "usd", "persona_markers", "persona_constraint_violations")
+"""Columns whose means are set beside each other where both pools know them: what a persona costs, and shows."""
 ALL = "all"
 """The one group where nothing is grouped."""
 
@@ -72,12 +74,15 @@ def _any(n: int) -> str:
     return f"best_of_n:n={n},by=oracle(is_verified)"
 
 
-def columns_beside(pools: Sequence[Pool], columns: Sequence[str], *, seed: int = 0) -> pl.DataFrame:
+def columns_beside(
+    pools: Sequence[Pool], columns: Sequence[str], *, by: str | None = None, seed: int = 0
+) -> pl.DataFrame:
     """Means of number columns a draw, every pool against the first on common problems; differences with 95 % intervals.
 
-    One row a (column, pool): `column, side, n, a, b, difference, low, high`; n counts problems of which both say it.
-    Raises BadInput for a column that a pool lacks.
+    One row a (column, pool), or a (column, pool, split): `column, side, split, n, a, b, difference, low, high`; n
+    counts problems of which both say it. Clusters are resampled whole. Raises BadInput for a column that a pool lacks.
     """
+    place = {query: at for at, query in enumerate(pools[0].problems)}
     rows = []
     for name in columns:
         first, *others = [_by_problem(pool, name) for pool in pools]
@@ -85,14 +90,32 @@ def columns_beside(pools: Sequence[Pool], columns: Sequence[str], *, seed: int =
             common = [query for query in first if query in other and not np.isnan(first[query] + other[query])]
             if not common:
                 raise BadInput(f"no problem in common of which both say {name}", where=side)
-            a, b = (np.array([values[query] for query in common]) for values in (first, other))
-            rows.append({"column": name, "side": side, "n": len(common), **_difference(a, b, seed)})
+            groups: dict[str, list[str]] = {}
+            for query in common:
+                groups.setdefault(pools[0].splits[place[query]] if by else ALL, []).append(query)
+            for split, queries in groups.items():
+                a, b = (np.array([values[query] for query in queries]) for values in (first, other))
+                clusters = pools[0].clusters and [pools[0].clusters[place[query]] for query in queries]
+                found = _difference(a, b, units_of(clusters or None, len(queries)), seed)
+                rows.append({"column": name, "side": side, "split": split, "n": len(queries), **found})
     return pl.DataFrame(rows)
 
 
-def _difference(a: Floats, b: Floats, seed: int) -> dict[str, float]:
+def known_to_all(pools: Sequence[Pool], columns: Sequence[str] = COSTS) -> list[str]:
+    """Those of the columns that each pool and the first say of some problem that both have."""
+    return [name for name in columns if all(_both_say(pools[0], other, name) for other in pools[1:])]
+
+
+def _both_say(first: Pool, other: Pool, name: str) -> bool:
+    if not all(name in draws.columns for pool in (first, other) for draws in pool.arms.values()):
+        return False
+    a, b = _by_problem(first, name), _by_problem(other, name)
+    return any(query in b and not np.isnan(a[query] + b[query]) for query in a)
+
+
+def _difference(a: Floats, b: Floats, unit: Ints, seed: int) -> dict[str, float]:
     gap = b - a
-    sampled = means(resample(units_of(None, len(gap)), seed), gap[:, None])
+    sampled = means(resample(unit, seed), gap[:, None])
     low, high = percentile(sampled[:, 0])
     return {"a": a.mean(), "b": b.mean(), "difference": gap.mean(), "low": low, "high": high}
 

@@ -23,7 +23,10 @@ SHOWN = 8
 """Candidates whose accuracy is kept one by one."""
 SPENDS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "latency_s", "cost_usd", "joules")
 LENGTHS = ("quality_answer_length", "quality_reasoning_length", "quality_total_response_length")
-NUMBERS = (*SPENDS, *LENGTHS, "verification_confidence", "persona_score")
+PERSONA = ("persona_markers", "persona_constraint_violations", "persona_score")
+NUMBERS = (*SPENDS, *LENGTHS, "verification_confidence", *PERSONA)
+STRENGTHS = 4
+"""Strengths of a persona that are told apart: 0, 1, 2, and 3 or more of its markers."""
 LONGEST = 100_000
 """Characters beyond which lengths are not told apart."""
 
@@ -60,6 +63,8 @@ class Survey:
     failed: Shares = field(default_factory=Shares)
     refused: Shares = field(default_factory=Shares)
     judged_by_model: Shares = field(default_factory=Shares)
+    breaking: Shares = field(default_factory=Shares)
+    """Of rows whose persona has marks, those that break one of its constraints."""
     spends: dict[str, Sum] = field(default_factory=lambda: {name: Sum() for name in NUMBERS})
     """Sums over rows."""
     lengths: dict[str, Ints] = field(
@@ -91,6 +96,8 @@ class Survey:
         some = (draw < shown.shape[1]) & ~np.isnan(right)
         shown[problem[some], draw[some]] = right[some]
         self._keep("shown", shown)
+        if "persona_markers" in block.table.column_names:
+            self._strength(block, right)
         self._keep(
             "pattern", self._patterned(block.problems, problem[inside], draw[inside], codes[inside], right[inside])
         )
@@ -121,6 +128,17 @@ class Survey:
             if name in LENGTHS:
                 capped = np.minimum(values[known], LONGEST).astype(np.int64)
                 self.lengths[name] += np.bincount(capped, minlength=LONGEST + 1)
+
+    def _strength(self, block: Block, right: Floats) -> None:
+        """[problem, strength] known verdicts, and the right ones among them."""
+        markers = block.numbers("persona_markers")
+        marked = ~np.isnan(markers)
+        self.breaking.add(block.numbers("persona_constraint_violations") > 0, marked)
+        some = marked & ~np.isnan(right)
+        place = block.problem[some] * STRENGTHS + np.minimum(markers[some], STRENGTHS - 1).astype(np.int64)
+        for name, weights in (("strength", np.ones(int(some.sum()))), ("strength right", right[some])):
+            counts = np.bincount(place, weights=weights, minlength=block.problems * STRENGTHS)
+            self._keep(name, counts.astype(np.int64).reshape(-1, STRENGTHS))
 
     def _keep(self, name: str, values: Ints) -> None:
         self._parts.setdefault(name, []).append(values)
@@ -182,6 +200,14 @@ class Survey:
     def passed(self, ks: Iterable[int]) -> Floats:
         """[problem, k] exact pass@k."""
         return self._estimated(lambda codes, right: pass_at_k(right[None], list(ks))[0])
+
+    @property
+    def by_strength(self) -> tuple[Ints, Floats] | None:
+        """([strength] rows with a verdict, [problem, strength] mean of these); None where no persona has marks."""
+        if "strength" not in self._parts:
+            return None
+        known, right = self._whole("strength"), self._whole("strength right")
+        return known.sum(axis=0), np.divide(right, known, out=np.full(known.shape, np.nan), where=known > 0)
 
     @cached_property
     def mean(self) -> Floats:

@@ -11,7 +11,10 @@ from cyclopts import Parameter
 def compare(
     *pools: Annotated[str, Parameter(help="Two or more pools, as inspect takes them; all are set against the first.")],
     by: Annotated[str | None, Parameter(help="split: compare within each split.")] = None,
-    columns: Annotated[list[str] | None, Parameter(help="Number columns whose means are compared too.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        Parameter(help="Number columns whose means are compared too; by default length, refusals, dollars."),
+    ] = None,
     seed: Annotated[int, Parameter(help="Seed of the resampling; by default 0.", show_default=False)] = 0,
     json: Annotated[bool, Parameter(show_default=False, help="Print the numbers as JSON, unrounded.")] = False,
 ) -> None:
@@ -22,13 +25,13 @@ def compare(
 
     loaded = api.load(pools)
     table = loaded.compare(by=by, seed=seed)
-    means = loaded.compare_columns(columns, seed=seed) if columns else None
+    means = loaded.compare_columns(columns, by=by, seed=seed)
     if json:
-        show.json({"rows": table.to_dicts(), "columns": [] if means is None else means.to_dicts()})
+        show.json({"rows": table.to_dicts(), "columns": means.to_dicts()})
         return
     base = loaded.pools[0].run
     show.tables([comparison.legend(table, base), *comparison.comparison(table, base)])
-    if means is not None:
+    if means.height:
         show.tables([comparison.columns(means, base)])
     show.notes(loaded.notes)
     show.next_step(f"testtime replay {shlex.join(pools)}")

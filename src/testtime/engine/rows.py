@@ -58,6 +58,8 @@ def columns_of(row: Mapping[str, Any]) -> dict[str, float]:
     if row["error"] is not None and row["ground_truth_answer"] is not None:
         right = False
     columns = {"truncated": float(row["finish_reason"] == "length")}
+    if (refused := row.get("refusal_is_refusal")) is not None:
+        columns["refused"] = float(refused)
     if right is not None:
         columns["oracle(is_verified)"] = float(right)
     for name, value in row.items():

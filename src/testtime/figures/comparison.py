@@ -63,11 +63,26 @@ def _spend(side: pl.DataFrame, letter: str) -> list[Rows]:
 def columns(table: pl.DataFrame, base: str) -> Rows:
     """The rows of `analysis.sides.columns_beside`, a line a column and pool."""
     letters = letters_of([base, *table["side"].unique(maintain_order=True)])
+    grouped = table["split"].n_unique() > 1
     cells = [
-        [f"{row['column']}, {letters[row['side']]}", f"{row['n']:,}", *_means(row), _gap(row)]
+        [f"{_named(row, grouped)}, {letters[row['side']]}", f"{row['n']:,}", *_means(row), _gap(row)]
         for row in table.iter_rows(named=True)
     ]
     return Rows("Means a draw", ["column, pool", "n", "A", "there", "change"], cells)
+
+
+WORDS = {
+    "quality_total_response_length": "characters",
+    "usd": "dollars",
+    "persona_markers": "persona's markers",
+    "persona_constraint_violations": "broken constraints",
+}
+"""Columns by shorter names, so that a line fits."""
+
+
+def _named(row: Mapping[str, Any], grouped: bool) -> str:
+    word = WORDS.get(row["column"], row["column"])
+    return f"{row['split']}: {word}" if grouped else word
 
 
 def _means(row: Mapping[str, Any]) -> list[str]:

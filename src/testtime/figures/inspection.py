@@ -27,6 +27,7 @@ def inspection(one: Inspected) -> list[Rows]:
     shown = [_facts(one)]
     if one.judged:
         shown += [_rates(one), *_splits(one), _by_candidate(one), _by_size(one)]
+    shown += _persona(one)
     return [*shown, _spends(one), *books(one.ledger)]
 
 
@@ -106,6 +107,21 @@ def _by_size(one: Inspected) -> Rows:
         for k, majority, passed in zip(one.ks, one.majority, one.passed, strict=True)
     ]
     return Rows("Exact over all subsets of k draws, random ties", ["k", "maj@k %", "pass@k %"], cells)
+
+
+def _persona(one: Inspected) -> list[Rows]:
+    """How strongly the persona shows, and accuracy by its strength."""
+    if (persona := one.persona) is None:
+        return []
+    facts = {
+        "markers a text shows": UNKNOWN if persona.markers is None else f"{persona.markers:.2f}",
+        "texts that break a constraint": _share(*persona.breaking),
+        "a judge's score, 0 to 5": UNKNOWN if persona.score is None else f"{persona.score:.2f}",
+    }
+    shown = [Rows("Persona", ["", ""], [[name, text] for name, text in facts.items()], left=True)]
+    cells = [[name, f"{rows:,}", _rate(rate)] for name, rows, rate in persona.strengths if rows]
+    heads = ["markers", "texts", "verified %"]
+    return shown + ([Rows("Persona beside accuracy", heads, cells)] if cells and one.judged else [])
 
 
 def _spends(one: Inspected) -> Rows:

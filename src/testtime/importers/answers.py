@@ -28,7 +28,7 @@ _COMMON = ("run", "model", "provider", "dataset", "temperature")
 _LONGEST = 10_000
 _MOST_TOKENS = 10**12
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
-_TAKEN = frozenset({*CANDIDATES, *SPENDS.values(), "truncated"})
+_TAKEN = frozenset({*CANDIDATES, *SPENDS.values(), "truncated", "refused"})
 
 
 def read(path: Path | str) -> Imported:

@@ -48,6 +48,7 @@ _TYPES: dict[str, pl.DataType] = {
     "error": pl.String(),
     "ground_truth_answer": pl.String(),
     "verification_saw_reference": pl.Boolean(),
+    "refusal_is_refusal": pl.Boolean(),
 }
 _NOT_SCORES = frozenset({"candidate_idx", "retry_of_candidate_idx", "generation_seed", "max_tokens"})
 _MOST_KEYS = 2**15 - 1
@@ -171,11 +172,12 @@ def _right(rows: pl.DataFrame) -> Floats:
 
 
 def _columns(rows: pl.DataFrame) -> dict[str, Floats]:
-    """Name → [row]: spends by their short names, `truncated`, and every other number column of which any is known."""
+    """Name → [row]: spends by their short names, `truncated`, `refused`, every other number column that is known."""
     length = rows.select(hit=(pl.col("finish_reason") == "length").cast(pl.Float64))["hit"]
     saw = rows.filter(pl.col("is_verified").is_not_null())["verification_saw_reference"]
     fenced = () if saw.len() and saw.eq_missing(False).all() else GOLD
     known = {"truncated": length, "oracle(is_verified)": pl.Series(_right(rows)).fill_nan(None)}
+    known["refused"] = rows["refusal_is_refusal"].cast(pl.Float64)
     for name, kind in rows.schema.items():
         if kind.is_numeric() and name not in _NOT_SCORES and not name.startswith("_"):
             known[f"oracle({name})" if name in fenced else SPENDS.get(name, name)] = rows[name]

@@ -32,7 +32,7 @@ class Draws:
     right: Floats
     """1 right, 0 wrong, nan where no verdict says (or no draw is there)."""
     columns: Mapping[str, Floats] = field(default_factory=dict)
-    """`prompt, completion` tokens, `seconds, usd, joules`, `truncated` (0/1), scores; nan is unknown."""
+    """`prompt, completion` tokens, `seconds, usd, joules`, `truncated` and `refused` (0/1), scores; nan is unknown."""
     sizes: Ints | None = None
     """[problem] draws there are; None: all columns of `codes`."""
     floor: int | None = None

@@ -48,7 +48,7 @@ class Safety:
     def answer(self, problem: Problem, text: str) -> tuple[str | None, str | None]:
         """Whether the text declines or answers; no key where it is empty."""
         said = extract.unthink(text).strip()
-        does = ("decline" if refusal.refuses(said) else "answer") if said else None
+        does = ("decline" if refusal.read(said).refuses else "answer") if said else None
         return does, does
 
     def right(self, problem: Problem, key: str | None) -> bool | None:
