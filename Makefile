@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-llmock, check-slurm, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-llmock, check-report, check-slurm, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-llmock check-slurm vllm-cpu demo check bench clean
+.PHONY: test hosted check-transformers check-hf check-llmock check-report check-slurm vllm-cpu demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -23,6 +23,12 @@ check-slurm: .venv/ready  # a real Slurm on this machine, in a folder of its own
 	command -v slurmctld >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends \
 		slurm-wlm munge; } >/dev/null || echo "Slurm cannot be installed here"
 	TESTTIME_REAL=slurm $(BIN)/python -m pytest -rs tests/cluster/test_slurm.py
+
+check-report: .venv/ready  # the page of `testtime report` in headless Chromium, which apt installs where it can
+	command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } \
+		|| echo "chromium cannot be installed here: the tests of the page are skipped"
+	$(BIN)/python -m pip install --quiet playwright
+	$(BIN)/python -m pytest -rs tests/report
 
 vllm-cpu:  # a real vLLM on the processor, until Ctrl-C; then: .venv/bin/python -m benchmarks.agreement
 	benchmarks/vllm_cpu.sh

@@ -49,6 +49,7 @@ SHELLS = {
     "guide": 6,
     "statistics": 7,
     "submit": 6,
+    "reporting": 7,
     "session": 5,
     "verifying": 5,
     "build": 4,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob as globbing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import polars as pl
 
 from testtime.analysis.inspection import Inspected, inspected
 from testtime.analysis.ledger import ledger
@@ -155,3 +157,28 @@ def _inside(folder: Path) -> list[Path]:
         mend = f"name a run folder, a folder of runs, or a file; files end in {', '.join(RECORDED)}"
         raise BadInput("neither a run nor a file of answers in this folder", where=str(folder), mend=mend)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A pool with where it came from."""
+
+    path: Path
+    """A run folder, a candidates.parquet, or a recorded file."""
+    pool: Pool
+    meta: Mapping[str, Any]
+    file: Path | None = None
+    """The candidates.parquet; None for a recorded file."""
+    frame: pl.DataFrame | None = None
+    """All rows of a recorded file; None where they are in `file`."""
+
+
+def opened_at(source: Sources) -> Iterator[Opened]:
+    """The pools that are meant, with what they were opened from. Raises BadInput where there is nothing to read."""
+    for path in _leaves(source):
+        if _is_table(path):
+            file = path / "candidates.parquet" if path.is_dir() else path
+            yield Opened(path, open_pool(path), read_meta(file), file)
+        else:
+            imported = _imported(path)
+            yield Opened(path, pool_of(imported.frame, imported.meta), imported.meta, None, imported.frame)

@@ -63,12 +63,12 @@ def sample(frame: pl.DataFrame, n: int, seed: int = 0) -> pl.DataFrame:
         raise BadInput("no candidate has a verdict", mend="judge them first: testtime verify")
     dice = rng_of(seed, "audit")
     groups = rows.with_columns(_dice=pl.Series(dice.random(rows.height))).partition_by(STRATA)
-    counts = _shares([group.height for group in groups], min(n, rows.height))
+    counts = shares([group.height for group in groups], min(n, rows.height))
     chosen = [group.sort("_dice").head(count) for group, count in zip(groups, counts, strict=True)]
     return pl.concat(chosen).sort("_dice").drop("_dice")
 
 
-def _shares(sizes: Sequence[int], n: int) -> list[int]:
+def shares(sizes: Sequence[int], n: int) -> list[int]:
     """How many of each stratum: one each, the rest by size, never more than there are."""
     counts = [1 if at < n else 0 for at in range(len(sizes))]
     while sum(counts) < n:

@@ -36,6 +36,7 @@ COMMANDS = {
     "runs": ("testtime.cli.runs:runs", "List the runs of a folder: what each was, what came out, what it cost."),
     "note": ("testtime.cli.note:note", "Add a line to a run's notes."),
     "pack": ("testtime.cli.pack:pack", "Pack a run as one file to hand on, with its texts or without."),
+    "report": ("testtime.cli.report:report", "Write one page about runs: answer, figures, tables, candidates."),
     "compare": ("testtime.cli.compare:compare", "Say what changes from one pool to another, paired over problems."),
     "emergence": (
         "testtime.cli.emergence:emergence",
@@ -62,7 +63,7 @@ COMMANDS = {
 """Command → where its function is, and its sentence."""
 GROUPS = {
     "Run": ("demo", "init", "run", "guide", "import", "submit", "merge", "verify"),
-    "Look": ("inspect", "show", "runs", "note", "emergence", "stats"),
+    "Look": ("report", "inspect", "show", "runs", "note", "emergence", "stats"),
     "Compare": ("replay", "analyze", "plot", "compare"),
     "Decide": ("recommend", "plan", "forecast", "policies", "boundary", "audit"),
     "Machinery": ("list", "doctor", "serve", "pack", "export"),

@@ -1,0 +1,297 @@
+"""`testtime report`: what a page about runs needs, put together from pools, ledgers and texts, written as one file."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from testtime.advice import KNOWN_SPENDS
+from testtime.analysis.ledger import ledger
+from testtime.analysis.recommend import Budget, ladder
+from testtime.analysis.replay import has_gold
+from testtime.analysis.replay import outcomes as replayed
+from testtime.analysis.sides import names_of
+from testtime.core.errors import BadInput
+from testtime.core.protocols import Policy
+from testtime.core.strings import parse, setting
+from testtime.guide import rows_of
+from testtime.report import candidates
+from testtime.report.material import Browsed, Material, RunData
+from testtime.report.page import page
+from testtime.report.sample import chosen, facts
+from testtime.sources import Opened, Sources, inspect, is_outcomes, opened_at
+from testtime.spec import DEFAULT_POLICIES
+from testtime.store.atomic import whole, writable
+from testtime.store.folder import RunFolder, is_run
+from testtime.store.outcomes import read_outcomes
+from testtime.store.pool import Pool
+from testtime.store.schema import CANDIDATES
+from testtime.store.texts import pieces
+
+SAMPLE = 120
+"""Problems of a run whose candidates the page shows."""
+MOST_LADDER = 128
+"""Draws of a problem up to which the ladder of policies is replayed."""
+TEXTS = frozenset({"question", "input_messages", "output_messages", "candidate_text", "parts", "tool_trace", "calls"})
+"""Columns that are read for sampled problems alone."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written."""
+
+    path: Path
+    size: int
+    """Bytes."""
+    runs: Sequence[str]
+    sections: Sequence[str]
+    """Anchors of the page's sections."""
+    problems: int
+    """Of which the page shows candidates."""
+    settings: int
+    """Policies and settings that it compares."""
+
+
+def write_report(
+    source: Sources,
+    out: Path | None = None,
+    *,
+    budgets: Sequence[str] = (),
+    policies: Sequence[str] | None = None,
+    sample: int = SAMPLE,
+    orders: int = 100,
+    seed: int = 0,
+    command: str = "",
+) -> Written:
+    """Writes the page about the pools at a path, a glob, or several; by default as report.html in a run's folder.
+
+    `policies` replaces the usual ladder of settings beside those that a run executed. Raises BadInput: nothing to
+    read, a policy or a budget that cannot be, no place to write.
+    """
+    for budget in budgets:
+        Budget.of(budget)
+    if sample < 0:
+        raise BadInput(f"--sample {sample} cannot be", mend="expected a whole number at least 0")
+    opened = list(opened_at(source))
+    path = out or _beside(opened)
+    writable([path], [one.file or one.path for one in opened])
+    material = _material(opened, budgets, policies, sample, orders, seed, command or _command(opened, path))
+    text = page(material)
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+    return _written(path, text, material)
+
+
+def _beside(opened: Sequence[Opened]) -> Path:
+    """Where the page goes: into the folder of a run, else beside the first file, or the folders of several runs."""
+    first = opened[0].path
+    if len(opened) == 1:
+        return (
+            first / "report.html" if first.is_dir() else first.with_name(f"{first.name.partition('.')[0]}.report.html")
+        )
+    return first.parent / "report.html"
+
+
+def _command(opened: Sequence[Opened], path: Path) -> str:
+    return f"testtime report {shlex.join(str(one.path) for one in opened)} --out {shlex.quote(str(path))}"
+
+
+def _written(path: Path, text: str, material: Material) -> Written:
+    return Written(
+        path,
+        len(text.encode()),
+        [run.name for run in material.runs],
+        [part.partition('"')[0] for part in text.split('<section id="')[1:]],
+        sum(len(one.problems) for one in material.browsed),
+        material.summary.height,
+    )
+
+
+# ---- what the page is made of ----
+def _material(
+    opened: Sequence[Opened], budgets: Sequence[str], policies: Sequence[str] | None, sample: int, orders: int,
+    seed: int, command: str,
+) -> Material:  # fmt: skip
+    names = names_of([one.pool for one in opened])
+    runs, outcomes, browsed = [], [], []
+    for name, one in zip(names, opened, strict=True):
+        run = _run(name, one)
+        runs.append(run)
+        if has_gold(one.pool):
+            found = _outcomes(one, run, policies, orders, seed)
+            outcomes.append(found.with_columns(run=pl.lit(name), split=pl.lit(_splits(one.pool))))
+        browsed.append(_browsed(run, one, sample, seed))
+    versions = {"testtime": version("testtime"), "python": platform.python_version(), "polars": version("polars")}
+    return Material(
+        runs, pl.concat(outcomes) if outcomes else None, browsed, budgets, command, versions,
+        datetime.now(UTC).isoformat(timespec="seconds"), seed,
+    )  # fmt: skip
+
+
+def _splits(pool: Pool) -> str | None:
+    """All splits of a pool in one name, so that a setting is one row of the page's tables."""
+    return ", ".join(dict.fromkeys(split for split in pool.splits if split)) or None
+
+
+def _run(name: str, one: Opened) -> RunData:
+    frame = _light(one)
+    folder = RunFolder.open(one.path) if one.path.is_dir() else None
+    calls = pl.read_parquet(folder.calls) if folder is not None and folder.calls.exists() else None
+    return RunData(
+        name=name,
+        place=str(one.path),
+        pool=_named(one.pool, name),
+        meta=one.meta,
+        inspected=inspect(one.path),
+        policies=list(one.meta.get("policies") or ()),
+        frame=frame,
+        books=None if folder is None else ledger(folder.path),
+        failures=() if calls is None else _failures(calls),
+        energy=None if calls is None else (calls["joules"].count(), calls.height),
+        guided=_guided(one),
+        stored=() if folder is None else _stored(folder),
+    )
+
+
+def _failures(calls: pl.DataFrame) -> list[tuple[str, int]]:
+    why = calls.filter(pl.col("status") != "ok")["why"].drop_nulls()
+    return why.value_counts(sort=True).rows()
+
+
+def _named(pool: Pool, name: str) -> Pool:
+    """The pool under the name it has on the page."""
+    return pool if pool.run == name else replace(pool, run=name)
+
+
+def _light(one: Opened) -> pl.DataFrame:
+    """All rows without their texts."""
+    if one.frame is not None:
+        return one.frame.drop(name for name in TEXTS if name in one.frame.columns)
+    assert one.file is not None
+    return _read(one.file, [name for name in pq.read_schema(one.file).names if name not in TEXTS])
+
+
+def _read(file: Path, columns: Sequence[str], queries: Sequence[str] | None = None) -> pl.DataFrame:
+    """Columns of a candidates.parquet, of some problems or of all. Raises BadInput."""
+    wanted = None if queries is None else pc.field("query_id").isin(list(queries))
+    try:
+        table = pq.read_table(file, columns=list(columns), filters=wanted, page_checksum_verification=True)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    frame = pl.from_arrow(table.replace_schema_metadata(None))
+    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
+def _guided(one: Opened) -> pl.DataFrame | None:
+    """The rows of a guided run."""
+    guided = any(label.startswith("guided") for label in one.pool.arms)
+    return rows_of(one.path) if guided and one.path.is_dir() else None
+
+
+def _stored(folder: RunFolder) -> list[pl.DataFrame]:
+    """The overlays of verdicts that were given later, each with the stage that gave them."""
+    found = []
+    for file in sorted(folder.verdicts.glob("*.parquet")) if folder.verdicts.is_dir() else []:
+        table = pl.read_parquet(file)
+        if {"was_verified", "is_verified"} <= set(table.columns):
+            found.append(table.with_columns(stage=pl.lit(file.stem)))
+    return found
+
+
+# ---- outcomes ----
+def _outcomes(one: Opened, run: RunData, policies: Sequence[str] | None, orders: int, seed: int) -> pl.DataFrame:
+    """Outcomes that the run wrote, where they are its pool's; and of the ladder, replayed."""
+    pool = run.pool
+    kept = _kept(one)
+    have = set() if kept is None else set(kept.select("policy", "setting").rows())
+    asked = [] if kept is not None else [parse("policy", text) for text in run.policies]
+    asked += [parse("policy", text) for text in policies] if policies is not None else _ladder(pool, not run.policies)
+    wanted = list({(policy.name, setting(policy)): policy for policy in asked}.values())
+    fresh = [policy for policy in wanted if (policy.name, setting(policy)) not in have and _within(policy, pool)]
+    frames = [] if kept is None else [kept]
+    if fresh:
+        frames.append(replayed(pool, fresh, orders=orders, seed=seed, exact=False))
+    if not frames:
+        frames = [replayed(pool, wanted, orders=orders, seed=seed, exact=False)]
+    return pl.concat([frame.select(frames[0].columns) for frame in frames])
+
+
+def _kept(one: Opened) -> pl.DataFrame | None:
+    """The outcome file of a run, where it was written after the pool was."""
+    if not one.path.is_dir() or not is_run(one.path):
+        return None
+    folder = RunFolder.open(one.path)
+    file = folder.outcomes
+    if not file.exists() or file.stat().st_mtime < folder.candidates.stat().st_mtime or not is_outcomes(file):
+        return None
+    return read_outcomes(file)
+
+
+def _ladder(pool: Pool, scored: bool) -> list[Policy]:
+    """What is compared beside the run's own policies; by the scores of a recorded file too, which has none of its own.
+
+    A score that is negative somewhere is no weight of a vote.
+    """
+    draws = min(draws.sampled for draws in pool.arms.values())
+    if len(pool.arms) > 1 and draws > 0:  # the arms are what is compared
+        return [parse("policy", text) for text in ladder(draws, ()) if text.startswith("sc_fixed:")]
+    if draws < 1:
+        return [parse("policy", text) for text in DEFAULT_POLICIES]
+    shared = set.intersection(*(set(one.columns) for one in pool.arms.values()))
+    known = shared - KNOWN_SPENDS - CANDIDATES.keys()
+    scores = sorted(name for name in known if scored and not name.startswith("oracle("))
+    below = {name for name in scores if any((one.column(name) < 0).any() for one in pool.arms.values())}
+    texts = ladder(min(draws, MOST_LADDER), scores)
+    return [
+        parse("policy", text)
+        for text in texts
+        if not (text.startswith("weighted:") and text.rpartition("by=")[2] in below)
+    ]
+
+
+def _within(policy: Policy, pool: Pool) -> bool:
+    """Whether the pool's sample is enough for all it may ask."""
+    return policy.most is None or policy.most <= min(draws.sampled for draws in pool.arms.values())
+
+
+# ---- the candidates ----
+def _browsed(run: RunData, one: Opened, sample: int, seed: int) -> Browsed:
+    table = facts(run.frame)
+    names, strata = chosen(table, sample, seed)
+    told = {row["query_id"]: row for row in table.iter_rows(named=True)}
+    rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names}
+    for row in _texts(one, names).iter_rows(named=True):
+        rows[row["query_id"]].append(row)
+    problems: list[dict[str, Any]] = []
+    size = 0
+    for name in names:
+        made = candidates.problem(told[name], [(row, pieces(row)) for row in rows[name]])
+        size += candidates.length(made)
+        if problems and size > candidates.MOST_IN_ALL:
+            break
+        problems.append(made)
+    order = {name: at for at, name in enumerate(told)}
+    problems.sort(key=lambda made: order[made["id"]])
+    return Browsed(run.name, run.place, problems, table.height, strata)
+
+
+def _texts(one: Opened, names: Sequence[str]) -> pl.DataFrame:
+    """The rows of these problems, in order, with all that the page shows."""
+    if one.frame is not None:
+        frame = one.frame.filter(pl.col("query_id").is_in(list(names)))
+    else:
+        assert one.file is not None
+        there = set(pq.read_schema(one.file).names)
+        frame = _read(one.file, [name for name in candidates.COLUMNS if name in there], names)
+    return frame.filter(pl.col("query_id").is_in(list(names)))
