@@ -4,7 +4,8 @@
     expected   midway between low and high draws, at the tokens expected (null where nobody says how many)
     high       the most draws that policies may make, all bytes read and all tokens written: what caps count with
 
-Unknown is null: requests of a decoding that asks as it goes, dollars without a price.
+Unknown is null: requests of a decoding that asks as it goes, dollars without a price. What judges, mocks and refusal
+checks will be asked, components say themselves (`core.needs`); how often within its bounds, nobody knows: midway.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from testtime.core.needs import Foresees, Need
 from testtime.core.records import Request
 from testtime.core.spend import Spend, total
 from testtime.engine.costs import priced, reads, text_of
@@ -94,16 +96,15 @@ def forecast(plan: Plan, there: int = 0, tokens: float | None = None) -> Forecas
     floors = floors_of(plan)
     parts, drawn = list[Part](), list[Range]()
     share = _left(plan, floors, there)
+    beside = list[Part]()
     for lane in plan.lanes:
         draws = _draws(plan, lane, floors).times(share * len(plan.problems))
         drawn.append(draws)
         parts += _generation(plan, lane, draws, tokens)
-    candidates = together(drawn)
-    for stage in plan.verifiers:
-        for role in getattr(stage, "roles", ()):
-            name = plan.name_of(plan.lanes[0].arms[0], role)
-            parts.append(_priced(plan, "judge", name, candidates, Range(None, None, None), Range(None, None, None)))
-    return Forecast(len(plan.problems), candidates, parts, there)
+        for component in (lane.decoding, *plan.verifiers):
+            if isinstance(component, Foresees):
+                beside += _beside(plan, lane, component, draws, tokens)
+    return Forecast(len(plan.problems), together(drawn), [*parts, *_joined(beside)], there)
 
 
 def _draws(plan: Plan, lane: Lane, floors: dict[str, int]) -> Range:
@@ -142,6 +143,51 @@ def _generation(plan: Plan, lane: Lane, draws: Range, tokens: float | None) -> I
         written = Range(tokens or 1.0, tokens, None if most is None or calls is None else float(most * calls))
         what = "generation" if len(lane.decoding.roles) == 1 else f"generation ({role})"
         yield _priced(plan, what, name, requests, prompt, draws.times(written))
+
+
+def _beside(plan: Plan, lane: Lane, component: Foresees, draws: Range, tokens: float | None) -> Iterator[Part]:
+    """What a decoding or a verifier asks for besides, for so many draws: each kind by its mean over the problems."""
+    found: dict[tuple[str, str], list[Need]] = {}
+    for problem in plan.problems:
+        for need in component.foresees(problem):
+            found.setdefault((need.part, need.role), []).append(need)
+    for (part, role), needs in found.items():
+        asked = together([_asked(need) for need in needs]).times(1 / len(plan.problems))
+        prompt = together([_asked(need).times(_read(need, tokens)) for need in needs]).times(1 / len(plan.problems))
+        written = together([_asked(need).times(_written(need)) for need in needs]).times(1 / len(plan.problems))
+        name = plan.name_of(lane.arms[0], role)
+        yield _priced(plan, part, name, *(draws.times(each) for each in (asked, prompt, written)))
+
+
+def _asked(need: Need) -> Range:
+    """Requests for one candidate; expected is midway."""
+    return Range(need.low, None if need.high is None else (need.low + need.high) / 2, need.high)
+
+
+def _read(need: Need, length: float | None) -> Range:
+    """Tokens of one request's prompt: bytes at most, about a quarter of them expected."""
+    shown = None if length is None and need.shows else min(float(need.shows), (length or 0.0) * BYTES_A_TOKEN)
+    expected = None if shown is None else (need.reads + shown) / BYTES_A_TOKEN
+    return Range(need.reads / BYTES_A_TOKEN, expected, float(need.reads + need.shows))
+
+
+def _written(need: Need) -> Range:
+    """Tokens of one reply: one at least, expected midway."""
+    return Range(1.0, None if need.writes is None else (1 + need.writes) / 2, need.writes)
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Parts of one name and model, of several lanes or verifiers, as one."""
+    alike: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        alike.setdefault((part.name, part.model), []).append(part)
+    return [
+        Part(name, model, *(together([getattr(one, each) for one in several]) for each in _SUMMED))
+        for (name, model), several in alike.items()
+    ]
+
+
+_SUMMED = ("requests", "prompt", "completion", "usd")
 
 
 def _priced(plan: Plan, what: str, model: str, requests: Range, prompt: Range, completion: Range) -> Part:

@@ -16,12 +16,15 @@ An answer that is none is never judged. The judge's verdict counts from a confid
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from testtime.core.needs import Foresees, Need
 from testtime.core.protocols import Ask, Verifier
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest, seed_of
+from testtime.verifiers.each import Each
 from testtime.verifiers.said import verdict
 
 VERSION = 1
@@ -58,6 +61,14 @@ class Chain:
     def refuses(self, problem: Problem) -> str | None:
         """What the primary refuses."""
         return self.primary.refuses(problem)
+
+    def foresees(self, problem: Problem) -> Iterator[Need]:
+        """What the judge foresees: always where there is no rule, else for the audit at least."""
+        first = self.primary.of(problem) if isinstance(self.primary, Each) else self.primary
+        alone = first.stage in NONE
+        if isinstance(self.judge, Foresees) and (alone or first.stage == "code" or self.math):
+            for need in self.judge.foresees(problem):
+                yield need if alone else replace(need, low=self.audit)
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict, with what the rule and the judge said of it in columns."""

@@ -6,9 +6,11 @@ stage that spoke.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from testtime.core.needs import Foresees, Need
 from testtime.core.protocols import Ask, Task, Verifier
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.registry import find
@@ -36,14 +38,20 @@ class Each:
 
     def refuses(self, problem: Problem) -> str | None:
         """What the problem's stage refuses."""
-        return self._stage(problem).refuses(problem)
+        return self.of(problem).refuses(problem)
+
+    def foresees(self, problem: Problem) -> Iterable[Need]:
+        """What the problem's stage foresees."""
+        stage = self.of(problem)
+        return stage.foresees(problem) if isinstance(stage, Foresees) else ()
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict of the problem's stage."""
-        said = await self._stage(problem).verify(problem, candidate, ask)
+        said = await self.of(problem).verify(problem, candidate, ask)
         return replace(said, digest=self.digest)
 
-    def _stage(self, problem: Problem) -> Verifier:
+    def of(self, problem: Problem) -> Verifier:
+        """The stage that judges a problem."""
         own = self.task.verifier if self.task.verifier != self.stage else "judge"
         name = str(problem.fields.get("verifier", own))
         if name not in self.opened:

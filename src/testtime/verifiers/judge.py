@@ -9,9 +9,11 @@ role `judge` the verdict is null.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from testtime.core.needs import Need
 from testtime.core.protocols import Ask, Task
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest
@@ -23,6 +25,8 @@ VERSION = 1
 """Of the prompts and rules; with another, stored verdicts are not reused."""
 LONGEST = 12_000
 """Characters of an answer that the judge is shown; of a longer one, its beginning and end."""
+EXTRACTED, SHORT = ("math", "code"), 200
+"""Kinds of which the judge is shown the extracted answer alone, and about how many characters that has at most."""
 TOKENS = 1024
 """Of the judge's reply, at most."""
 
@@ -46,15 +50,21 @@ class Judge:
         """Nothing: without a judge its verdicts are null."""
         return None
 
+    def foresees(self, problem: Problem) -> Iterator[Need]:
+        """One question, about what is not the same as before."""
+        if self.asking is not None:
+            kind = _kind(problem)
+            empty = Candidate("", problem.query_id, 0, (), "stop")
+            reads = len(prompt_of(kind, problem, empty).encode("utf-8", "surrogatepass"))
+            yield Need("judge", "judge", 1, 1, reads, SHORT if kind in EXTRACTED else LONGEST, TOKENS)
+
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict: null where there is no judge, or it cannot be asked or read."""
         if (none := unjudgeable(self, problem, candidate)) is not None:
             return none
         if self.asking is None:
             return verdict(self, None, 0.0, "no judge", "no model is there to judge; name one with --judge_model")
-        kind = kind_of(problem)
-        if kind == "math" and problem.reference is None:
-            kind = "quality"
+        kind = _kind(problem)
         told = await self.asking.about(prompt_of(kind, problem, candidate), schema(kind), TOKENS, ask)
         said = told.said
         if said is None or not isinstance(said.get("right"), bool):
@@ -70,6 +80,12 @@ class Judge:
     def _failed(self, why: str) -> Verdict:
         columns = {"verification_llm_judge_used": True, "verification_llm_judge_failed": True}
         return verdict(self, None, 0.0, "judge failed", why, columns=columns)
+
+
+def _kind(problem: Problem) -> str:
+    """What is judged, of an answer that may have no reference."""
+    kind = kind_of(problem)
+    return "quality" if kind == "math" and problem.reference is None else kind
 
 
 def kind_of(problem: Problem) -> str:
@@ -88,7 +104,7 @@ def kind_of(problem: Problem) -> str:
 
 def prompt_of(kind: str, problem: Problem, candidate: Candidate) -> str:
     """The judge's prompt: of a mathematical answer only what was extracted, of others the text."""
-    answer = str(candidate.facts.get("answer") or "") if kind in ("math", "code") else candidate.text
+    answer = str(candidate.facts.get("answer") or "") if kind in EXTRACTED else candidate.text
     trace = [f"{part.kind}: {part.text}" for part in candidate.parts if part.kind in ("call", "result")]
     fields = {
         "question": problem.fields.get("asked", problem.question),
