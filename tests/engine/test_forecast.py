@@ -68,3 +68,18 @@ def test_lanes_that_need_the_same_of_one_model_are_one_part() -> None:
     names = [part.name for part in forecast(both, tokens=1.0).parts]
     assert names == ["generation", "generation", "refusal checks"]
     assert forecast(both, tokens=1.0).parts[2].requests == Range(12.0, 18.0, 24.0)
+
+
+class Bounded(Checks):
+    """Asks no more than seven times in all."""
+
+    def foresees(self, problem: Problem) -> Iterable[Need]:
+        yield Need("refusal checks", "judge", 0, 1, 40, 0, 9, 7)
+
+
+def test_a_limit_of_the_whole_run_bounds_requests_tokens_and_dollars() -> None:
+    how: dict[str, Any] = {"verifiers": [Bounded()], "roles": {"judge": "scripted:1"}, "price": PRICE}
+    checks = forecast(plan_of(echo_seed(), due=6, count=2, **how), tokens=10.0).parts[1]
+    assert checks.requests == Range(0.0, 6.0, 7.0)
+    assert checks.completion.high == pytest.approx(7 * 9)
+    assert checks.usd.high == pytest.approx((7 * 40 + 3 * 7 * 9) / 1e6)

@@ -30,6 +30,8 @@ class Need:
     """Bytes of the candidate's text, at most, that a request holds besides."""
     writes: int | None
     """Tokens of a reply, at most; None: no limit."""
+    most: int | None = None
+    """Requests of this kind in the whole run, at most; None: no limit."""
 
 
 @runtime_checkable

@@ -155,8 +155,17 @@ def _beside(plan: Plan, lane: Lane, component: Foresees, draws: Range, tokens: f
         asked = together([_asked(need) for need in needs]).times(1 / len(plan.problems))
         prompt = together([_asked(need).times(_read(need, tokens)) for need in needs]).times(1 / len(plan.problems))
         written = together([_asked(need).times(_written(need)) for need in needs]).times(1 / len(plan.problems))
+        requests, left = draws.times(asked), _within(draws.times(asked), needs[0].most)
         name = plan.name_of(lane.arms[0], role)
-        yield _priced(plan, part, name, *(draws.times(each) for each in (asked, prompt, written)))
+        yield _priced(
+            plan, part, name, requests.times(left), *(draws.times(each).times(left) for each in (prompt, written))
+        )
+
+
+def _within(requests: Range, most: int | None) -> Range:
+    """The share of so many requests that a limit leaves."""
+    bounds = (requests.low, requests.expected, requests.high)
+    return Range(*(1.0 if most is None or one is None or one <= most else most / one for one in bounds))
 
 
 def _asked(need: Need) -> Range:

@@ -6,11 +6,12 @@ how often it breaks a constraint. The score needs `--persona_judge`; equal texts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from testtime.answers.persona import Marks
+from testtime.core.needs import Need
 from testtime.core.protocols import Ask, Task
 from testtime.core.records import Candidate, Problem, Verdict, canonical
 from testtime.core.seeds import digest
@@ -75,6 +76,12 @@ class Persona:
         if self.marks is None and self.asking is None:
             return "a persona is judged by its marks or by a model, and neither is named"
         return None
+
+    def foresees(self, problem: Problem) -> Iterator[Need]:
+        """One question a text."""
+        if self.asking is not None:
+            reads = len((PROMPT + self.persona[:SHOWN]).encode("utf-8", "surrogatepass"))
+            yield Need("persona", "judge", 1, 1, reads, SHOWN, TOKENS)
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict: its score is the model's, null where it cannot be asked or read."""

@@ -7,12 +7,13 @@ provider itself marks as a refusal is one; of a text that it withheld nobody can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from testtime.answers import refusal
 from testtime.answers.refusal_signs import ANSWERS, AROUND, SIGNS
+from testtime.core.needs import Need
 from testtime.core.protocols import Ask, Task
 from testtime.core.records import Candidate, Problem, Verdict, canonical
 from testtime.core.seeds import digest
@@ -80,6 +81,12 @@ class Refusal:
     def refuses(self, problem: Problem) -> str | None:
         """Nothing: signs can always be looked for."""
         return None
+
+    def foresees(self, problem: Problem) -> Iterator[Need]:
+        """A question about a text whose signs are unsure."""
+        if self.asking is not None and self.asking.most != 0:
+            reads = len(PROMPT.encode()) + len(problem.question[:QUESTION].encode("utf-8", "surrogatepass"))
+            yield Need("refusal checks", "judge", 0, 1, reads, REPLY, TOKENS, self.asking.most)
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict; the signs' where a model cannot be asked or read."""
