@@ -51,7 +51,7 @@ def test_plan_forecast_and_policies_print_their_tables(testtime: Run, pools: Pat
     assert "Smallest v1" in ran.out
     fitted = testtime("policies fit bayes:max_n=12,agreement=.95 small.jsonl")
     assert fitted.code == 0
-    again = testtime(f"replay small.jsonl --policies {fitted.out.strip()}")
+    again = testtime(f"replay small.jsonl --policies {fitted.out.splitlines()[0]}")
     assert (again.code, again.err) == (0, "")
     design = testtime("policies design --draws 4 --max_n 12")
     assert design.out.count("bayes:max_n=12") == 1

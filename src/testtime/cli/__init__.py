@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from types import FrameType, TracebackType
+from typing import Annotated, TypeAlias
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
 
@@ -71,6 +72,16 @@ GROUPS = {
 """Heading of the help → its commands, in the order they are come to; each command stands under one."""
 
 
+Json: TypeAlias = Annotated[
+    bool, Parameter(name="json", show_default=False, help="Print the numbers as JSON, unrounded, and nothing else.")
+]
+"""The flag of every command that prints numbers."""
+EPILOGUE = (
+    "All commands take --debug (the traceback of an error); where numbers are printed, --json. "
+    "Exit codes: 0 done, 2 bad input, 3 stopped early with usable output, 130 interrupted."
+)
+
+
 def _version() -> str:
     from importlib.metadata import version
 
@@ -82,7 +93,7 @@ def app() -> App:
     shell = App(
         name="testtime",
         help="A laboratory for test-time compute: sample once, replay everything.",
-        help_epilogue="All commands take --debug, which shows the traceback of an error.",
+        help_epilogue=EPILOGUE,
         version=_version,
         default_parameter=Parameter(
             consume_multiple=True, negative_iterable=(), negative_bool=(), name_transform=lambda name: name.strip("_")
@@ -186,4 +197,4 @@ def _plain(argv: Sequence[str]) -> bool:
     return all(token in ("--help", "-h", "--version") for token in argv)
 
 
-__all__ = ["COMMANDS", "app", "dispatch", "main"]
+__all__ = ["COMMANDS", "GROUPS", "Json", "app", "dispatch", "main"]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+
 
 def analyze(
     *,
@@ -28,6 +30,7 @@ def analyze(
             help="What the frontier is over: candidates, tokens (the default), total_tokens, seconds, dollars, joules."
         ),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Outcome files to one table, its frontier, and what each setting saves."""
     from testtime import api, sources
@@ -49,6 +52,10 @@ def analyze(
     notes = table.notes
     for path, frame in frames.items():
         to_csv(frame, path)
+    if json:
+        named = dict(zip(("summary", "frontier", "against"), frames.values(), strict=False))
+        show.json({**named, "notes": notes, "files": list(frames)})
+        return
     show.tables(shown)
     show.notes(notes)
     show.wrote(*frames)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+from testtime.cli import Json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,6 +28,7 @@ def audit(
         Path | None, Parameter(help="Write the sample here, to be labelled in its last column: right, wrong or skip.")
     ] = None,
     labels: Annotated[Path | None, Parameter(help="The CSV with its labels filled in.")] = None,
+    json: Json = False,
 ) -> None:
     """Label a sample of verdicts by hand: how often are they wrong?"""
     from testtime import verifying
@@ -36,7 +40,7 @@ def audit(
         raise BadInput(f"n={n} cannot be", mend="label at least one verdict")
     frame = verifying.verdicts(file)
     if labels is not None:
-        _report(audited(frame, verifying.read_labels(labels), seed))
+        _report(audited(frame, verifying.read_labels(labels), seed), file, json)
         return
     chosen = sample(frame, n, seed)
     if out_csv is not None:
@@ -44,7 +48,7 @@ def audit(
         show.wrote(out_csv)
         show.next_step(f"fill in the column label, then: testtime audit {file} --labels {out_csv}")
         return
-    _report(audited(frame, _asked(chosen), seed))
+    _report(audited(frame, _asked(chosen), seed), file, json)
 
 
 def _asked(chosen: pl.DataFrame) -> dict[tuple[str, str, int], str]:
@@ -68,14 +72,18 @@ def _asked(chosen: pl.DataFrame) -> dict[tuple[str, str, int], str]:
     return found
 
 
-def _report(found: Audited) -> None:
+def _report(found: Audited, file: Path, json: bool) -> None:
     from testtime.cli import show
 
+    if json:
+        show.json(found)
+        return
     out = show.console()
     out.print(f"called wrong but right (false negatives)  {_said(found.false_negative)}")
     out.print(f"called right but wrong (false positives)  {_said(found.false_positive)}")
     out.print(f"accuracy as the verifier says             {100 * found.said:.1f} %")
     out.print(f"accuracy, corrected                       {_said(found.accuracy)}")
+    show.next_step(f"testtime show {shlex.quote(str(file))}")
 
 
 def _said(rate: Rate) -> str:

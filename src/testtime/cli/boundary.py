@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from testtime.cli import Json
 
 
 def boundary(
@@ -13,10 +16,17 @@ def boundary(
         Parameter(help="A policy with a stopping rule, as in adaptive_margin:stop_rule=beta,threshold=0.95,max_n=40."),
     ],
     /,
+    *,
+    json: Json = False,
 ) -> None:
     """Print where a stopping rule of counts stops."""
     from testtime import api
     from testtime.cli import show
     from testtime.figures import tables
 
-    show.tables([tables.boundary(api.boundary(policy))])
+    table = api.boundary(policy)
+    if json:
+        show.json(table)
+        return
+    show.tables([tables.boundary(table)])
+    show.next_step(shlex.join(["testtime", "policies", "table", policy]))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+
 
 def compare(
     *pools: Annotated[str, Parameter(help="Two or more pools, as inspect takes them; all are set against the first.")],
@@ -16,7 +18,7 @@ def compare(
         Parameter(help="Number columns whose means are compared too; by default length, refusals, dollars."),
     ] = None,
     seed: Annotated[int, Parameter(help="Seed of the resampling; by default 0.", show_default=False)] = 0,
-    json: Annotated[bool, Parameter(show_default=False, help="Print the numbers as JSON, unrounded.")] = False,
+    json: Json = False,
 ) -> None:
     """Say what changes from one pool to another, on the problems both have."""
     from testtime import api
@@ -27,7 +29,7 @@ def compare(
     table = loaded.compare(by=by, seed=seed)
     means = loaded.compare_columns(columns, by=by, seed=seed)
     if json:
-        show.json({"rows": table.to_dicts(), "columns": means.to_dicts()})
+        show.json({"rows": table, "columns": means})
         return
     base = loaded.pools[0].run
     show.tables([comparison.legend(table, base), *comparison.comparison(table, base)])

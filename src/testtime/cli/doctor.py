@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from testtime.models.health import Check
 
 
 def doctor(
@@ -31,50 +36,50 @@ def doctor(
         Parameter(help="Type or quantization of the weights, for --gpu."),
     ] = "bfloat16",
     env_file: Annotated[Path | None, Parameter(help="A file of keys, NAME=value a line.")] = None,
+    json: Json = False,
 ) -> None:
     """Check packages, keys and servers, and what fits the GPU; nothing is paid for without --call."""
+    from testtime.cli import show
     from testtime.core.registry import names
     from testtime.models import keys
-    from testtime.models.naming import resolve
+    from testtime.models.health import call as calling
+    from testtime.models.health import look
+    from testtime.models.naming import open_model, resolve
 
     keys.use_file(env_file)
     if call and not model:
         raise BadInput("--call needs a model", mend="add --model provider:name")
     if gpu:
-        _memory(model or [], dtype)
+        _memory(model or [], dtype, json)
         return
     models = [resolve(one) for one in model or []]
     asked = [*(providers or []), *(one.partition(":")[0] for one in models)]
-    wrong = [provider for provider in dict.fromkeys(asked or names("model")) if not _shown(provider)]
-    wrong += [one for one in models if call and not _called(one)]
+    found: dict[str, Sequence[Check]] = {one: look(one) for one in dict.fromkeys(asked or names("model"))}
+    found |= {one: [asyncio.run(calling(open_model(one)))] for one in models if call}
+    if json:
+        show.json(found)
+    else:
+        _print(found)
+    wrong = [name for name, checks in found.items() if not all(check.well for check in checks)]
     if asked and wrong:
         raise BadInput(f"{', '.join(wrong)} cannot be called as it is", mend="see the lines above that say no")
+    if not json:
+        show.next_step(f"testtime run --model {models[0] if models else 'pocket-m'} --dataset pocket-math --dry_run")
 
 
-def _shown(provider: str) -> bool:
-    """Prints what is found of a provider; whether all is well."""
+def _print(found: Mapping[str, Sequence[Check]]) -> None:
+    """A line for each thing that was looked at."""
     from testtime.cli import show
-    from testtime.models.health import look
 
-    checks = look(provider)
-    if not checks:
-        show.console().print(f"{provider}: needs nothing", soft_wrap=True)
-    for check in checks:
-        show.console().print(f"{provider}: {'ok' if check.well else 'no'}  {check.what}: {check.said}", soft_wrap=True)
-    return all(check.well for check in checks)
-
-
-def _called(whole: str) -> bool:
-    from testtime.cli import show
-    from testtime.models.health import call
-    from testtime.models.naming import open_model
-
-    check = asyncio.run(call(open_model(whole)))
-    show.console().print(f"{whole}: {'ok' if check.well else 'no'}  call: {check.said}", soft_wrap=True)
-    return check.well
+    out = show.console()
+    for name, checks in found.items():
+        if not checks:
+            out.print(f"{name}: needs nothing", soft_wrap=True)
+        for check in checks:
+            out.print(f"{name}: {'ok' if check.well else 'no'}  {check.what}: {check.said}", soft_wrap=True)
 
 
-def _memory(models: list[str], dtype: str) -> None:
+def _memory(models: list[str], dtype: str, json: bool) -> None:
     """Prints what each model would take, and what each GPU has free."""
     from testtime.cli import show
     from testtime.meters.gpu import Nvml
@@ -82,12 +87,15 @@ def _memory(models: list[str], dtype: str) -> None:
 
     out, nvml = show.console(), Nvml.here()
     free = nvml.free_bytes() if nvml else []
+    sizes = {model: estimate(model.removeprefix("hf:").removeprefix("vllm:"), dtype) for model in models}
+    if json:
+        show.json({"free_bytes": free, "models": sizes})
+        return
     for at, bytes_free in enumerate(free):
         out.print(f"GPU {at}: {bytes_free / 2**30:.1f} GiB free", soft_wrap=True)
     if not free:
         out.print("no GPU can be seen by NVML (the extra energy brings it)", soft_wrap=True)
-    for model in models:
-        found = estimate(model.removeprefix("hf:").removeprefix("vllm:"), dtype)
+    for model, found in sizes.items():
         if found is None:
             out.print(f"{model}: neither its files nor its name tell its size", soft_wrap=True)
             continue
@@ -95,3 +103,4 @@ def _memory(models: list[str], dtype: str) -> None:
         cache = "" if found.cache is None else f" + {found.cache / 2**30:.1f} GiB keys and values"
         about = f"{found.total / 2**30:.1f} GiB in {dtype} ({found.weights / 2**30:.1f} GiB weights{cache})"
         out.print(f"{model}: about {about}, by {found.of}{fits}", soft_wrap=True)
+    show.next_step(f"testtime run --model {models[0] if models else 'pocket-m'} --dataset pocket-math --dry_run")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from testtime.analysis.emergence_samples import BY, SCORES
+from testtime.cli import Json
 
 
 def emergence(
@@ -24,7 +25,7 @@ def emergence(
     out_dir: Annotated[
         Path | None, Parameter(help="Write tables (CSV), figures (PNG) and a page of completions there.")
     ] = None,
-    json_: Annotated[bool, Parameter(name="json", help="Print one JSON object in place of tables.")] = False,
+    json: Json = False,
     seed: Annotated[int, Parameter(help="Seed of the resamples and permutations.")] = 0,
 ) -> None:
     """Say of curves over thinking budgets whether they are sharp, smooth or flat, discrete and continuous alike."""
@@ -51,13 +52,21 @@ def emergence(
     if top_k:
         found["top"] = workflow.get_top_k_max_emergence_samples(top_k, plot=out_dir is not None, rank_by=rank_by)
     files = _write(workflow, found, out_dir, top_k, rank_by) if out_dir is not None else []
-    if json_:
-        print(json.dumps(_plain(found), ensure_ascii=False))  # noqa: T201
+    if json:
+        show.json(found)
         return
     show.tables(emergence_tables.tables(found))
     show.notes(workflow.notes)
     if files:
         show.wrote(*files)
+    show.next_step(_next(pools, out_dir))
+
+
+def _next(pools: Sequence[str], out_dir: Path | None) -> str:
+    """Figures and completions, then a problem to look at."""
+    if out_dir is None:
+        return shlex.join(["testtime", "emergence", *pools, "--top_k", "4", "--out_dir", "analysis"])
+    return shlex.join(["testtime", "show", pools[0]])
 
 
 _WORDS = {"dataset": "dataset", "model": "model", "size": "scale"}
@@ -90,14 +99,3 @@ def _write(workflow: Any, found: dict[str, Any], out_dir: Path, top_k: int, rank
             workflow.completions(out_dir / "completions.html", top_k, rank_by)
             files.append(out_dir / "completions.html")
     return files
-
-
-def _plain(value: Any) -> Any:
-    """As JSON can hold it: tables as lists of rows, what is not finite as null."""
-    if hasattr(value, "to_dicts"):
-        return [_plain(row) for row in value.to_dicts()]
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

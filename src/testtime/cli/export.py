@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+
 
 def export(
     pool: Annotated[Path, Parameter(help="A run folder or a candidates.parquet.")],
@@ -17,6 +19,7 @@ def export(
     ],
     out: Annotated[Path, Parameter(help="Write the rows here, one JSON object a line.")],
     most: Annotated[int | None, Parameter(help="Rows of a problem, at most; by default all.")] = None,
+    json: Json = False,
 ) -> None:
     """Make training data of a pool: one JSON object a line, texts that are equal within a problem once."""
     from testtime import sources
@@ -31,6 +34,9 @@ def export(
     file = place / "candidates.parquet" if place.is_dir() else place
     writable([out], [file])
     written = write(file, format, out, most)
+    if json:
+        show.json(written)
+        return
     told = ", ".join(f"{split or 'no split'} {count:,}" for split, count in written.items())
     show.console().print(f"{sum(written.values()):,} rows ({told})" if written else "no judged candidate")
     show.wrote(out)

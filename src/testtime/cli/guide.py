@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.cli.flags import part_of, says, settings_of
 from testtime.cli.run import NO_BACKEND, Backend
 from testtime.core.errors import BadInput, StoppedEarly
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from testtime.guide import Evaluation
+    from testtime.session import Drawn
 
-OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "debug", "help", "version", "verbose"}
+OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "json", "debug", "help", "version", "verbose"}
 PRESETS = {
     "1B": ("vllm:meta-llama/Llama-3.2-1B-Instruct", 8001),
     "3B": ("vllm:meta-llama/Llama-3.2-3B-Instruct", 8003),
@@ -71,6 +74,7 @@ def guide(
     verbose: Annotated[
         bool, Parameter(show_default=False, help="Print the texts: base and oracle in two colours.")
     ] = False,
+    json: Json = False,
     backend: Annotated[Backend, Parameter(name="*")] = NO_BACKEND,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
@@ -84,7 +88,7 @@ def guide(
         given["dataset"] = "pocket-math"  # a run has one; none of its problems is drawn
     spec = run_spec(_with_usual(given, config, output), config)
     if prompt is not None:
-        _answer(spec, prompt)
+        _answer(spec, prompt, json)
         return
     if oracle_tokens:
         from testtime.guide import calibrated
@@ -93,7 +97,7 @@ def guide(
             update={"decoding": tuple(calibrated(spec, oracle_tokens, calibrate_on)), "settings": {}}
         )
     files = {"rows": output, "accuracy": out_png, "surface": surface_png}
-    _evaluate(spec, fresh, verbose, files, x, oracle_budget)
+    _evaluate(spec, fresh, None if json else verbose, files, x, oracle_budget)
 
 
 def _with_usual(given: Mapping[str, Any], config: Path | None, output: Path | None) -> dict[str, Any]:
@@ -121,13 +125,16 @@ def with_presets(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**made, "base_url": urls} if urls else made
 
 
-def _answer(spec: RunSpec, prompt: str) -> None:
+def _answer(spec: RunSpec, prompt: str, json: bool) -> None:
     """Prints what each setting makes of one prompt."""
     from testtime.cli import show
     from testtime.figures.guidance import interleaved
     from testtime.guide import answer
 
     out, several = show.console(), answer(spec, prompt)
+    if json:
+        show.json([{"decoding": label, "parts": made.parts, **made.facts} for label, made in several])
+        return
     for label, made in several:
         if len(several) > 1:
             out.print(label, style="bold", soft_wrap=True)
@@ -135,12 +142,17 @@ def _answer(spec: RunSpec, prompt: str) -> None:
         positions = ", ".join(map(str, made.facts["cheat_positions"])) or "none"
         base, oracle = made.facts["base_tokens"], made.facts["oracle_tokens"]
         out.print(f"{base} tokens by the base, {oracle} by the oracle; consulted at: {positions}", soft_wrap=True)
+    models = f"--base_model {spec.model} --oracle_model {spec.oracle_model}"
+    show.next_step(f"testtime guide {models} --dataset pocket-math --split medium --num_samples 100 --c 5 --k 3")
 
 
 def _evaluate(
-    spec: RunSpec, fresh: bool, verbose: bool, files: Mapping[str, Path | None], x: str, budget: float | None
+    spec: RunSpec, fresh: bool, verbose: bool | None, files: Mapping[str, Path | None], x: str, budget: float | None
 ) -> None:
-    """Runs, writes, then prints. Raises KeyboardInterrupt, after all that, where it was stopped."""
+    """Runs, writes, then prints: with the texts, without, or (None) as JSON.
+
+    Raises KeyboardInterrupt, after all that, where it was stopped.
+    """
     from testtime.analysis.guidance import grid_table
     from testtime.cli import progress, show
     from testtime.figures.guidance import grid_rows
@@ -153,22 +165,43 @@ def _evaluate(
         write_rows(found, rows)
     table = grid_table(found.rows)
     drawn = _draw(table, found, files, x)
-    if verbose:
-        _texts(found.rows)
-    show.tables([grid_rows(table)])
-    _conclude(found, budget)
+    if verbose is None:
+        show.json({"grid": table, "conclusions": _conclusions(found, budget), "notes": found.drawn.notes})
+    else:
+        if verbose:
+            _texts(found.rows)
+        show.tables([grid_rows(table)])
+        _say(found, budget)
+        show.wrote(files["rows"], found.drawn.folder.candidates, *drawn)
+        show.next_step(_next(files["rows"], found.drawn.folder.path))
+    _stopped(found.drawn)
+
+
+def _next(rows: Path | None, folder: Path) -> str:
+    if rows is None:
+        return f"testtime show {shlex.quote(str(folder))}"
+    return f"testtime stats --stats_file {shlex.quote(str(rows))} --output_file {rows.stem}_stats.jsonl"
+
+
+def _stopped(drawn: Drawn) -> None:
+    """Raises KeyboardInterrupt or StoppedEarly where the drawing was stopped."""
+    if drawn.finished is None:
+        raise KeyboardInterrupt
+    if drawn.finished.stopped:
+        raise StoppedEarly(f"{drawn.finished.stopped}; what was drawn is kept, and the same command goes on from there")
+
+
+def _say(found: Evaluation, budget: float | None) -> None:
+    """What a reader must be told of a grid."""
+    from testtime.cli import show
+
+    for line in _conclusions(found, budget):
+        show.console().print(line, soft_wrap=True)
     if found.drawn.unchanged:
         show.notes(["finished: nothing was left to be drawn, and no call was made"])
     if found.drawn.progress.failed:
         show.notes([f"{found.drawn.progress.failed} draws failed; they count as wrong"])
     show.notes(found.drawn.notes)
-    show.wrote(files["rows"], found.drawn.folder.candidates, *drawn)
-    if found.drawn.stopped:
-        raise KeyboardInterrupt
-    if found.drawn.finished is not None and (why := found.drawn.finished.stopped):
-        raise StoppedEarly(f"{why}; what was drawn is kept, and the same command goes on from there")
-    if files["rows"]:
-        show.next_step(f"testtime stats --stats_file {files['rows']} --output_file {files['rows'].stem}_stats.jsonl")
 
 
 def _draw(table: pl.DataFrame, found: Evaluation, files: Mapping[str, Path | None], x: str) -> list[Path]:
@@ -208,13 +241,12 @@ def _texts(rows: pl.DataFrame) -> None:
         out.print(interleaved([decode(records.Part, part) for part in json.loads(row["parts"])]), soft_wrap=True)
 
 
-def _conclude(found: Evaluation, budget: float | None) -> None:
-    """Says what triggers give at equal oracle tokens, and which setting to take under the budget."""
+def _conclusions(found: Evaluation, budget: float | None) -> list[str]:
+    """What triggers give at equal oracle tokens, and which setting to take under the budget."""
     from testtime.analysis.guidance import Settings, at_equal_cost, recommend
-    from testtime.cli import show
 
     if budget is None:
-        return
+        return []
     settings = Settings.of(found.rows)
     lines = []
     for row in at_equal_cost(settings, "oracle_tokens", budget).iter_rows(named=True):
@@ -230,9 +262,7 @@ def _conclude(found: Evaluation, budget: float | None) -> None:
         f"recommended under {budget:g} oracle tokens a problem: c = {c}, k = {k}, trigger {trigger}; "
         f"{promise} at {choice.tokens:.1f} tokens by cross-validation, {choice.agreed} of {choice.folds} folds agree"
     )
-    out = show.console()
-    for line in lines:
-        out.print(line, soft_wrap=True)
+    return lines
 
 
 def _points(value: float) -> str:

@@ -7,10 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+from testtime.core.errors import BadInput
+
 
 def inspect(
     *pools: Annotated[str, Parameter(help="Answers files, run folders, candidates.parquet files, or globs of them.")],
-    json: Annotated[bool, Parameter(show_default=False, help="Print the numbers as JSON, unrounded.")] = False,
+    json: Json = False,
 ) -> None:
     """Say what is in a pool; of several, set them side by side and compare them."""
     from testtime import sources
@@ -22,12 +25,17 @@ def inspect(
     if json:
         show.json([plain(one) for one in found])
         return
+    notes = [f"{one.name}: {note}" for one in found for note in one.notes]
     if len(found) == 1:
         show.tables(inspection(found[0]))
     else:
         from testtime.api import load  # a pool alone does not wait for what a comparison needs
 
         loaded = load(pools)
-        show.tables([*side_by_side(found), *comparison(loaded.compare(), loaded.pools[0].run)])
-    show.notes([f"{one.name}: {note}" for one in found for note in one.notes])
+        show.tables(side_by_side(found))
+        try:
+            show.tables(comparison(loaded.compare(), loaded.pools[0].run))
+        except BadInput as error:  # other problems, or arms: they stand beside each other, and no more can be said
+            notes.append(f"not compared: {error}")
+    show.notes(notes)
     show.next_step(f"testtime replay {shlex.join(pools)}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.core.errors import BadInput, unknown_name
 
 KINDS = {
@@ -21,30 +22,57 @@ KINDS = {
     "providers": "model",
 }
 """What may be listed → the kind of the registry. `models` is the table of presets."""
+NEXT = {
+    "models": "testtime doctor",
+    "policies": "testtime policies table adaptive_margin:max_n=16",
+    "rules": "testtime boundary adaptive_margin:stop_rule=beta,max_n=16",
+    "importers": "testtime import --help",
+    "verifiers": "testtime verify --help",
+    "triggers": "testtime guide --help",
+}
+"""What to try with what was listed; with the others, a run."""
 
 
-def list_(what: Annotated[str, Parameter(help=f"models, {', '.join(KINDS)}.")], /) -> None:
+def list_(what: Annotated[str, Parameter(help=f"models, {', '.join(KINDS)}.")], /, *, json: Json = False) -> None:
     """Print what there is of a kind, a line each."""
     from testtime.cli import show
 
     if what not in ("models", *KINDS):
         raise unknown_name("kind", what, ("models", *KINDS))
+    if json:
+        show.json(_table() if what == "models" else _said(KINDS[what]))
+        return
     lines = _models() if what == "models" else _components(KINDS[what])
     for line in lines:
         show.console().print(line, soft_wrap=True)
+    show.next_step(NEXT.get(what, "testtime run --help"))
 
 
 def _components(kind: str) -> Iterator[str]:
+    known = _said(kind)
+    width = max(map(len, known))
+    for name, said in known.items():
+        yield f"{name:{width}}  {said}".rstrip()
+
+
+def _said(kind: str) -> dict[str, str]:
+    """Name → its sentence, or why it cannot be used here."""
     from testtime.core.registry import find, names
 
-    known = names(kind)
-    width = max(map(len, known))
-    for name in sorted(known):
+    found = {}
+    for name in sorted(names(kind)):
         try:
-            said = (find(kind, name).__doc__ or "").strip().split("\n")[0]
+            found[name] = (find(kind, name).__doc__ or "").strip().split("\n")[0]
         except (BadInput, ModuleNotFoundError) as error:
-            said = f"cannot be used here: {error}"
-        yield f"{name:{width}}  {said}".rstrip()
+            found[name] = f"cannot be used here: {error}"
+    return found
+
+
+def _table() -> object:
+    """The table of presets as records."""
+    from testtime.models.presets import table
+
+    return table()
 
 
 def _models() -> Iterator[str]:

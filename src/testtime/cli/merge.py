@@ -6,12 +6,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+
 
 def merge(
     *shards: Annotated[str, Parameter(help="Folders that run --shard i/N made, or globs of them.")],
+    json: Json = False,
 ) -> None:
     """Make one run of its shards."""
     from testtime import api
-    from testtime.cli.run import report
+    from testtime.cli import show
+    from testtime.cli.run import report, told
 
-    report(api.merge(shards))
+    merged = api.merge(shards)
+    if json:
+        show.json(told(merged))
+    else:
+        report(merged)

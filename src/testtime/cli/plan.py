@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from testtime.cli import Json
 
 
 def plan(
@@ -16,6 +19,7 @@ def plan(
     against: Annotated[
         str | None, Parameter(help="The policy of the second side; by default the vote over all draws of the pool.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Say how many questions and draws settle a comparison, paired and unpaired, from a pilot."""
     from testtime import advice
@@ -31,4 +35,11 @@ def plan(
     if not 0 < power < 1:
         raise BadInput(f"a power of {power}", mend="give a chance between 0 and 1")
     table = advice.plan(pilot, size, power, policy, against)
+    if json:
+        show.json(table)
+        return
     show.tables([shown.plan(table, size, power)])
+    if len(pilot) == 1:
+        show.next_step(shlex.join(["testtime", "forecast", *pilot, "--to", "64"]))
+    else:
+        show.next_step(shlex.join(["testtime", "compare", *pilot]))

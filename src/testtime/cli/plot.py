@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,3 +33,9 @@ def plot(
         raise BadInput("no file to draw", mend="add --out_png F (or --out_svg, --out_html, --out_json)")
     api.draw(csv, paths, x)
     show.wrote(*paths.values())
+    page = csv.with_suffix(".html")
+    show.next_step(
+        f"testtime runs {shlex.quote(str(csv.parent))}"
+        if "html" in paths
+        else shlex.join(["testtime", "plot", "--csv", str(csv), "--x", x, "--out_html", str(page)])
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+
+from testtime.cli import Json
 
 
 def policies(
@@ -22,6 +25,7 @@ def policies(
     draws: Annotated[float | None, Parameter(help="Design for this mean of draws.")] = None,
     error: Annotated[float | None, Parameter(help="Design for this chance of another answer than all max_n.")] = None,
     like: Annotated[str | None, Parameter(help="Design for problems like this pool's.")] = None,
+    json: Json = False,
 ) -> None:
     """Say what a policy does by itself, fit one to a pool, or design one for a budget or an error."""
     from testtime import advice
@@ -31,13 +35,26 @@ def policies(
 
     if what == "design":
         found = advice.design(max_n, draws, error, like)
+        if json:
+            show.json(found)
+            return
         show.notes([f"{found['draws']:.2f} draws, {found['error']:.3%} other answers, under the prior"])
         show.console().print(found["policy"], soft_wrap=True)
+        show.next_step(shlex.join(["testtime", "policies", "table", found["policy"]]))
         return
     if policy is None:
         raise BadInput(f"policies {what} needs a policy", mend="as in: testtime policies table curtail:max_n=40")
     if what == "fit":
-        show.console().print(advice.fit(policy, pools), soft_wrap=True)
+        learned = advice.fit(policy, pools)
+        if json:
+            show.json({"policy": learned})
+            return
+        show.console().print(learned, soft_wrap=True)
+        show.next_step(shlex.join(["testtime", "replay", *pools, "--policies", learned]))
         return
     edge, behaviour = advice.rule_table(policy, delta)
+    if json:
+        show.json({"boundary": edge, "behaviour": behaviour})
+        return
     show.tables(shown.rule(edge, behaviour))
+    show.next_step(f"testtime replay answers.jsonl --policies {shlex.quote(policy)}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+
 
 def show(
     run: Annotated[str, Parameter(help="A run folder, a candidates.parquet, a packed run, or a recorded file.")],
@@ -20,7 +22,7 @@ def show(
         bool, Parameter(show_default=False, help="Print all texts, not the first of each answer alone.")
     ] = False,
     candidate: Annotated[int | None, Parameter(help="Print this candidate alone.")] = None,
-    json: Annotated[bool, Parameter(show_default=False, help="Print the rows, texts and all, as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show one problem: what was asked, and who answered what."""
     from testtime import sources
@@ -49,7 +51,7 @@ def _listed(run: str, json: bool) -> None:
 
     tables = [(pool.run, divided(pool)) for pool in sources.pools_at(run)]
     if json:
-        out.json([{"run": name, "problems": table.to_dicts()} for name, table in tables])
+        out.json([{"run": name, "problems": table} for name, table in tables])
         return
     for name, table in tables:
         out.tables([candidates.listed(table, name)])

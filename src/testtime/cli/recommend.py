@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+
+from testtime.cli import Json
 
 
 def recommend(
@@ -26,6 +29,7 @@ def recommend(
     ] = None,
     orders: Annotated[int, Parameter(help="Random orders of the draws that all policies share.")] = 100,
     seed: Annotated[int, Parameter(help="Seed of the orders and of the bootstrap.")] = 0,
+    json: Json = False,
 ) -> None:
     """Say which model, policy and setting to deploy under a budget, with an accuracy that is honest after choosing."""
     from testtime import advice
@@ -36,5 +40,10 @@ def recommend(
         pools, budget, questions=questions, policies=policies, price=price, way=way, prompt_tokens=prompt_tokens,
         orders=orders, seed=seed,
     )  # fmt: skip
+    if json:
+        show.json({**vars(found), "optimism": found.advice.optimism, "ratio": found.ratio})
+        return
     show.tables(shown.recommendation(found.advice))
     show.notes(shown.around(found.advice, found.heads, found.ratio, found.alarms))
+    best = found.advice.ranked.row(0, named=True)
+    show.next_step(shlex.join(["testtime", "replay", *pools, "--policies", f"{best['policy']}:{best['setting']}"]))

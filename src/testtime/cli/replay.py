@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.cli.flags import says, settings_of
 from testtime.spec import ReplaySpec, replay_spec
 
-OWN = frozenset(ReplaySpec.model_fields) | {"config", "debug", "help", "version"}
+OWN = frozenset(ReplaySpec.model_fields) | {"config", "json", "debug", "help", "version"}
 Settings: Any = settings_of(("policy",), OWN)
 NO_SETTINGS = Settings()
 
@@ -30,6 +31,7 @@ def replay(
         str | None,
         Parameter(help="A second pool of the same problems, by a larger model: arms small and large."),
     ] = None,
+    json: Json = False,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Score policies on answers already drawn."""
@@ -42,10 +44,10 @@ def replay(
         "out_csv": out_csv,
         "out_jsonl": out_jsonl,
     }
-    play(replay_spec({**own, **dataclasses.asdict(settings)}, config), with_)
+    play(replay_spec({**own, **dataclasses.asdict(settings)}, config), with_, json=json)
 
 
-def play(spec: ReplaySpec, with_: str | None = None) -> None:
+def play(spec: ReplaySpec, with_: str | None = None, *, json: bool = False) -> None:
     """Replays, writes, then prints."""
     from testtime import advice, api, sources
     from testtime.cli import show
@@ -63,6 +65,9 @@ def play(spec: ReplaySpec, with_: str | None = None) -> None:
         table.to_csv(spec.out_csv)
     if spec.out_jsonl:
         table.to_jsonl(spec.out_jsonl)
+    if json:
+        show.json({"rows": summary, "notes": notes})
+        return
     show.tables(tables.summary(summary))
     show.notes(notes)
     show.wrote(spec.out_csv, spec.out_jsonl)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.cli.flags import flags_of, part_of, settings_of
 from testtime.core.errors import StoppedEarly
 from testtime.runspec import HIDDEN, KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, notices_of, specs_of
@@ -17,7 +18,9 @@ from testtime.runspec import HIDDEN, KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, 
 if TYPE_CHECKING:
     from testtime.api import Run
 
-OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "explain_miss", "dry_run", "debug", "help", "version"}
+OWN = frozenset(RunSpec.model_fields) | {
+    "config", "fresh", "explain_miss", "dry_run", "json", "debug", "help", "version",
+}  # fmt: skip
 HOW = ("base_url", "serve", *SERVED_BY, *MODEL_SETTINGS)
 """Keys that say where and how models run."""
 WHERE = "Where and how models run"
@@ -44,21 +47,22 @@ def run(
         bool,
         Parameter(show_default=False, help="Say what would be asked for and what it would cost, and call no model."),
     ] = False,
+    json: Json = False,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Draw a pool from a model, and score every policy on it; several values of a key are a run each."""
     given = {key: value for flags in (asked, settings) for key, value in vars(flags).items()}
     specs = specs_of(given, config)
-    if notices := notices_of(config):
+    if (notices := notices_of(config)) and not json:
         from testtime.cli import show
 
         show.notes(notices)
     if explain_miss:
         explain(specs)
     elif dry_run:
-        foretell(specs)
+        foretell(specs, json=json)
     else:
-        carry_out(specs, fresh=fresh)
+        carry_out(specs, fresh=fresh, json=json)
 
 
 def explain(specs: Sequence[RunSpec]) -> None:
@@ -70,11 +74,14 @@ def explain(specs: Sequence[RunSpec]) -> None:
         show.console().print(line, soft_wrap=True)
 
 
-def foretell(specs: Sequence[RunSpec]) -> None:
+def foretell(specs: Sequence[RunSpec], *, json: bool = False) -> None:
     """Prints what each run would ask for and cost."""
     from testtime.cli import show
     from testtime.session import forecast_of
 
+    if json:
+        show.json([{"variant": spec.variant, **vars(forecast_of(spec))} for spec in specs])
+        return
     for spec in specs:
         first, *lines = forecast_of(spec).lines()
         variant = f"{spec.variant}: " if spec.variant else ""
@@ -83,24 +90,30 @@ def foretell(specs: Sequence[RunSpec]) -> None:
             show.console().print(line, soft_wrap=True)
 
 
-def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False) -> list[Run]:
+def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False, json: bool = False) -> list[Run]:
     """Runs, writes, then prints, one run after another; none begins where one of them could not.
 
     Raises KeyboardInterrupt or StoppedEarly, after all that, where one was stopped; a cap stops its own run alone.
     """
     from testtime import api
-    from testtime.cli import progress
+    from testtime.cli import progress, show
     from testtime.session import planned
 
     for spec in specs if len(specs) > 1 else ():
         planned(spec)
-    ran, stopped = [], []
+    ran: list[Run] = []
+    stopped: list[str] = []
     for spec in specs:
         ran.append(one := api.run(spec, fresh=fresh, watch=progress.shown, tell=_tell_cost))
-        report(one)
+        if not json:
+            report(one)
         if one.drawn.finished is None:
-            raise KeyboardInterrupt
+            break
         stopped += [f"{one.drawn.folder.name}: {why}" for why in [one.drawn.finished.stopped] if why]
+    if json:
+        show.json([told(one) for one in ran])
+    if ran[-1].drawn.finished is None:
+        raise KeyboardInterrupt
     if stopped:
         raise StoppedEarly("; ".join(stopped))
     return ran
@@ -109,6 +122,20 @@ def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False) -> list[Run]:
 def _tell_cost(line: str) -> None:
     """Before the first call of a run that is paid for: what it will ask for and cost, in one line."""
     print(f"about to ask for {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def told(ran: Run) -> dict[str, Any]:
+    """A run as JSON values: the table's rows, and what a reader must be told."""
+    drawn = ran.drawn
+    return {
+        "run": drawn.folder.name,
+        "path": ran.path,
+        "state": "interrupted" if drawn.finished is None else drawn.finished.stopped or "finished",
+        "draws": {name: getattr(drawn.progress, name) for name in ("due", "kept", "made", "failed")},
+        "rows": [] if ran.table is None else ran.table.to_polars(),
+        "notes": list(ran.notes),
+        "files": list(ran.files),
+    }
 
 
 def report(ran: Run) -> None:

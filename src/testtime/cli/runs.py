@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+
 
 def runs(
     folder: Annotated[Path, Parameter(help="The folder of runs; by default results.", show_default=False)] = Path(
@@ -18,7 +20,7 @@ def runs(
     grep: Annotated[
         str | None, Parameter(help="Only runs whose name, model, dataset, state or notes hold this text.")
     ] = None,
-    json: Annotated[bool, Parameter(show_default=False, help="Print the list as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List the runs of a folder: what each was, what came out, what it cost."""
     from testtime import shelf

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from json import dumps
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -55,7 +57,24 @@ def notes(lines: Sequence[str]) -> None:
 
 def json(value: object) -> None:
     """Prints a value as JSON and nothing else: what a program reads."""
-    console().print(dumps(value, ensure_ascii=False, allow_nan=False, indent=1), soft_wrap=True)
+    sys.stdout.write(dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """As JSON can hold it: tables as lists of rows, records as mappings, what is unknown or not finite as null."""
+    if hasattr(value, "to_dicts"):
+        return [plain(row) for row in value.to_dicts()]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(one) for one in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def wrote(*paths: Path | None) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from testtime.analysis.positions import Law
 
 
 def stats(
@@ -35,12 +40,13 @@ def stats(
     positions_png: Annotated[Path | None, Parameter(help="Draw the statistics along the text here.")] = None,
     out_html: Annotated[Path | None, Parameter(help="Write texts shaded by entropy here; needs --every.")] = None,
     verbose: Annotated[bool, Parameter(show_default=False, help="Print the statistics of every text.")] = False,
+    json: Json = False,
 ) -> None:
     """Statistics of the base's next token and attention, and what they tell of right and wrong."""
     if (stats_file is None) == (steps_file is None):
         raise BadInput("one of --stats_file and --steps_file is needed", mend="give one of them")
     if steps_file is not None:
-        _steps(steps_file, model, prompt, device, output)
+        _steps(steps_file, model, prompt, device, output, json)
         return
     assert stats_file is not None
     from testtime.cli import show
@@ -50,42 +56,62 @@ def stats(
     if output:
         write_lines(found, output)
     drawn = _draw(found, {"heat": out_png, "along": positions_png, "page": out_html})
+    analyses, law = _analyses(found, ahead), _learned(found) if learn else None
+    if json:
+        show.json({**analyses, "learned": law, "notes": _notes(found)})
+        return
     if verbose:
         _print_all(found)
-    _report(found, ahead)
-    if learn:
-        _learn(found)
+    _report(analyses, ahead)
+    if law is not None:
+        _print_law(law)
     show.notes(_notes(found))
     show.wrote(output, *drawn)
+    show.next_step(_next(stats_file, every, learn))
 
 
-def _report(found: Sequence[Mapping[str, Any]], ahead: int) -> None:
+def _next(stats_file: Path, every: bool, learn: bool) -> str:
+    """Every token where consultations alone were looked at, then the law that they give."""
+    more = "" if every and learn else " --every --learn" if every else " --every"
+    return f"testtime stats --stats_file {shlex.quote(str(stats_file))}{more or ' --every --out_html shaded.html'}"
+
+
+def _analyses(found: Sequence[Mapping[str, Any]], ahead: int) -> dict[str, Sequence[Mapping[str, Any]]]:
     """The three analyses, as far as the file has what they need."""
     from testtime.analysis.positions import correlations, effects, foresight
-    from testtime.cli import show
-    from testtime.figures.positions import auc_rows, correlation_rows, effect_rows
     from testtime.statistics import consulted_once, errors_of, texts_at_consultations
 
     texts, errors = errors_of(found)
-    tables = []
-    if at_them := texts_at_consultations(found):
-        tables.append(correlation_rows(correlations(at_them), "at consultations"))
-    if errors:
-        tables.append(auc_rows(foresight(texts, errors, ahead), ahead))
-    if pairs := consulted_once(found):
-        tables.append(effect_rows(effects(pairs)))
-    if not tables:
-        show.notes(["no consultation, and not both ends of the scale on one problem: nothing to set beside each other"])
-    show.tables(tables)
+    at_them, pairs = texts_at_consultations(found), consulted_once(found)
+    return {
+        "consultations": correlations(at_them) if at_them else [],
+        "foresight": foresight(texts, errors, ahead) if errors else [],
+        "effects": effects(pairs) if pairs else [],
+    }
 
 
-def _learn(found: Sequence[Mapping[str, Any]]) -> None:
-    """Prints the weights of a law that expects the base's next error, and how well it does on other problems."""
-    from testtime.analysis.positions import learn
+def _report(analyses: Mapping[str, Sequence[Mapping[str, Any]]], ahead: int) -> None:
     from testtime.cli import show
+    from testtime.figures.positions import auc_rows, correlation_rows, effect_rows
+
+    if not any(analyses.values()):
+        show.notes(["no consultation, and not both ends of the scale on one problem: nothing to set beside each other"])
+    tables = [correlation_rows(rows, "at consultations") for rows in [analyses["consultations"]] if rows]
+    tables += [auc_rows(rows, ahead) for rows in [analyses["foresight"]] if rows]
+    show.tables(tables + [effect_rows(rows) for rows in [analyses["effects"]] if rows])
+
+
+def _learned(found: Sequence[Mapping[str, Any]]) -> Law:
+    """The weights of a law that expects the base's next error, and how well it does on other problems."""
+    from testtime.analysis.positions import learn
     from testtime.statistics import errors_of
 
-    law = learn(*errors_of(found))
+    return learn(*errors_of(found))
+
+
+def _print_law(law: Law) -> None:
+    from testtime.cli import show
+
     told = "unknown" if law.auc is None else f"{law.auc:.3f}"
     out = show.console()
     out.print(f"learned from {law.errors} errors at {law.positions:,} positions, AUC {told} on problems left out:")
@@ -135,7 +161,7 @@ def _print_all(found: Sequence[Mapping[str, Any]]) -> None:
             out.print(f"  {entry['position']}: {shown}", soft_wrap=True)
 
 
-def _steps(path: Path, model: str | None, prompt: str, device: str | None, output: Path | None) -> None:
+def _steps(path: Path, model: str | None, prompt: str, device: str | None, output: Path | None, json: bool) -> None:
     """Labelled steps: do statistics at the start and the end of a step go with its label?"""
     from testtime.analysis.positions import step_correlations
     from testtime.cli import show
@@ -148,8 +174,12 @@ def _steps(path: Path, model: str | None, prompt: str, device: str | None, outpu
     if output:
         write_lines(found, output)
     several = step_correlations(found)
+    if json:
+        show.json({"steps": len(found) // 2, "correlations": several})
+        return
     for at in dict.fromkeys(row["at"] for row in several):
         title = f"with the label, at the {at} of a step"
         show.tables([correlation_rows([row for row in several if row["at"] == at], title)])
     show.notes([f"{len(found) // 2:,} labelled steps"])
     show.wrote(output)
+    show.next_step("testtime guide --base_model pocket-s --oracle_model pocket-m --dataset pocket-math --split medium")

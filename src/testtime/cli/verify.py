@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
+
 SHOWN = 20
 """Flips that are printed."""
 
@@ -24,6 +26,7 @@ def verify(
     dataset_path: Annotated[Path | None, Parameter(help="Its file or folder, where the pool does not say.")] = None,
     judge_model: Annotated[str | None, Parameter(help="The judge's model, as provider:name.")] = None,
     concurrency: Annotated[int, Parameter(help="Calls of a judge in flight at once; by default 16.")] = 16,
+    json: Json = False,
 ) -> None:
     """Judge candidates again, without drawing anything."""
     from testtime import verifying
@@ -34,8 +37,12 @@ def verify(
         if pool is not None or output is None:
             raise BadInput("pairs are judged by themselves", mend="give --pairs FILE --verifier math --output F")
         counts = verifying.verify_pairs(pairs, verifier, output)
+        if json:
+            show.json(counts)
+            return
         show.console().print(f"{counts['right']:,} of {counts['rows']:,} are right")
         show.wrote(output)
+        show.next_step(f"head -n 1 {shlex.quote(str(output))}")
         return
     if pool is None:
         raise BadInput("no pool given", mend="name a run folder, or --pairs FILE")
@@ -47,6 +54,10 @@ def verify(
         judge_model=judge_model,
         concurrency=concurrency,
     )
+    if json:
+        show.json({"verdicts": done.frame["is_verified"].value_counts(sort=True), "flips": done.flips,
+                   "calls": done.calls, "path": done.path})  # fmt: skip
+        return
     _report(done)
     show.wrote(done.path)
     show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from testtime.analysis.inspection import Inspected, Rate
 from testtime.analysis.ledger import plain as plain_ledger
@@ -143,17 +140,5 @@ def _rate(rate: Rate) -> str:
 
 
 def plain(one: Inspected) -> dict[str, Any]:
-    """The same as JSON values: numbers unrounded, unknown ones null."""
-    return {name: _plain(value) for name, value in vars(one).items()} | {"ledger": plain_ledger(one.ledger)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, (np.integer, np.floating)):
-        value = value.item()
-    return None if isinstance(value, float) and value != value else value
+    """The same by name, the ledger as it is told."""
+    return {**vars(one), "ledger": plain_ledger(one.ledger)}
