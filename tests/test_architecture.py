@@ -56,6 +56,7 @@ SHELLS = {
     "stages": 3,
     "backends": 3,
     "lanes": 3,
+    "toolbox": 3,
     "runspec": 2,
     "shelf": 2,
     "sources": 1,

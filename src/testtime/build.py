@@ -36,13 +36,14 @@ from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.spec import DEFAULT_POLICIES
 from testtime.stages import stage, stages_of
 from testtime.tasks import HUB
+from testtime.toolbox import equipped, executor, usual_decoding, usual_mock
 
 
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
     dataset, path = _local_name(spec.dataset, spec.dataset_path)
     asked = spec.policies if "policies" in spec.model_fields_set else _usual_policies(dataset)
-    chosen = {"policy": asked, "decoding": spec.decoding, "task": (dataset,)}
+    chosen = {"policy": asked, "decoding": usual_decoding(spec), "task": (dataset,)}
     texts = grid(chosen, spec.settings)
     policies: list[Policy] = [parse("policy", text) for text in texts["policy"]]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
@@ -53,7 +54,9 @@ def resolve(spec: RunSpec) -> RunSpec:
     task = open_task(texts["task"][0], path)
     _refuse_votes(task, policies)
     named = {"model": whole_name(spec.model, spec.provider, spec.generator)}
-    named |= {key: whole_name(name) for key in OTHER_MODELS if (name := getattr(spec, key))}
+    mock = usual_mock(spec, named["model"], texts["decoding"])
+    others = {**{key: getattr(spec, key) for key in OTHER_MODELS}, "mock_model": mock}
+    named |= {key: whole_name(name) for key, name in others.items() if name}
     writers = [named[key] for key in ("model", "oracle_model") if key in named]
     return spec.model_copy(
         update={
@@ -117,9 +120,10 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
     problems = problems_of(task, spec)
     policies: list[Policy] = [parse("policy", text) for text in spec.policies]
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
-    lanes, roles = lanes_of(spec, due), roles_of(spec)
+    lanes, roles = lanes_of(spec, due, _tool_prompt(task, spec)), roles_of(spec)
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
     lanes = [as_sent(in_common(lane, models), models, spec.api) for lane in lanes]
+    lanes = [equipped(spec, lane, models, roles["mock"], problems) for lane in lanes]
     prices = catalogue(own=spec.prices, batch=spec.batch)
     _refuse_batch(spec, models)
     persona = persona_of(spec.persona), marks_of(spec.persona)
@@ -140,6 +144,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
         policies=[policy for policy in policies if spec.live or policy.most is None or policy.most > due],
         verifiers=verifiers,
         roles=roles,
+        tools=executor(spec, lanes, models, roles["mock"]),
         judges={name: stage(task, name, problems) for name in sorted(scorers)},
         price=prices.of(models) if spec.max_cost is None else prices,
         meter=meter,
@@ -160,6 +165,11 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
         retry_failed=spec.retry_failed,
         caps=Caps(spec.max_cost, spec.max_total_tokens, spec.max_seconds),
     )
+
+
+def _tool_prompt(task: Task, spec: RunSpec) -> str | None:
+    """The dataset's prompt where tools are told otherwise; None where it has none, or another prompt is given."""
+    return getattr(task, "tool_prompt", None) if spec.prompt == task.prompt else None
 
 
 def _structured(task: Task) -> Callable[[Problem, str], tuple[str | None, str | None]]:

@@ -25,13 +25,15 @@ BESIDE = {"judge": "judge_model", "mock": "mock_model"}
 """Role of judges and tools, which every arm has → key of the spec; the run's own model where that is not given."""
 
 
-def lanes_of(spec: RunSpec, due: int) -> list[Lane]:
-    """A lane for each decoding. Raises BadInput for what is not there, Refused for a role without a model."""
-    messages = messages_of(str(spec.prompt), persona_of(spec.persona))
-    return [_lane(spec, text, messages, due) for text in spec.decoding]
+def lanes_of(spec: RunSpec, due: int, tool_prompt: str | None = None) -> list[Lane]:
+    """A lane for each decoding; `tool_prompt` is that of decodings with tools, where it is another one.
+
+    Raises BadInput for what is not there, Refused for a role without a model.
+    """
+    return [_lane(spec, text, due, tool_prompt) for text in spec.decoding]
 
 
-def _lane(spec: RunSpec, text: str, messages: Callable[[Problem], Sequence[Map]], due: int) -> Lane:
+def _lane(spec: RunSpec, text: str, due: int, tool_prompt: str | None) -> Lane:
     asked = {"temperature": spec.temperature, "top_p": spec.top_p, "max_tokens": spec.max_tokens}
     sampling: Map = {name: value for name, value in asked.items() if value is not None}
     if spec.structured_output:
@@ -39,8 +41,11 @@ def _lane(spec: RunSpec, text: str, messages: Callable[[Problem], Sequence[Map]]
     decoding: Decoding = parse("decoding", text, sampling=sampling)
     models = {role: _model_of(spec, text, role) for role in decoding.roles}
     persona = persona_of(spec.persona)
+    with_tools = hasattr(decoding, "opening")
+    prompt = tool_prompt if with_tools and tool_prompt else str(spec.prompt)
+    messages = messages_of(prompt, persona, bare=with_tools)
     arms = [
-        Arm(label, models, str(spec.prompt), persona, {"kind": decoding.name, **settings}, sampling)
+        Arm(label, models, prompt, persona, {"kind": decoding.name, **settings}, sampling)
         for label, settings in zip(labels(decoding), decoding.settings, strict=True)
     ]
     return Lane(tuple(arms), decoding, messages, due)
@@ -142,10 +147,11 @@ def marks_of(persona: str | None) -> Marks | None:
     return Marks(said.get("markers", {}), said.get("constraints", {}), tuple(said.get("not_refusals", ())))
 
 
-def messages_of(prompt: str, persona: str | None = None) -> Callable[[Problem], Sequence[Map]]:
+def messages_of(prompt: str, persona: str | None = None, bare: bool = False) -> Callable[[Problem], Sequence[Map]]:
     """The messages of a problem: the persona as the system's, the template, filled in, as the user's.
 
-    Raises BadInput for a broken template.
+    `bare`: of a problem with tools what is asked alone, as the tools are told otherwise. Raises BadInput for a broken
+    template.
     """
     try:
         sees_question = prompt.format(question="\0") != prompt.format(question="")
@@ -155,4 +161,10 @@ def messages_of(prompt: str, persona: str | None = None) -> Callable[[Problem], 
     if not sees_question:
         raise BadInput("the prompt does not hold the question", mend="write {question} where it goes")
     system = [{"role": "system", "content": persona}] if persona else []
-    return lambda problem: [*system, {"role": "user", "content": prompt.format(question=problem.question)}]
+
+    def messages(problem: Problem) -> Sequence[Map]:
+        alone = bare and problem.fields.get("tools")
+        question = problem.fields.get("asked", problem.question) if alone else problem.question
+        return [*system, {"role": "user", "content": prompt.format(question=question)}]
+
+    return messages

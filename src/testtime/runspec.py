@@ -73,7 +73,7 @@ class RunSpec(BaseModel):
     persona_judge: Switch = False
     """Ask the judge how strongly each text speaks in the persona's voice, 0 to 5."""
     mock_model: str | None = None
-    """The model that plays tools, as provider:name; by default the one that makes the candidates."""
+    """The model that plays tools, as provider:name; by default a small one of the same provider, else the run's own."""
     dataset: str
     """The benchmark, as name or name:key=value,…; pocket-math needs no file."""
     splits: Listed = ("test",)
@@ -93,7 +93,7 @@ class RunSpec(BaseModel):
     policies: Several = DEFAULT_POLICIES
     """Policies as name or name:key=value,…; by default sc_fixed and adaptive_margin."""
     decoding: Several = ("plain",)
-    """How a draw is made, as name or name:key=value,…; several are drawn side by side. By default plain."""
+    """How a draw is made, as name or name:key=value,…; several are drawn side by side. By default plain, or tools."""
     settings: Mapping[str, Several] = Field(default_factory=dict)
     """Settings of the dataset and the selected policies and decodings, each one value or several: a grid."""
     num_candidates: Count | None = None

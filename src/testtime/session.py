@@ -289,9 +289,15 @@ def _asked(plan: Plan, spec: RunSpec) -> Asked:
 def _write(folder: RunFolder, spec: RunSpec, plan: Plan) -> None:
     """The pool's files, and the one that was asked for by name."""
     write_pool(plan, folder.path)
-    if spec.output is not None and spec.output.suffix == ".parquet":
-        with whole(folder.outcomes.with_suffix(".parquet")) as part:
-            copyfile(folder.candidates, part)
+    if spec.output is None or spec.output.suffix != ".parquet":
+        return
+    for file, suffix in ((folder.candidates, ".parquet"), (folder.retries, ".retries.parquet")):
+        named = folder.outcomes.with_suffix(suffix)
+        if file.exists():
+            with whole(named) as part:
+                copyfile(file, part)
+        else:
+            named.unlink(missing_ok=True)
 
 
 def _told(finished: Finished) -> list[str]:

@@ -81,6 +81,8 @@ class Outcome:
     plan: Plan
     finished: Finished
     rows: pl.DataFrame
+    retries: pl.DataFrame
+    """Marked retries; of no row where there are none."""
     calls: pl.DataFrame
     pool: Pool
     records: list[dict[str, Any]]
@@ -92,8 +94,10 @@ def finish(shape: Shape, folder: Path) -> Outcome:
     """Runs the shape to its end, from wherever it is, and checks the books."""
     done = asyncio.run(execute(made := shape(folder), folder))
     rows, calls = (pl.read_parquet(folder / f"{name}.parquet") for name in ("candidates", "calls"))
-    records = read_journal(folder).records
-    outcome = Outcome(folder, made, done, rows, calls, open_pool(folder), records, (folder / "server").stat().st_size)
+    again = folder / "retries.parquet"
+    retries = pl.read_parquet(again) if again.exists() else rows.clear()
+    records, served = read_journal(folder).records, (folder / "server").stat().st_size
+    outcome = Outcome(folder, made, done, rows, retries, calls, open_pool(folder), records, served)
     check_books(outcome)
     return outcome
 
@@ -109,8 +113,9 @@ def check_books(outcome: Outcome) -> None:
     assert outcome.calls.height == len(ended) + len(lost)
     answered = outcome.calls.filter(status="ok")
     assert answered["usd"].null_count() == 0
-    assert outcome.rows.filter(outcome.rows["paid_usd"].is_null())["error"].null_count() == 0
-    assert outcome.rows["paid_usd"].sum() == pytest.approx(answered["usd"].sum(), abs=1e-12)
+    rows = pl.concat([outcome.rows, outcome.retries])
+    assert rows.filter(rows["paid_usd"].is_null())["error"].null_count() == 0
+    assert rows["paid_usd"].sum() == pytest.approx(answered["usd"].sum(), abs=1e-12)
 
 
 def killed_at(shape: Shape, folder: Path, line: int, after: bool) -> bool:
@@ -140,7 +145,8 @@ def killed_at(shape: Shape, folder: Path, line: int, after: bool) -> bool:
 
 def same(one: Outcome, other: Outcome) -> None:
     """Equal pools, but for time and energy."""
-    assert_frame_equal(one.rows.drop(TIMED), other.rows.drop(TIMED), check_exact=False, abs_tol=1e-12)
+    for mine, theirs in ((one.rows, other.rows), (one.retries, other.retries)):
+        assert_frame_equal(mine.drop(TIMED), theirs.drop(TIMED), check_exact=False, abs_tol=1e-12)
     assert one.pool.arms.keys() == other.pool.arms.keys()
     for label, draws in one.pool.arms.items():
         assert (draws.codes == other.pool.arms[label].codes).all()

@@ -1,4 +1,4 @@
-"""A tool loop whose failed try is kept, marked, beside the draw: a row of its own, and not one of the N."""
+"""A tool loop whose failed try is kept, marked, beside the draw: a row of another file, and not one of the N."""
 
 from __future__ import annotations
 
@@ -58,12 +58,14 @@ def shape(folder: Path) -> Plan:
 
 def test_a_marked_retry_is_a_row_and_not_a_draw(tmp_path: Path) -> None:
     whole = survives(shape, tmp_path)
-    again = whole.rows.filter(whole.rows["is_retry"])
+    again = whole.retries
     assert 0 < again.height < 12
-    assert whole.rows.height == 12 + again.height
+    assert again["is_retry"].all()
+    assert not whole.rows["is_retry"].any()
+    assert whole.rows.height == 12
     assert whole.pool.arms["tools"].codes.shape == (3, 4)
-    failed = whole.rows.filter(~whole.rows["is_retry"] & (whole.rows["worked"] == 0))
+    failed = whole.rows.filter(whole.rows["worked"] == 0)
     assert failed["candidate_idx"].to_list() == again["retry_of_candidate_idx"].to_list()
-    assert whole.calls.filter(role="tool").height == whole.rows.height
+    assert whole.calls.filter(role="tool").height == whole.rows.height + again.height
     assert again["answer_key"].null_count() == 0
     live_is_replay(whole)

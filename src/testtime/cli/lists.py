@@ -17,6 +17,7 @@ KINDS = {
     "tasks": "task",
     "decodings": "decoding",
     "triggers": "trigger",
+    "tools": "tool",
     "verifiers": "verifier",
     "importers": "importer",
     "providers": "model",

@@ -123,7 +123,7 @@ class Call:
     why: str | None = None
 
 
-PartKind = Literal["base", "oracle", "thinking", "forced", "answer", "call", "result", "step", "member"]
+PartKind = Literal["base", "oracle", "thinking", "forced", "answer", "call", "result", "tools", "step", "member"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Candidate:
     @property
     def text(self) -> str:
         """All parts joined: what the model side wrote, in order."""
-        return "".join(part.text for part in self.parts if part.kind not in ("call", "result", "member"))
+        return "".join(part.text for part in self.parts if part.kind not in ("tools", "call", "result", "member"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ ROOMS = {
     "model": "models",
     "decoding": "decoding",
     "trigger": "decoding.triggers",
+    "tool": "tools",
     "verifier": "verifiers",
     "sandbox": "sandbox",
     "importer": "importers",

@@ -9,5 +9,6 @@ BUILTIN: dict[str, str] = {
     "budget": "testtime.decoding.budget:Budget",
     "prefix": "testtime.decoding.prefix:Prefix",
     "likelihood": "testtime.decoding.likelihood:Likelihood",
+    "tools": "testtime.decoding.tools:Tools",
     "native_budget": "testtime.decoding.native_budget:NativeBudget",
 }

@@ -114,13 +114,23 @@ class Handle:
         if name not in tools:
             raise ToolError(f"there is no tool {name!r}")
 
+        ran = False
+
         async def work() -> tuple[Map, Spend]:
+            nonlocal ran
+            ran, calls, asked = True, len(self.calls), Counter(self._asked)
             try:
-                return {"result": dict(await tools[name](arguments, self))}, FREE
+                said: dict[str, Any] = {"result": dict(await tools[name](arguments, self))}
             except ToolError as error:
-                return {"error": str(error)}, FREE
+                said = {"error": str(error)}
+            inner = {"calls": self.calls[calls:], "asked": dict(self._asked - asked)}
+            return said | {key: value for key, value in inner.items() if value}, FREE
 
         reply = await self._value(TOOL, name, arguments, work, takes_slot=False)
+        if not ran:  # it came from the journal: what the tool asked then is as if asked now
+            at = self.calls.index(reply.call)
+            self.calls[at:at] = [key for key in reply.value.get("calls", ()) if key not in self.calls]
+            self._asked.update(reply.value.get("asked", {}))
         if "error" in reply.value:
             raise ToolError(reply.value["error"])
         result: Map = reply.value["result"]

@@ -84,9 +84,10 @@ NOTHING = Spend(prompt=0, cached=0, completion=0, reasoning=0, seconds=0.0, usd=
 
 def _rows(handle: Handle, lane: Lane, problem: Problem, idx: int, made: Sequence[Candidate]) -> Iterable[Candidate]:
     """The candidates with what the engine knows: arm id, number, seed, calls, answer. Raises BadInput."""
-    ids = lane.ids
-    if sorted(one.arm for one in made if one.retry_of is None) != sorted(ids):
-        raise BadInput(f"the decoding of {', '.join(ids)} did not give one candidate for each arm", where=handle.scope)
+    ids, labels = lane.ids, sorted(arm.label for arm in lane.arms)
+    if sorted(one.arm for one in made if one.retry_of is None) != labels:
+        what = f"the decoding of {', '.join(labels)} did not give one candidate for each arm"
+        raise BadInput(what, where=handle.scope)
     again: Counter[str] = Counter()
     for one in made:
         again[one.arm] += one.retry_of is not None
@@ -112,8 +113,9 @@ async def verify(wire: Wire, problem: Problem, pending: Pending, draw: str) -> N
 
 async def _verdict(wire: Wire, problem: Problem, candidate: Candidate, stage: Verifier, draw: str) -> Verdict:
     id = verdict_id(candidate, stage, wire.plan)
-    arm = wire.plan.arms[candidate.arm]
-    handle = Handle(wire, [arm], id, seed_of(wire.plan.seed, id), (id,))
+    plan = wire.plan
+    arm = plan.arms.get(candidate.arm) or plan.again[candidate.arm]
+    handle = Handle(wire, [arm], id, seed_of(plan.seed, id), (id,))
     said = await verdict_of(stage, problem, replace(candidate, arm=arm.label), handle)
     verdict = replace(said, gold=stage.gold, calls=tuple(said.calls or handle.calls))
     wire.journal.append(

@@ -1,4 +1,5 @@
-"""The pool's files, written from its journal alone: candidates.parquet and calls.parquet.
+"""The pool's files, written from its journal alone: candidates.parquet, calls.parquet, and where draws were tried
+again retries.parquet: marked retries are rows of their own file, so that every count of the others is of the N.
 
 Two passes. The first takes numbers and places (what each call cost, where each draw and verdict stands:
 below 1 kB a candidate, however long its text); the second reads each draw again from its place, in the order of the
@@ -38,6 +39,8 @@ class Index:
     ledger: Ledger
     draws: dict[tuple[str, str], dict[int, tuple[Place, int]]] = field(default_factory=dict)
     """(Arm id, query_id) → candidate_idx → (the draw's place, which of its candidates)."""
+    retries: dict[tuple[str, str], dict[int, tuple[Place, int]]] = field(default_factory=dict)
+    """The same of marked retries."""
     verdicts: dict[tuple[str, str, int], list[Place]] = field(default_factory=dict)
     """(Arm id, query_id, candidate_idx) → verdicts, in order."""
     lost: dict[str, Place] = field(default_factory=dict)
@@ -72,8 +75,8 @@ class Index:
             case "draw":
                 self.roster.draw(place, record)
                 for at, one in enumerate(record["candidates"]):
-                    rows = self.draws.setdefault((one["arm"], one["query_id"]), {})
-                    rows[one["candidate_idx"]] = (place, at)
+                    kind = self.draws if one.get("retry_of") is None else self.retries
+                    kind.setdefault((one["arm"], one["query_id"]), {})[one["candidate_idx"]] = (place, at)
                     self.scores |= scores_of_facts(one["facts"]).keys()
             case "verdict":
                 self.verdicts.setdefault((record["arm"], record["query"], record["idx"]), []).append(place)
@@ -81,7 +84,7 @@ class Index:
 
 
 def write_pool(plan: Plan, folder: Path) -> bool:
-    """Writes both files, each whole or not there; False where they hold all that the journal does already.
+    """Writes the files, each whole or not there; False where they hold all that the journal does already.
 
     They hold the union of what all plans of this folder drew, whatever this one asks for.
     """
@@ -90,11 +93,29 @@ def write_pool(plan: Plan, folder: Path) -> bool:
         return False
     index = Index.of(plan, folder)
     meta = {**plan.about, **_meta(plan, index), "written_from": source}
-    count = sum(map(len, index.draws.values()))
+    drawn, again = (sum(map(len, rows.values())) for rows in (index.draws, index.retries))
+    scores, roster = sorted(index.scores), index.roster
     with Reader() as reader:
-        write_candidates(paths[0], _rows(index, reader), meta, count=count, scores=sorted(index.scores))
+        if again:
+            about = {**meta, **_meta_of_retries(index)}
+            rows = _rows(
+                index, reader, {id: roster.arms.get(id, arm) for id, arm in roster.again.items()}, index.retries
+            )
+            write_candidates(folder / "retries.parquet", rows, about, count=again, scores=scores)
+            meta = {**meta, "caveats": [*meta["caveats"], f"{again} draws were tried again: see retries.parquet"]}
+        else:
+            (folder / "retries.parquet").unlink(missing_ok=True)
+        rows = _rows(index, reader, roster.arms, index.draws)
+        write_candidates(paths[0], rows, meta, count=drawn, scores=scores)
         write_calls(paths[1], _calls(index, folder, reader), meta, count=index.attempts)
     return True
+
+
+def _meta_of_retries(index: Index) -> Map:
+    """What is another in the metadata of retries: none of them was due."""
+    ids = dict.fromkeys(id for id, _ in index.retries)
+    arms = [index.roster.arms.get(id) or index.roster.again[id] for id in ids]
+    return {"arms": arms, "floor": {arm.label: 0 for arm in arms}, "num_candidates": 0}
 
 
 def _source(plan: Plan, folder: Path) -> str:
@@ -129,13 +150,18 @@ def _meta(plan: Plan, index: Index) -> Map:
     }
 
 
-def _rows(index: Index, reader: Reader) -> Iterator[Row]:
+def _rows(
+    index: Index,
+    reader: Reader,
+    arms: Mapping[str, Arm],
+    found: Mapping[tuple[str, str], Mapping[int, tuple[Place, int]]],
+) -> Iterator[Row]:
     """Arm by arm, problem by problem, by number."""
     problems = index.roster.problems
-    for id, arm in index.roster.arms.items():
+    for id, arm in arms.items():
         for query in problems:
             asked: tuple[Problem, str] | None = None
-            for _, (place, at) in sorted(index.draws.get((id, query), {}).items()):
+            for _, (place, at) in sorted(found.get((id, query), {}).items()):
                 record = reader.read(place)
                 if asked is None:
                     problem, messages = index.roster.asked(record["scope"], query, reader)

@@ -30,6 +30,8 @@ class Lane:
     """The arms' prompt, filled in."""
     due: int = 0
     """Draws of each problem whatever comes out; policies may ask for more."""
+    again: Arm | None = None
+    """The arm of marked retries, where these are drawn otherwise; it has no other draws."""
 
     @cached_property
     def scope(self) -> str:
@@ -38,8 +40,8 @@ class Lane:
 
     @cached_property
     def ids(self) -> Mapping[str, str]:
-        """Label of each of its arms → id."""
-        return {arm.label: arm.id for arm in self.arms}
+        """Label of each of its arms, and of that of its retries → id."""
+        return {arm.label: arm.id for arm in (*self.arms, *([self.again] if self.again else []))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +142,11 @@ class Plan:
     def arms(self) -> Mapping[str, Arm]:
         """Arm id → arm."""
         return {arm.id: arm for lane in self.lanes for arm in lane.arms}
+
+    @cached_property
+    def again(self) -> Mapping[str, Arm]:
+        """Arm id → arm, of those that only marked retries have."""
+        return {lane.again.id: lane.again for lane in self.lanes if lane.again is not None}
 
     @cached_property
     def at(self) -> Mapping[str, int]:

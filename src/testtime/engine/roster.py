@@ -35,6 +35,8 @@ class Roster:
     sessions: int = 0
     arms: dict[str, Arm] = field(default_factory=dict)
     """By id: those of the plan, then those of earlier sessions."""
+    again: dict[str, Arm] = field(default_factory=dict)
+    """By id: the arms that only marked retries have, and those of rows that are retries."""
     grouped: dict[str, bool] = field(default_factory=dict)
     """Arm id → whether its draws may share a request."""
     due: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Roster:
 
     def __post_init__(self) -> None:
         self.arms |= self.plan.arms
+        self.again |= self.plan.again
         for lane in self.plan.lanes:
             self.grouped |= {arm.id: self.plan.chunk(lane) > 1 for arm in lane.arms}
 
@@ -66,13 +69,19 @@ class Roster:
             self.lists[tuple(record["problems"])] = None
             for query in record["problems"]:
                 self.due[arm.id, query] = max(record["floors"][arm.id], self.due.get((arm.id, query), 0))
+        for arm in (decode(Arm, one) for one in record.get("again", ())):
+            self.again.setdefault(arm.id, arm)
 
     def draw(self, place: Place, record: Mapping[str, Any]) -> None:
         """A draw, which may be the first of its problem. Raises BadInput where the problem was another one."""
         query, scope = record["query"], record["scope"]
         for one in record["candidates"]:
+            unnamed = Arm(one["arm"], {})  # where the line that named it is damaged
+            if one.get("retry_of") is not None:
+                self.again.setdefault(one["arm"], self.arms.get(one["arm"], unnamed))
+                continue
             self.due.setdefault((one["arm"], query), 0)
-            self.arms.setdefault(one["arm"], Arm(one["arm"], {}))  # where the line that named it is damaged
+            self.arms.setdefault(one["arm"], unnamed)
         if query not in self.plan.at:
             self.others.setdefault(query, "")
         if (first := record.get("first")) is None:

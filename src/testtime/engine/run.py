@@ -123,6 +123,7 @@ def _opening(plan: Plan, state: State, floors: Mapping[str, int]) -> dict[str, A
         "dataset": plan.dataset,
         "seed": plan.seed,
         "arms": [encode(arm) for arm in plan.arms.values()],
+        **({"again": [encode(arm) for arm in plan.again.values()]} if plan.again else {}),
         "floors": {id: floors[arm.label] for id, arm in plan.arms.items()},
         "grouped": {id: state.roster.grouped[id] for id in plan.arms},
         "problems": list(plan.at),

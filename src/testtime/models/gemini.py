@@ -238,9 +238,10 @@ def _thinking(asked: Asked) -> Map | None:
 def _conversation(request: Request) -> tuple[str, list[Map]]:
     """(System instruction, contents) in the API's form."""
     system = "\n\n".join(str(one["content"]) for one in request.messages if one["role"] == "system")
-    names = {call["id"]: call["name"] for one in request.messages for call in calls_of(one)}
+    names: dict[str, str] = {}
     contents: list[Map] = []
     for one in request.messages:
+        names |= {call["id"]: call["name"] for call in calls_of(one)}  # ids may come again in a later message
         if one["role"] == "tool":
             id = one["tool_call_id"]
             part = {"function_response": {"name": names.get(id, id), "response": {"result": one["content"]}}}

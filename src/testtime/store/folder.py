@@ -81,6 +81,11 @@ class RunFolder:
         return self.path / "candidates.parquet"
 
     @property
+    def retries(self) -> Path:
+        """One row a marked retry, where there are any: they are not among the N."""
+        return self.path / "retries.parquet"
+
+    @property
     def calls(self) -> Path:
         """One row an attempt at a call."""
         return self.path / "calls.parquet"

@@ -12,7 +12,7 @@ from testtime.core.records import Candidate, Part
 
 def output_messages(candidate: Candidate) -> list[dict[str, Any]]:
     """A list of {role, channel, content}. Content of steps and tool traffic is JSON, as earlier data sets have it."""
-    if candidate.error is not None:
+    if not candidate.parts:
         return []
     if (found := structured.parts(candidate.text)) is not None:
         steps = [_step(at, step) for at, step in enumerate(found[0], 1)]
@@ -26,6 +26,8 @@ def _step(at: int, step: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _of(part: Part) -> dict[str, Any]:
+    if part.kind == "tools":
+        return _message("system", "tools", part.text)
     if part.kind == "call":
         return _message("assistant", "tool_call", part.text)
     if part.kind == "result":

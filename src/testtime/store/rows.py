@@ -121,16 +121,17 @@ def _cost(alone: Mapping[str, Spend]) -> dict[str, Any]:
 
 
 def _tools(candidate: Candidate) -> dict[str, Any]:
-    """The tool columns; null where no tool was called."""
+    """The tool columns; null where no tool was called, but for how often where the decoding has tools."""
     trace = [{"kind": part.kind, "text": part.text} for part in candidate.parts if part.kind in ("call", "result")]
+    facts = candidate.facts
+    counts = {name: facts.get(name) for name in ("tool_iterations", "tool_calls_total")}
     if not trace:
-        return {}
-    facts, calls = candidate.facts, sum(item["kind"] == "call" for item in trace)
-    sources = facts.get("mock_sources")
+        return counts
+    calls, sources = sum(item["kind"] == "call" for item in trace), facts.get("mock_sources")
     return {
         "tool_trace": _json(trace),
-        "tool_iterations": facts.get("tool_iterations"),
-        "tool_calls_total": calls,
+        **counts,
+        "tool_calls_total": facts.get("tool_calls_total", calls),
         "mock_sources": canonical(sources) if sources is not None else None,
     }
 

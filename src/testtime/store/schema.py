@@ -82,8 +82,8 @@ CANDIDATES: Mapping[str, Column] = {
     "persona_confidence": Column(_float, "Confidence of that, 0 to 1."),
     "persona_judge_reasoning": Column(_text, "Why, in words."),
     "persona_judge_model": Column(_text, "Model that judged the persona."),
-    # a marked retry is not one of the N
-    "is_retry": Column(_bool, "Whether this row tries another one again: not counted as a draw."),
+    # a marked retry is not one of the N: such rows lie in retries.parquet alone
+    "is_retry": Column(_bool, "Whether this row tries another one again: false, but for all of retries.parquet."),
     "retry_of_candidate_idx": Column(_int, "The candidate it tries again."),
     "retry_reason": Column(_text, "Why it was tried again."),
     # how it was made

@@ -4,9 +4,10 @@ Rows are `{id, question, function}`; the calls that are right lie in the file `p
 id `simple_python_0`, question "Find the area of a triangle with a base of 10 units and height of 5 units.", right
 `{"calculate_triangle_area": {"base": [10], "height": [5], "unit": ["units", ""]}}`.
 
-Prompt: the functions as JSON, answer with calls alone. Extraction: the calls as JSON or Python (`answers.calls`), read
-and never run. Scoring: by structure. Every call is there once, in any order, with the name and arguments that
-are right; one that may be left out is marked by "".
+Prompt: the functions as JSON, answer with calls alone; under the decoding `tools` the functions are the model's tools,
+the request alone is asked, and the calls of its first message are the answer. Extraction: the calls as JSON or Python
+(`answers.calls`), read and never run. Scoring: by structure. Every call is there once, in any order, with the name and
+arguments that are right; one that may be left out is marked by "".
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Bfcl:
 
     name: ClassVar[str] = "bfcl"
     prompt: ClassVar[str] = PROMPT
+    tool_prompt: ClassVar[str] = "{question}"
     verifier: ClassVar[str] = "tools"
 
     def problems(self, split: str) -> Iterator[Problem]:
@@ -65,7 +67,7 @@ class Bfcl:
             asked = "\n".join(str(turn.get("content")) for turn in _turns(row))
             question = f"Functions:\n{json.dumps(functions, ensure_ascii=False)}\n\nRequest: {asked}"
             right = _plain(possible.get(query))
-            fields = {"tools": functions, "possible": right, "asked": asked}
+            fields = {"tools": functions, "possible": right, "asked": asked, "answer": "calls"}
             yield Problem(query, split, question, json.dumps(right, ensure_ascii=False) if right else None, fields)
 
     def answer(self, problem: Problem, text: str) -> tuple[str | None, str | None]:

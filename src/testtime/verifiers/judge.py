@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from testtime.core.needs import Need
 from testtime.core.protocols import Ask, Task
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest
 from testtime.verifiers.asking import Asking
-from testtime.verifiers.judge_prompts import PROMPTS, RETURN, RETURN_TOOLS, schema
+from testtime.verifiers.judge_prompts import FLAGS, PROMPTS, RETURN, RETURN_TOOLS, schema
 from testtime.verifiers.said import unjudgeable, verdict
 
 VERSION = 1
@@ -72,7 +72,8 @@ class Judge:
             return replace(self._failed(why), calls=told.calls)
         method = "appropriateness" if kind == "tool_calling" else kind
         why = f"{told.model}: {said.get('reasoning') or 'no reason given'}"
-        columns = {"verification_llm_judge_used": True, "verification_llm_judge_failed": False}
+        columns: dict[str, Any] = {"verification_llm_judge_used": True, "verification_llm_judge_failed": False}
+        columns |= {f"judge_{name}": float(said[name]) for name in FLAGS if isinstance(said.get(name), bool)}
         return verdict(
             self, said["right"], said["confidence"], f"judge {method}", why, columns=columns, calls=told.calls
         )
@@ -106,11 +107,12 @@ def prompt_of(kind: str, problem: Problem, candidate: Candidate) -> str:
     """The judge's prompt: of a mathematical answer only what was extracted, of others the text."""
     answer = str(candidate.facts.get("answer") or "") if kind in EXTRACTED else candidate.text
     trace = [f"{part.kind}: {part.text}" for part in candidate.parts if part.kind in ("call", "result")]
+    told = next((part.text for part in candidate.parts if part.kind == "tools"), None)
     fields = {
         "question": problem.fields.get("asked", problem.question),
         "answer": _cut(answer),
         "reference": problem.reference if problem.reference is not None else "(none)",
-        "tools": json.dumps(problem.fields.get("tools") or [], ensure_ascii=False),
+        "tools": told or json.dumps(problem.fields.get("tools") or [], ensure_ascii=False),
         "trace": _cut("\n".join(trace)) or "(no calls)",
         "correct": "\n".join(problem.fields.get("correct") or ()),
         "incorrect": "\n".join(problem.fields.get("incorrect") or ()),

@@ -113,12 +113,13 @@ Return one JSON object and nothing else:
 "answer_sensible": true or false, "right": true or false, "confidence": <0.0 to 1.0, how sure you are>}}
 where "right" says whether the whole is appropriate."""
 
-_FLAGS = ("addresses_problem", "tools_reasonable", "answer_sensible")
+FLAGS = ("addresses_problem", "tools_reasonable", "answer_sensible")
+"""What a judge of tool calls says besides."""
 
 
 def schema(kind: str) -> dict[str, Any]:
     """What the judge returns, as JSON Schema: every key needed, none besides."""
-    flags = {name: {"type": "boolean"} for name in (*(_FLAGS if kind == "tool_calling" else ()), "right")}
+    flags = {name: {"type": "boolean"} for name in (*(FLAGS if kind == "tool_calling" else ()), "right")}
     properties = {"reasoning": {"type": "string"}, **flags, "confidence": {"type": "number"}}
     return {
         "title": "judgement",
