@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import last_word, lane, live_is_replay, plan, problems, server, survives
+from harness import lane, last_word, live_is_replay, plan, problems, server, survives
 
 from testtime.core.records import Completion, Request
 from testtime.decoding.tools import REASON, Means, Tools

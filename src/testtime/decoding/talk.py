@@ -64,6 +64,8 @@ class Talk:
     messages: list[Map]
     parts: list[Part] = field(default_factory=list)
     spends: list[Spend] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    """Keys of the model's calls."""
     rounds: int = 0
     """Of calls."""
     finish: Finish | None = None

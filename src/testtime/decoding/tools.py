@@ -98,10 +98,12 @@ class Tools:
         if self.retry_refusals and self.means.simulated and first.facts["used_dynamic_mock"] and refuses(made[0].text):
             label = self.again_of(arm).label
             try:
-                second = _candidate(label, problem, idx, await self._talked(problem, messages, ask, forced=True))
+                talk = await self._talked(problem, messages, ask, forced=True)
+                second = replace(_candidate(label, problem, idx, talk), calls=talk.calls)
             except BoundaryError as error:  # what was drawn stays
                 second = Candidate(label, problem.query_id, idx, (), "error", error=str(error))
             made.append(replace(second, retry_of=idx, facts={**second.facts, "retry_reason": REASON}))
+            made[0] = replace(made[0], calls=first.calls)  # each bears its own
         return made
 
     async def _talked(self, problem: Problem, messages: Sequence[Map], ask: Ask, forced: bool) -> Talk:
@@ -114,6 +116,7 @@ class Tools:
             got = await ask.generate("model", Request(list(talk.messages), params={**self.sampling, **tools}))
             (said,) = got.completions
             talk.spends.append(got.spend)
+            talk.calls += got.calls
             calls = talk.calls_of(said) if said.finish in ("stop", "tools") else []
             if problem.fields.get("answer") == CALLS:
                 _answer(talk, said, got, _as_text(calls) if talk.native and calls else said.text)

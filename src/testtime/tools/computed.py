@@ -209,7 +209,10 @@ def compound_interest(
     rate = _number(annual_rate_percent) / 100
     if not 1 <= times <= 366 or not 0 <= years <= 200 or not -1 < rate < 10:
         raise ToolError("interest is paid 1 to 366 times a year, for up to 200 years, at a rate that can be")
-    final = _within(_number(principal_amount) * (1 + rate / times) ** (times * years))
+    try:
+        final = _within(_number(principal_amount) * (1 + rate / times) ** (times * years))
+    except OverflowError:
+        raise ToolError("the sum grows beyond what can be written") from None
     return {"final_amount": round(final, 2), "interest_amount": round(final - principal_amount, 2)}
 
 

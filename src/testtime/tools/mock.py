@@ -29,6 +29,8 @@ from testtime.tools.words import stems
 
 RECKONS = 0.3
 """The most confidence in a made-up result of a calculation."""
+CERTAIN_FROM = 0.9
+"""The likeness to a tool whose results are computed from which they are computed for this one."""
 DISOBEYS = 0.1
 """The confidence in a result that does not obey what the tool declares."""
 RECKONING = "reckoning"
@@ -62,7 +64,7 @@ class _Fit:
 def mock(tool: Definition, arguments: Map, seed: int) -> Mocked:
     """A result for a call. Raises ToolError where the result is computed, and the arguments have none."""
     fit = like(tool)
-    if fit.entry is not None and fit.entry.computed and fit.confidence >= RECKONS:
+    if fit.entry is not None and fit.entry.computed and fit.confidence >= CERTAIN_FROM:
         if (true := _true(fit.entry, tool, arguments)) is not None:
             whole = {**arguments, **true} if tool.returns is None else _shaped(tool.returns, true, arguments, ())
             if tool.returns is None or disobeys(whole, tool.returns) is None:
@@ -122,7 +124,8 @@ NOTHING: Map = {"type": "object", "properties": {"status": {"type": "string"}, "
 
 def _reckons(tool: Definition, fit: _Fit) -> bool:
     """Whether a result would have to be reckoned from the arguments."""
-    return fit.category == RECKONING or catalogue().verbs.of(stems(tool.name)[:1]) == "compute"
+    listed = fit.entry is not None and fit.entry.computed is None
+    return not listed and (fit.category == RECKONING or catalogue().verbs.of(stems(tool.name)[:1]) == "compute")
 
 
 def _true(entry: Entry, tool: Definition, arguments: Map) -> Map | None:

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from testtime.core.definitions import disobeys
 from testtime.core.records import Map
 from testtime.core.seeds import digest
 from testtime.tools.words import split
@@ -98,12 +99,10 @@ class Values:
         """Every property; of the outermost object those that were given as they were given."""
         known = schema.get("properties")
         known = known if isinstance(known, Mapping) else {}
-        given = {} if path else self.arguments
+        rules = {key: rule if isinstance(rule, Mapping) else {} for key, rule in known.items()}
+        given = {} if path else {k: v for k, v in self.arguments.items() if disobeys(v, rules.get(k)) is None}
         made = {
-            key: given[key]
-            if key in given
-            else self.of(rule if isinstance(rule, Mapping) else {}, key, _place(key, path))
-            for key, rule in known.items()
+            key: given[key] if key in given else self.of(rule, key, _place(key, path)) for key, rule in rules.items()
         }
         for one, other in EARLIER:
             if one not in given and other not in given and str(made.get(other, "")) < str(made.get(one, "")):
@@ -212,11 +211,12 @@ def _place(key: str, path: tuple[object, ...]) -> tuple[object, ...]:
 
 def _type(schema: Map, name: str) -> str:
     said = schema.get("type")
-    kinds = [said] if isinstance(said, str) else said if isinstance(said, list) else []
-    found = next((kind for kind in kinds if kind in _OF and kind != "null"), None)
-    if found is None:
-        found = "object" if "properties" in schema else "array" if "items" in schema else kind_of(name)
-    return found
+    kinds = [
+        kind for kind in ([said] if isinstance(said, str) else said if isinstance(said, list) else []) if kind in _OF
+    ]
+    if kinds:
+        return next((kind for kind in kinds if kind != "null"), "null")
+    return "object" if "properties" in schema else "array" if "items" in schema else kind_of(name)
 
 
 def _whole(value: Any, usual: int) -> int:
