@@ -123,10 +123,11 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
     lanes, roles = lanes_of(spec, due, _tool_prompt(task, spec)), roles_of(spec)
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
     lanes = [as_sent(in_common(lane, models), models, spec.api) for lane in lanes]
-    lanes = [equipped(spec, lane, models, roles["mock"], problems) for lane in lanes]
+    persona = persona_of(spec.persona), marks_of(spec.persona)
+    allowed = persona[1].not_refusals if persona[1] else ()
+    lanes = [equipped(spec, lane, models, roles["mock"], problems, allowed) for lane in lanes]
     prices = catalogue(own=spec.prices, batch=spec.batch)
     _refuse_batch(spec, models)
-    persona = persona_of(spec.persona), marks_of(spec.persona)
     verifiers = stages_of(task, spec, problems, models[roles["judge"]], {} if kept is None else kept, persona)
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:

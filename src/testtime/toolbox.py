@@ -31,8 +31,18 @@ def usual_mock(spec: RunSpec, model: str, decoding: Sequence[str]) -> str | None
     return spec.mock_model or (MOCKS.get(model.partition(":")[0]) if named and not spec.base_url else None)
 
 
-def equipped(spec: RunSpec, lane: Lane, models: Mapping[str, Model], mock: str, problems: Sequence[Problem]) -> Lane:
-    """The lane with what its decoding needs of tools. Raises BadInput for an unknown tool, Refused for none at all."""
+def equipped(
+    spec: RunSpec,
+    lane: Lane,
+    models: Mapping[str, Model],
+    mock: str,
+    problems: Sequence[Problem],
+    allowed: Sequence[str] = (),
+) -> Lane:
+    """The lane with what its decoding needs of tools; `allowed` are phrases of the persona that are no refusals.
+
+    Raises BadInput for an unknown tool, Refused for none at all.
+    """
     decoding = lane.decoding
     if not isinstance(decoding, Tools):
         return lane
@@ -40,7 +50,7 @@ def equipped(spec: RunSpec, lane: Lane, models: Mapping[str, Model], mock: str, 
         raise Refused("the decoding tools is asked for, and no problem has any", mend="name some: --tools calculate")
     model = models[lane.arms[0].models["model"]]
     native = decoding.protocol == "auto" and "tools" in model.can
-    means = Means(native, _sampling(spec, models[mock]) is not None, definitions(decoding.tools))
+    means = Means(native, _sampling(spec, models[mock]) is not None, definitions(decoding.tools), allowed)
     made, asked = replace(decoding, means=means), lane.messages
     (arm,) = lane.arms
     return replace(

@@ -55,7 +55,11 @@ def reply(request: Request, seed: int, native: bool) -> str | Completion:
     if "for ever" in question:
         return calls(native, ("no_such_tool", {}))
     if "cannot" in question and (not came or "stars" not in "".join(came)):
-        return "I'm sorry, but I cannot help with that." if came else calls(native, ("get_weather", {"city": "Graz"}))
+        return (
+            "I'm sorry, but I don't have access to that information."
+            if came
+            else calls(native, ("get_weather", {"city": "Graz"}))
+        )
     return f"So it is: {digest(*came, length=6) if came else 'no tool needed'} ({int(digest(seed, length=2), 16) % 2})"
 
 

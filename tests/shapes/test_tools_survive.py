@@ -38,7 +38,7 @@ def script(request: Request, seed: int) -> str | Completion:
     if len(results) < 3:
         return call(f"b{len(results)}", "ask_the_oracle", about="tomorrow")
     if seed % 3 == 0:
-        return "I'm sorry, but I cannot provide that."
+        return "I'm sorry, but I don't have access to real-time data."
     return f"with {results[0]} and {results[1]} it is {json.loads(results[1])['told']}"
 
 
@@ -74,7 +74,7 @@ def test_a_conversation_with_tools_is_one_whatever_kills_it(tmp_path: Path) -> N
         assert told[1] == told[2], "the same call has the same result"
     assert set(again["arm"]) == {"tools:mock=llm"}
     assert set(again["retry_reason"]) == {REASON}
-    declined = rows.filter(rows["candidate_text"].str.contains("cannot"))
+    declined = rows.filter(rows["candidate_text"].str.contains("sorry"))
     assert declined.height == again.height
     assert declined["candidate_idx"].to_list() == again["retry_of_candidate_idx"].to_list()
     assert set(again["mock_sources"]) == {'{"ask_the_oracle":"llm_mock_forced","get_stock_price":"llm_mock_forced"}'}

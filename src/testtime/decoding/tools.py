@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from testtime.answers.refusal import refuses
+from testtime.answers import refusal
 from testtime.core.definitions import Definition, definition
 from testtime.core.errors import BoundaryError, ModelError, ToolError
 from testtime.core.protocols import Ask, Cap
@@ -38,6 +38,8 @@ class Means:
     """Whether a model is there that plays tools."""
     definitions: Sequence[Definition] = ()
     """Of the tools that the run names."""
+    allowed: Sequence[str] = ()
+    """Phrases of the persona that are no refusals."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class Tools:
         (arm,) = ask.arms
         first = await self._talked(problem, messages, ask, forced=False)
         made = [_candidate(arm.label, problem, idx, first)]
-        if self.retry_refusals and self.means.simulated and first.facts["used_dynamic_mock"] and refuses(made[0].text):
+        told_nonsense = first.facts["used_dynamic_mock"] and self.means.simulated
+        if self.retry_refusals and told_nonsense and self._lacks_means(made[0].text):
             label = self.again_of(arm).label
             try:
                 talk = await self._talked(problem, messages, ask, forced=True)
@@ -105,6 +108,10 @@ class Tools:
             made.append(replace(second, retry_of=idx, facts={**second.facts, "retry_reason": REASON}))
             made[0] = replace(made[0], calls=first.calls)  # each bears its own
         return made
+
+    def _lacks_means(self, text: str) -> bool:
+        """Whether a text declines for want of a tool, of access, of knowledge."""
+        return refusal.read(text, self.means.allowed).type == "capability"
 
     async def _talked(self, problem: Problem, messages: Sequence[Map], ask: Ask, forced: bool) -> Talk:
         """A conversation to its end. Raises ModelError."""
