@@ -34,7 +34,7 @@ from testtime.models.naming import resolve as whole_name
 from testtime.models.usual import usual
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.spec import DEFAULT_POLICIES
-from testtime.stages import stage, stages_of
+from testtime.stages import asks_judge, stage, stages_of
 from testtime.tasks import HUB
 from testtime.toolbox import equipped, executor, usual_decoding, usual_mock
 
@@ -120,7 +120,9 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
     problems = problems_of(task, spec)
     policies: list[Policy] = [parse("policy", text) for text in spec.policies]
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
-    lanes, roles = lanes_of(spec, due, _tool_prompt(task, spec)), roles_of(spec)
+    lanes = lanes_of(spec, due, _tool_prompt(task, spec))
+    scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
+    roles = roles_of(spec, judged=asks_judge(spec, {task.verifier, *scorers}))
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
     lanes = [as_sent(in_common(lane, models), models, spec.api) for lane in lanes]
     persona = persona_of(spec.persona), marks_of(spec.persona)
@@ -129,7 +131,6 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
     prices = catalogue(own=spec.prices, batch=spec.batch)
     _refuse_batch(spec, models)
     verifiers = stages_of(task, spec, problems, models[roles["judge"]], {} if kept is None else kept, persona)
-    scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     for lane in lanes:
         _refuse_decoding(lane, problems)
         refuse_requests(lane, models, problems[0])

@@ -96,9 +96,10 @@ def _unsent(model: Model, sampling: Map, api: Api | None) -> frozenset[str]:
     return unsent(model.name, sampling, api) if "temperature" in model.can else frozenset(USUAL)
 
 
-def roles_of(spec: RunSpec) -> dict[str, str]:
-    """The roles that every arm has besides its own."""
-    return {role: getattr(spec, key) or spec.model for role, key in BESIDE.items()}
+def roles_of(spec: RunSpec, *, judged: bool = True) -> dict[str, str]:
+    """The roles that every arm has besides its own; where nothing asks a judge, that is the run's own model too."""
+    named = {role: getattr(spec, key) if judged or role != "judge" else None for role, key in BESIDE.items()}
+    return {role: name or spec.model for role, name in named.items()}
 
 
 def refuse_requests(lane: Lane, models: Mapping[str, Model], problem: Problem) -> None:

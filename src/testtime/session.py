@@ -111,7 +111,7 @@ def carry_out(
         folder.set_aside()
     with folder.held() as taken_over:
         notes = [f"energy: {meter.source if meter else f'none, {here.WHY_NOT}'}"] if asked.measure_energy else []
-        notes += [*([taken_over] if taken_over else []), *_of_models(plan)]
+        notes += [*([taken_over] if taken_over else []), *_of_models(plan, asked)]
         if tell is not None and not all(map(is_local, plan.models)):
             tell(next(_foreseen(asked, folder, plan).lines()))
         return _draw(folder, _whole(folder, asked), _asked(plan, asked), plan, watch, notes)
@@ -132,10 +132,12 @@ def _open(plan: Plan) -> None:
             opens()
 
 
-def _of_models(plan: Plan) -> list[str]:
-    """What a user must know of the plan's models: which are about to be retired, which have no known price."""
+def _of_models(plan: Plan, asked: RunSpec) -> list[str]:
+    """What a user must know of the models: which are to be retired soon, have no known price, or have nothing to do."""
     told = [retires(provider, rest) for provider, _, rest in (name.partition(":") for name in plan.models)]
     unpriced = [name for name in plan.models if plan.price and plan.price(name, Spend(1, 0, 1)) is None]
+    idle = asked.judge_model not in (None, *plan.models)
+    told += [f"judge_model: nothing in this run asks {asked.judge_model}; see --llm_judge_fallback"] if idle else []
     return [note for note in told if note] + [
         f"the price of {name} is not known: its dollars are left empty (give --prices FILE)" for name in unpriced
     ]

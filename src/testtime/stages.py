@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import replace
 
 from testtime.answers.persona import Marks
@@ -19,6 +19,14 @@ from testtime.verifiers.judge import Judge
 from testtime.verifiers.judge_prompts import schema
 from testtime.verifiers.persona import Persona
 from testtime.verifiers.refusal import Refusal
+
+RULES = frozenset({"math", "choice", "tools", "steps"})
+"""Stages that ask no model."""
+
+
+def asks_judge(spec: RunSpec, stages: Collection[str]) -> bool:
+    """Whether anything in a run may ask its judge: a stage of these names, or what the spec asks for beside them."""
+    return bool(spec.llm_judge_fallback or spec.refusal_budget or spec.persona_judge or set(stages) - RULES)
 
 
 def stages_of(

@@ -173,6 +173,16 @@ def test_what_came_of_a_policy_alone_is_its_replay_in_a_full_pool(testtime: Run,
     assert_frame_equal(alone.select(told), full.select(told))
 
 
+def test_a_judge_that_nothing_asks_needs_no_key_and_is_told(testtime: Run, folder: Path) -> None:
+    ran = testtime(f"{FAKE} --policies sc_fixed:n=2 --judge_model openai:gpt-5-mini")
+    assert ran.code == 0
+    assert "nothing in this run asks openai:gpt-5-mini" in ran.out
+    before = calls(folder)
+    ran = testtime(f"{FAKE}-judged --policies sc_fixed:n=2 --judge_model openai:gpt-5-mini --llm_judge_fallback")
+    assert (ran.code, calls(folder)) == (2, before)
+    assert "OPENAI_API_KEY" in ran.err
+
+
 # ---- refused ----
 @pytest.mark.parametrize(
     ("more", "says"),
