@@ -4,15 +4,20 @@ The rule. A window's joules go to the calls whose attempts overlap it, in propor
 overlap, whatever they did; so what all calls get sums to what the windows with a call in them measured.
 A call that ran outside any closed window for more than a millisecond (its window was lost in a kill)
 has unknown joules, never a part of them. A window without a call is idle and belongs to nobody.
+
+Sessions that ran at the same time on one machine (its shards) measured the same counter, each the whole of it. Their
+windows are made one line of windows (`level`), which all their calls share: nothing is counted twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from testtime.core.protocols import Meter
 from testtime.engine.wire import Clock
@@ -87,3 +92,25 @@ def attribute(windows: Sequence[Window], calls: Mapping[str, tuple[float, float]
         known = covered and parts and all(joules is not None for joules, _ in parts)
         shares[id] = sum(joules * part for joules, part in parts if joules is not None) if known else None
     return shares
+
+
+def level(windows: Sequence[Window]) -> list[Window]:
+    """The windows of one machine, of any number of sessions, as windows that do not overlap.
+
+    Where several measured at once, they measured the same thing: that span has the mean of their powers, each window's
+    being even. A window that could not be read says nothing where another could.
+    """
+    ordered = sorted(windows, key=lambda window: (window.started, window.ended))
+    if all(one.ended <= other.started for one, other in pairwise(ordered)):
+        return ordered
+    edges = sorted({edge for window in ordered for edge in (window.started, window.ended)})
+    open_now, waiting, found = list[Window](), deque(ordered), list[Window]()
+    for started, ended in pairwise(edges):
+        open_now = [window for window in open_now if window.ended > started]
+        while waiting and waiting[0].started <= started:
+            open_now.append(waiting.popleft())
+        powers = [one.joules / (one.ended - one.started) for one in open_now if one.joules is not None]
+        if open_now:
+            known = sum(powers) / len(powers) * (ended - started) if powers else None
+            found.append(Window(started, ended, known))
+    return found

@@ -63,7 +63,7 @@ class Index:
         match record["kind"]:
             case "run":
                 self.roster.run(record)
-                self.ledger.session()
+                self.ledger.session(record)
             case "sent":
                 self.lost[record["id"]] = place
             case "call":

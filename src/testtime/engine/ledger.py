@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from testtime.core.records import Candidate, Verdict
 from testtime.core.spend import Spend, total
 from testtime.engine.costs import alone
-from testtime.engine.energy import Window, attribute
+from testtime.engine.energy import Window, attribute, level
 from testtime.engine.plan import Plan
 from testtime.store.codec import decode
 
@@ -44,13 +44,46 @@ class Share(NamedTuple):
 
 
 @dataclass
+class Session:
+    """What one session did and measured, by its own clock."""
+
+    run: str
+    """What its folder was called: the shard."""
+    host: str | None
+    """The machine, where the journal says."""
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Call id → (started, ended)."""
+    windows: list[Window] = field(default_factory=list)
+
+    def meets(self, other: Session) -> bool:
+        """Whether it measured the same machine as a session of another folder, at a time."""
+        if self.run == other.run or not self.host or self.host != other.host:
+            return False
+        return self.windows[0].started < other.windows[-1].ended and other.windows[0].started < self.windows[-1].ended
+
+
+def at_once(sessions: Sequence[Session]) -> list[list[Session]]:
+    """The sessions, those together in which shards measured one machine at the same time.
+
+    Sessions of one folder never run at once, whatever their clocks say.
+    """
+    found: list[list[Session]] = []
+    for one in sorted(sessions, key=lambda session: session.windows[0].started):
+        group = next((group for group in found if any(one.meets(other) for other in group)), None)
+        if group is None:
+            found.append([one])
+        else:
+            group.append(one)
+    return found
+
+
+@dataclass
 class Ledger:
     """Filled from the journal's `call` and `window` lines."""
 
     plan: Plan
-    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
-    windows: list[Window] = field(default_factory=list)
-    """Of the session that is read."""
+    sessions: list[Session] = field(default_factory=list)
+    """All so far; the last one is being read."""
     measured: bool = False
     """Whether any session had a meter."""
     keys: set[str] = field(default_factory=set)
@@ -59,14 +92,22 @@ class Ledger:
     joules: dict[str, float | None] = field(default_factory=dict)
     """By call id, once `close` was called."""
 
-    def session(self) -> None:
-        """A session begins: its windows and calls share a clock with each other, and with no other session's."""
-        self.joules |= attribute(self.windows, self.spans) if self.windows else dict.fromkeys(self.spans)
-        self.spans, self.windows = {}, []
+    def session(self, record: Mapping[str, Any]) -> None:
+        """A session begins."""
+        self.sessions.append(Session(str(record["run"]), record.get("host")))
+
+    def close(self) -> None:
+        """All calls and windows are in. One that measured nothing shares no other's windows."""
+        for session in self.sessions:
+            if not session.windows:
+                self.joules |= dict.fromkeys(session.spans)
+        for together in at_once([session for session in self.sessions if session.windows]):
+            windows = level([window for session in together for window in session.windows])
+            self.joules |= attribute(windows, {id: span for one in together for id, span in one.spans.items()})
 
     def call(self, record: Mapping[str, Any]) -> None:
         """An attempt that ended."""
-        self.spans[record["id"]] = (record["started"], record["ended"])
+        self._now.spans[record["id"]] = (record["started"], record["ended"])
         self.keys.add(record["key"])
         answered, serves = record["status"] == "ok", record["serves"]
         tokens = [one.get("tokens") for one in record.get("completions", ())]
@@ -78,11 +119,15 @@ class Ledger:
 
     def window(self, record: Mapping[str, Any]) -> None:
         """A window that closed."""
-        self.windows.append(Window(record["started"], record["ended"], record["joules"]))
+        self._now.windows.append(Window(record["started"], record["ended"], record["joules"]))
         self.measured = True
 
-    close = session
-    """All calls and windows are in."""
+    @property
+    def _now(self) -> Session:
+        """The session that is being read; one of an unknown machine where the line that begins it is damaged."""
+        if not self.sessions:
+            self.sessions.append(Session("", None))
+        return self.sessions[-1]
 
     def share(self, draw: str, rows: Sequence[Candidate], at: int, verdicts: Mapping[str, Verdict]) -> Share:
         """What row `at` of a draw is to bear: the calls it lists, its part of those that no row lists, its verdicts.

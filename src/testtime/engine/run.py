@@ -8,6 +8,7 @@ only what is missing, over the replies it received.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -122,6 +123,7 @@ def _opening(plan: Plan, state: State, floors: Mapping[str, int]) -> dict[str, A
         "run": plan.run,
         "dataset": plan.dataset,
         "seed": plan.seed,
+        "host": socket.gethostname(),
         "arms": [encode(arm) for arm in plan.arms.values()],
         **({"again": [encode(arm) for arm in plan.again.values()]} if plan.again else {}),
         "floors": {id: floors[arm.label] for id, arm in plan.arms.items()},
