@@ -47,6 +47,7 @@ SHELLS = {
     "api": 6,
     "workflow": 6,
     "guide": 6,
+    "calibrating": 6,
     "statistics": 7,
     "submit": 6,
     "reporting": 7,

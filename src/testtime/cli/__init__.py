@@ -56,6 +56,10 @@ COMMANDS = {
     "serve": ("testtime.cli.serve:serve", "Serve a model on the OpenAI wire."),
     "verify": ("testtime.cli.verify:verify", "Judge candidates again, without drawing anything."),
     "audit": ("testtime.cli.audit:audit", "Label a sample of verdicts by hand: how often are they wrong?"),
+    "calibrate": (
+        "testtime.cli.calibrate:calibrate",
+        "Say whether a model declines what has no answer, and nothing else.",
+    ),
     "list": ("testtime.cli.lists:list_", "Print the models, policies, tasks, … that there are."),
     "doctor": ("testtime.cli.doctor:doctor", "Check packages, keys and servers, and what fits the GPU."),
     "export": ("testtime.cli.export:export", "Make training data of a pool: verified answers, pairs, or labels."),
@@ -66,7 +70,7 @@ GROUPS = {
     "Run": ("demo", "init", "run", "guide", "import", "submit", "merge", "verify"),
     "Look": ("report", "inspect", "show", "runs", "note", "emergence", "stats"),
     "Compare": ("replay", "analyze", "plot", "compare"),
-    "Decide": ("recommend", "plan", "forecast", "policies", "boundary", "audit"),
+    "Decide": ("recommend", "plan", "forecast", "policies", "boundary", "audit", "calibrate"),
     "Machinery": ("list", "doctor", "serve", "pack", "export"),
 }
 """Heading of the help → its commands, in the order they are come to; each command stands under one."""

@@ -125,7 +125,8 @@ def _datasets() -> Iterator[str]:
     rows = []
     for name in names("task"):
         ids = ", ".join(id for id, task in HUB.items() if task == name)
-        rows.append((name, find("task", name).verifier, ids, _opening(find("task", name))))
+        stage = find("task", name).verifier  # no text where it is that of another dataset
+        rows.append((name, stage if isinstance(stage, str) else "the dataset's", ids, _opening(find("task", name))))
     return _table(["dataset", "verifier", "of the hub", "is"], rows)
 
 

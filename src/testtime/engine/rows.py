@@ -58,8 +58,9 @@ def columns_of(row: Mapping[str, Any]) -> dict[str, float]:
     if row["error"] is not None and row["ground_truth_answer"] is not None:
         right = False
     columns = {"truncated": float(row["finish_reason"] == "length")}
-    if (refused := row.get("refusal_is_refusal")) is not None:
-        columns["refused"] = float(refused)
+    declined = row.get("refusal_is_refusal") if row["error"] is None else False
+    if declined is not None:
+        columns["refused"] = float(declined)
     if right is not None:
         columns["oracle(is_verified)"] = float(right)
     for name, value in row.items():

@@ -177,7 +177,9 @@ def _columns(rows: pl.DataFrame) -> dict[str, Floats]:
     saw = rows.filter(pl.col("is_verified").is_not_null())["verification_saw_reference"]
     fenced = () if saw.len() and saw.eq_missing(False).all() else GOLD
     known = {"truncated": length, "oracle(is_verified)": pl.Series(_right(rows)).fill_nan(None)}
-    known["refused"] = rows["refusal_is_refusal"].cast(pl.Float64)
+    if rows["refusal_is_refusal"].count():  # a draw that failed declines nothing
+        declined = pl.when(pl.col("error").is_not_null()).then(False).otherwise(pl.col("refusal_is_refusal"))
+        known["refused"] = rows.select(declined.cast(pl.Float64).alias("declined"))["declined"]
     for name, kind in rows.schema.items():
         if kind.is_numeric() and name not in _NOT_SCORES and not name.startswith("_"):
             known[f"oracle({name})" if name in fenced else SPENDS.get(name, name)] = rows[name]

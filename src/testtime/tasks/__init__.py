@@ -4,6 +4,7 @@ BUILTIN: dict[str, str] = {
     "aime": "testtime.tasks.aime:Aime",
     "aqua": "testtime.tasks.aqua:Aqua",
     "bfcl": "testtime.tasks.bfcl:Bfcl",
+    "corrupted": "testtime.tasks.corrupted:Corrupted",
     "gpqa": "testtime.tasks.gpqa:Gpqa",
     "gsm8k": "testtime.tasks.gsm8k:Gsm8k",
     "humaneval": "testtime.tasks.humaneval:HumanEval",
