@@ -75,12 +75,16 @@ def test_every_documented_figure_is_drawn(workflow: AnalysisWorkflow) -> None:
     workflow.plot_correlation_heatmap()
     workflow.task_comparison(SAVE=True)
     workflow.emergence_score_dist_across_models()
-    names = sorted(path.name for path in (workflow.folder or Path()).iterdir())
+    names = sorted(path.name for path in (workflow.folder or Path()).glob("*.png"))
     assert names == [
         "aggregate_pocket-math_easy-choice.png", "aggregate_pocket-math_easy.png", "correlation_1D.png",
         "distributions_across_models.png", "rank_agreement.png", "scaling_curves.png", "token_budgets.png",
     ]  # fmt: skip
     assert all((workflow.folder / name).read_bytes().startswith(PNG) for name in names)  # type: ignore[operator]
+    for name in names:
+        files = [(workflow.folder / name).with_suffix(ending) for ending in (".svg", ".json")]  # type: ignore[operator]
+        assert files[0].read_text(encoding="utf-8").startswith("<svg")
+        assert "vega-lite" in json.loads(files[1].read_text(encoding="utf-8"))["$schema"]
 
 
 def test_summaries_and_metric_tables(workflow: AnalysisWorkflow) -> None:

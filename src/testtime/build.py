@@ -157,6 +157,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
             "notes": spec.notes,
             "vote": "answer key",
             "prices": prices.source if prices.of(models) else None,
+            "energy": meter.source if meter else None,
         },
         concurrency=spec.concurrency,
         batch=BATCH if spec.batch else None,

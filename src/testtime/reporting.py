@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from testtime.advice import KNOWN_SPENDS
+from testtime.analysis import judging
 from testtime.analysis.ledger import ledger
 from testtime.analysis.recommend import Budget, ladder
 from testtime.analysis.replay import has_gold
@@ -43,8 +44,11 @@ SAMPLE = 120
 """Problems of a run whose candidates the page shows."""
 MOST_LADDER = 128
 """Draws of a problem up to which the ladder of policies is replayed."""
-TEXTS = frozenset({"question", "input_messages", "output_messages", "candidate_text", "parts", "tool_trace", "calls"})
-"""Columns that are read for sampled problems alone."""
+LIGHT = (
+    "query_id", "split", "answer_key", "is_verified", "refusal_is_refusal", "error", "is_retry",
+    "verification_verifier_name", "verification_method", "verification_confidence", "verification_saw_reference",
+)  # fmt: skip
+"""Columns that are read of every candidate, beside those of judging; others are read of sampled problems alone."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,12 @@ def write_report(
     sample: int = SAMPLE,
     orders: int = 100,
     seed: int = 0,
-    command: str = "",
+    tell: Callable[[str], None] = lambda what: None,
 ) -> Written:
     """Writes the page about the pools at a path, a glob, or several; by default as report.html in a run's folder.
 
-    `policies` replaces the usual ladder of settings beside those that a run executed. Raises BadInput: nothing to
-    read, a policy or a budget that cannot be, no place to write.
+    `policies` replaces the usual ladder of settings beside those that a run executed; `tell` hears what is being done.
+    Raises BadInput: nothing to read, a policy or a budget that cannot be, no place to write.
     """
     for budget in budgets:
         Budget.of(budget)
@@ -86,7 +90,8 @@ def write_report(
     opened = list(opened_at(source))
     path = out or _beside(opened)
     writable([path], [one.file or one.path for one in opened])
-    material = _material(opened, budgets, policies, sample, orders, seed, command or _command(opened, path))
+    material = _material(opened, budgets, policies, sample, orders, seed, _command(opened, path), tell)
+    tell("writing")
     text = page(material)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
@@ -121,14 +126,16 @@ def _written(path: Path, text: str, material: Material) -> Written:
 # ---- what the page is made of ----
 def _material(
     opened: Sequence[Opened], budgets: Sequence[str], policies: Sequence[str] | None, sample: int, orders: int,
-    seed: int, command: str,
+    seed: int, command: str, tell: Callable[[str], None],
 ) -> Material:  # fmt: skip
     names = names_of([one.pool for one in opened])
     runs, outcomes, browsed = [], [], []
     for name, one in zip(names, opened, strict=True):
+        tell(f"{name}: reading")
         run = _run(name, one)
         runs.append(run)
         if has_gold(one.pool):
+            tell(f"{name}: replaying policies")
             found = _outcomes(one, run, policies, orders, seed)
             outcomes.append(found.with_columns(run=pl.lit(name), split=pl.lit(_splits(one.pool))))
         browsed.append(_browsed(run, one, sample, seed))
@@ -176,10 +183,11 @@ def _named(pool: Pool, name: str) -> Pool:
 
 def _light(one: Opened) -> pl.DataFrame:
     """All rows without their texts."""
+    wanted = {*LIGHT, *judging.COLUMNS, *(f"oracle({name})" for name in judging.COLUMNS)}
     if one.frame is not None:
-        return one.frame.drop(name for name in TEXTS if name in one.frame.columns)
+        return one.frame.select(name for name in one.frame.columns if name in wanted)
     assert one.file is not None
-    return _read(one.file, [name for name in pq.read_schema(one.file).names if name not in TEXTS])
+    return _read(one.file, [name for name in pq.read_schema(one.file).names if name in wanted])
 
 
 def _read(file: Path, columns: Sequence[str], queries: Sequence[str] | None = None) -> pl.DataFrame:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 TABLES = ("token_budget_view", "full_view")
+PRINTED = ("png", "svg", "json")
+"""Forms of a figure that is written: a picture, one that scales, and its Vega-Lite specification."""
 
 
 class AnalysisWorkflow:
@@ -307,13 +309,14 @@ class AnalysisWorkflow:
         return emergence_samples.differences(self.curves, by)
 
     def _out(self, chart: ChartType, name: str, SHOW: bool, SAVE: bool) -> ChartType:
-        """Writes a chart as PNG where there is a folder for it, and shows it where it is asked to."""
+        """Writes a chart in every form of PRINTED where there is a folder for it; shows it where it is asked to."""
         from testtime.figures.save import render
 
         if SAVE and self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with whole(self.folder / f"{_slug(name)}.png") as part:
-                part.write_bytes(render(chart, "png"))
+            for form in PRINTED:
+                with whole(self.folder / f"{_slug(name)}.{form}") as part:
+                    part.write_bytes(render(chart, form))
         if SHOW:
             chart.show()
         return chart

@@ -149,7 +149,7 @@ def test_numbers_are_those_of_the_table(answers: Path) -> None:
     text = Elements(page).text
     for row in tt.load(answers).replay(policies).to_polars().iter_rows(named=True):
         low, high = 100 * row["accuracy_low"], 100 * row["accuracy_high"]
-        assert f"{100 * row['accuracy']:.1f} [{low:.1f}, {high:.1f}]" in text
+        assert f"{100 * row['accuracy']:.1f} [{low:.1f},\u00a0{high:.1f}]" in text
 
 
 def test_the_answer_names_a_policy_its_budget_and_its_certainty(answers: Path) -> None:

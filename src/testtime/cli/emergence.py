@@ -23,7 +23,8 @@ def emergence(
     top_k: Annotated[int, Parameter(help="Also list so many problems of the highest score of each run and split.")] = 0,
     rank_by: Annotated[str, Parameter(help=f"The score: {', '.join(SCORES)}.")] = "probability_skewness",
     out_dir: Annotated[
-        Path | None, Parameter(help="Write tables (CSV), figures (PNG) and a page of completions there.")
+        Path | None,
+        Parameter(help="Write tables (CSV), figures (PNG, SVG, Vega-Lite) and a page of completions there."),
     ] = None,
     json: Json = False,
     seed: Annotated[int, Parameter(help="Seed of the resamples and permutations.")] = 0,

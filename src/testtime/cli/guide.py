@@ -55,7 +55,9 @@ def guide(
     output: Annotated[
         Path | None, Parameter(help="Rows as JSON Lines go here; the run lies beside it, in NAME.run.")
     ] = None,
-    out_png: Annotated[Path | None, Parameter(help="Draw accuracy against --x here.")] = None,
+    out_png: Annotated[
+        Path | None, Parameter(help="Draw accuracy against --x here (.png, .svg, .html, .json).")
+    ] = None,
     x: Annotated[
         Literal["oracle_tokens", "flops", "usd", "seconds"], Parameter(help="What accuracy is drawn against.")
     ] = "oracle_tokens",
@@ -206,7 +208,7 @@ def _say(found: Evaluation, budget: float | None) -> None:
 
 def _draw(table: pl.DataFrame, found: Evaluation, files: Mapping[str, Path | None], x: str) -> list[Path]:
     from testtime.figures.guidance import accuracy_against_oracle, surface
-    from testtime.figures.save import render
+    from testtime.figures.save import form_of, render
     from testtime.store.atomic import whole
 
     first = found.rows.row(0, named=True)
@@ -216,7 +218,7 @@ def _draw(table: pl.DataFrame, found: Evaluation, files: Mapping[str, Path | Non
     charts = (("accuracy", partial(accuracy_against_oracle, x=x)), ("surface", surface))
     for key, chart in charts:
         if path := files[key]:
-            picture = render(chart(table, title=title), "png")
+            picture = render(chart(table, title=title), form_of(path))
             with whole(path) as part:
                 part.write_bytes(picture)
             written.append(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 
 def report(
@@ -29,7 +30,11 @@ def report(
     from testtime.cli import show
     from testtime.reporting import write_report
 
-    done = write_report(pools, out, budgets=budget or (), policies=policies, sample=sample, orders=orders, seed=seed)
+    with Console(stderr=True).status("reading") as status:  # seen in a terminal only
+        done = write_report(
+            pools, out, budgets=budget or (), policies=policies, sample=sample, orders=orders, seed=seed,
+            tell=status.update,
+        )  # fmt: skip
     if json:
         show.json({**vars(done), "path": str(done.path)})
     else:

@@ -130,7 +130,7 @@ def _notes(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _draw(found: Sequence[Mapping[str, Any]], files: Mapping[str, Path | None]) -> list[Path]:
     from testtime.figures.positions import along, heat_map, shaded
-    from testtime.figures.save import render
+    from testtime.figures.save import form_of, render
     from testtime.store.atomic import whole
 
     written = []
@@ -140,7 +140,7 @@ def _draw(found: Sequence[Mapping[str, Any]], files: Mapping[str, Path | None]) 
         if key == "page":
             content = shaded(found).encode()
         else:
-            content = render(heat_map(found) if key == "heat" else along(found), "png")
+            content = render(heat_map(found) if key == "heat" else along(found), form_of(path))
         with whole(path) as part:
             part.write_bytes(content)
         written.append(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testtime.core.errors import BadInput
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "html", "json")
 SCALE = 3
 """Pixels of the PNG for each unit of the chart: about 288 dpi at its natural size."""
+
+
+def form_of(path: Path) -> str:
+    """The format that a file's ending means; PNG where it means none.
+
+    >>> form_of(Path("a.svg")), form_of(Path("a.vl.json")), form_of(Path("a"))
+    ('svg', 'json', 'png')
+    """
+    ending = path.suffix.lstrip(".").lower()
+    return ending if ending in FORMATS else "png"
 
 
 def require() -> None:

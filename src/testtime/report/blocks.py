@@ -98,12 +98,13 @@ def safe(text: object) -> str:
 
 
 def breaking(text: object) -> str:
-    """The same, with a place to break the line behind each comma and colon between words (a policy's settings).
+    """The same, with a place to break the line behind each comma and colon between words, and none within an interval.
 
     >>> breaking("bayes:max_n=16,agreement=0.9")
     'bayes:<wbr>max_n=16,<wbr>agreement=0.9'
     """
-    return re.sub(r"([,:])(?=[^\s&\d])", r"\1<wbr>", safe(text))
+    held = re.sub(r"\[([^][\s]+), ([^][\s]+)\]", "[\\1,\u00a0\\2]", safe(text))
+    return re.sub(r"([,:])(?=[^\s&\d])", r"\1<wbr>", held)
 
 
 def _whole(text: str) -> str:

@@ -172,6 +172,7 @@ METADATA: Mapping[str, Key] = {
     "written_from": Key("text", "Digest of the plan and the journal it was written from."),
     "vote": Key("text", "What counts as one vote, in words."),
     "prices": Key("text", "Where dollars come from, and of which day; absent where all models ran on this machine."),
+    "energy": Key("text", "Where joules come from; absent where nothing measured them."),
     "notes": Key("text", "The experiment's notes, from its configuration."),
     "caveats": Key("json", "What a reader must be told: a list of sentences (lines dropped, draws cut)."),
 }

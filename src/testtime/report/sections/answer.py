@@ -109,6 +109,8 @@ def _first(advice: Advice, outcomes: pl.DataFrame, material: Material) -> list[B
         "(nested cross-validation), so it is what following the advice gives."
     )
     meaning = _meaning(str(row["policy"]))
+    if any(run.guided is not None for run in material.runs) and advice.budget.column == "gen_tokens":
+        how += " Tokens of base and oracle count alike here; what help costs is under Guidance."
     return [Says(sentence, "lead"), *([Says(meaning, "note")] if meaning else []), Cards(cards), Says(how, "note")]
 
 

@@ -59,7 +59,8 @@ def _energy(run: RunData) -> str:
     asked = isinstance(config, Mapping) and config.get("measure_energy")
     if run.energy is None or not run.energy[0]:
         return "not measured: asked for, but this machine had no counter" if asked else "not measured"
-    return f"measured while the run was drawn, attributed to {run.energy[0]:,} of {run.energy[1]:,} calls"
+    source = run.meta.get("energy") or "measured while the run was drawn"
+    return f"{source}; attributed to {run.energy[0]:,} of {run.energy[1]:,} calls"
 
 
 def _arm(arm: Arm, draws: int) -> Rows:

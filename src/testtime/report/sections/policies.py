@@ -68,13 +68,12 @@ def _tables(outcomes: pl.DataFrame, rows: pl.DataFrame, name: str, own: set[str]
 
 
 def _base(rows: pl.DataFrame) -> Mapping[str, Any] | None:
-    """One draw, of the cheapest arm; None where it was not scored."""
-    single = rows.filter(
-        (pl.col("policy") == BASE[0]) & (pl.col("setting") == BASE[1]) & pl.col("accuracy").is_not_null()
-    )
-    return (
-        None if single.is_empty() else single.sort(x_of(rows), nulls_last=True, maintain_order=True).row(0, named=True)
-    )
+    """One draw, of an arm that asks nobody or else of the cheapest; None where it was not scored."""
+    named = (pl.col("policy") == BASE[0]) & (pl.col("setting") == BASE[1]) & pl.col("accuracy").is_not_null()
+    single = rows.filter(named)
+    alone = single.filter(pl.col("decoding").str.contains("trigger=never"))
+    several = single if alone.is_empty() else alone
+    return several.sort(x_of(rows), nulls_last=True).row(0, named=True) if several.height else None
 
 
 def x_of(table: pl.DataFrame) -> str:
