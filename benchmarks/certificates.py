@@ -29,6 +29,7 @@ DELTA, HORIZON, SEED = 0.05, 100_000, 7
 LIMITS: tuple[tuple[tuple[float, ...], tuple[float, ...], float, int, int], ...] = (
     ((1.0, 0.8, 0.2), (0.324, 0.2, 0.476), 4.80, 2_000, 150),
     ((1.0, 0.8, 0.2, 0.05), (0.277, 0.158, 0.273, 0.291), 4.37, 12_000, 420),
+    ((1.0, 0.8, 0.2, 0.02), (0.263, 0.153, 0.282, 0.302), 4.25, 60_000, 900),
 )
 """Leads, their weights, μ, votes and lead of votes up to which the induction goes; beyond them stopping is free."""
 ZIPF = 1 / np.arange(1, 51)
