@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from testtime.core.errors import BadInput, unknown_name
 from testtime.core.registry import names
-from testtime.core.strings import Described, fields_of, held_by, own_keys, several
+from testtime.core.strings import Described, fields_of, held_by, own_keys, quoted, several
 
 DEFAULT_GRID: Mapping[str, tuple[str, ...]] = {"n": ("1", "2", "4", "8", "16"), "max_n": ("8", "16")}
 """The values of a setting that a component needs and nobody gave."""
@@ -73,7 +73,8 @@ def _variants(kind: str, component: str, settings: Mapping[str, Sequence[str]], 
 def _values(key: str, described: Described, settings: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """What was given for a setting, or what stands for it where the component needs it."""
     needed = DEFAULT_GRID.get(key, ()) if described[1] is None else ()
-    return tuple(settings.get(key, needed))
+    given = tuple(settings.get(key, needed))
+    return tuple(one if one.startswith('"') else quoted(one) for one in given) if described[0] is str else given
 
 
 def _held(
@@ -97,7 +98,7 @@ def _held(
 def _said(component: str) -> tuple[str, dict[str, str]]:
     """The name of a text and the settings written in it; `strings.parse` judges them."""
     name, _, rest = component.partition(":")
-    plain = re.sub(r"\([^()]*\)", "()", rest)
+    plain = re.sub(r"\([^()]*\)", "()", re.sub(r'"(\\.|[^"\\])*"', '""', rest))
     pairs = (part.partition("=") for part in plain.split(",") if "=" in part)
     return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput, Refused
 from testtime.core.registry import names
-from testtime.core.strings import fields_of, parse, setting
+from testtime.core.strings import fields_of, parse, setting, text_of
+from testtime.grid import grid
 
 TEXTS = [
     "sc_fixed:n=8",
@@ -154,3 +155,29 @@ def test_every_text_here_covers_every_policy_and_rule() -> None:
     assert {policy.name for policy in policies} == set(names("policy"))
     rules = {policy.rule.name for policy in policies if "rule" in {f.name for f in fields(policy)}}  # type: ignore[attr-defined, arg-type]
     assert rules == set(names("stopping rule"))
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
+def test_any_text_is_read_back_as_it_was_said(text: str) -> None:
+    """Commas, quotation marks, parentheses, blanks at the ends and line breaks among them."""
+    made = parse("decoding", "budget:force_continue=x")
+    made = replace(made, force_continue=text, budget=64)
+    assert parse("decoding", text_of(made)) == made
+
+
+def test_a_text_with_a_comma_stands_in_quotation_marks() -> None:
+    text = 'budget:force_continue="Hmm, but \\"wait\\" (so)",budget=8'
+    made = parse("decoding", text)
+    assert made.force_continue == 'Hmm, but "wait" (so)'
+    assert text_of(made) == text
+    with pytest.raises(BadInput, match="quotation marks do not match"):
+        parse("decoding", 'budget:force_continue="Hmm, but')
+    with pytest.raises(BadInput, match="is no text in quotation marks"):
+        parse("decoding", 'budget:force_continue="a"b')
+
+
+def test_a_flag_with_a_comma_is_one_setting() -> None:
+    (text,) = grid({"decoding": ["budget:budget=8"]}, {"force_continue": ["Hmm, but"]})["decoding"]
+    assert parse("decoding", text).force_continue == "Hmm, but"
+    (kept,) = grid({"decoding": [text]}, {"continuations": ["2"]})["decoding"]
+    assert parse("decoding", kept).continuations == 2

@@ -2,11 +2,14 @@
 
     adaptive_margin:stop_rule=beta,threshold=0.95,max_n=40
 
-A component that holds one of another kind (a policy its stopping rule) shows the settings of both as its own.
+A component that holds one of another kind (a policy its stopping rule) shows the settings of both as its own. A text
+that could be misread (with a comma, a quotation mark, blanks at its ends) stands in quotation marks, as in JSON:
+`budget:force_continue="Hmm, wait"`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, Literal, get_args, get_origin
@@ -113,7 +116,30 @@ def said(value: Any) -> str:
         return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, tuple):
         return f"({','.join(map(said, value))})"
-    return str(value)
+    return quoted(str(value))
+
+
+def quoted(text: str) -> str:
+    """A text as it stands in a component's text: in quotation marks where it would be misread without.
+
+    >>> quoted("f(a,b)"), quoted("Hmm, wait")
+    ('f(a,b)', '"Hmm, wait"')
+    """
+    try:
+        whole = _split(text) == [text] and text == text.strip() and text.isprintable() and '"' not in text
+    except BadInput:  # parentheses that do not match
+        whole = False
+    return text if whole else json.dumps(text, ensure_ascii=False)
+
+
+def unquoted(text: str) -> str:
+    """A text without its quotation marks, where it has them. Raises BadInput where they are not well formed."""
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text))
+    except json.JSONDecodeError:
+        raise BadInput(f"{text} is no text in quotation marks", mend='write \\" for a mark within') from None
 
 
 def _held_fields(kind: str) -> dict[str, Described]:
@@ -157,16 +183,26 @@ def _pairs(rest: str) -> dict[str, str]:
 
 
 def _split(text: str) -> list[str]:
-    """At commas, but not inside parentheses."""
-    parts, depth, start = [], 0, 0
+    """At commas, but not inside parentheses and quotation marks."""
+    parts, depth, start, inside = [], 0, 0, False
     for at, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            parts.append(text[start:at])
-            start = at + 1
-    if depth:
-        raise BadInput(f"parentheses do not match in {text!r}", mend="close every ( with a )")
+        if letter == '"' and not (inside and _escaped(text, at)):
+            inside = not inside
+        elif not inside:
+            depth += (letter == "(") - (letter == ")")
+            if letter == "," and depth == 0:
+                parts.append(text[start:at])
+                start = at + 1
+    if depth or inside:
+        what, each = ("quotation marks", 'every "') if inside else ("parentheses", "every ( with a )")
+        raise BadInput(f"{what} do not match in {text!r}", mend=f"close {each}")
     return [*parts, text[start:]] if text.strip() else []
+
+
+def _escaped(text: str, at: int) -> bool:
+    """Whether an odd number of backslashes stands before a place."""
+    before = text[:at]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
 
 
 def _held(
@@ -214,7 +250,7 @@ def _value(f: Field[Any], hint: Any, text: str) -> Any:
             return kind(text)
     except (ValueError, KeyError):
         raise BadInput(f"{f.name}={text} cannot be", mend=f"expected {expected(f, hint)}") from None
-    return text
+    return unquoted(text)
 
 
-__all__ = ["Described", "fields_of", "held_by", "own_keys", "parse", "said", "setting", "several", "text_of"]
+__all__ = ["Described", "fields_of", "held_by", "own_keys", "parse", "quoted", "said", "setting", "several", "text_of"]
