@@ -74,7 +74,7 @@ def test_what_changes_nothing_is_said(tmp_path: Path) -> None:
     [
         ("APPEND_EOS_TOKEN: true", "config.yaml:5: APPEND_EOS_TOKEN=True cannot be honoured"),
         ("quantization: 4", "serve the model quantized"),
-        ("sample_idxs_range: [130, 198]", "--shard"),
+        ("sample_idxs_range: [130]", "first, end"),
         ("num_samples: 3\nsample_idxs_range: [0, 9]", "both given"),
         ("max_new_token: 3", "unknown key 'max_new_token'; did you mean max_new_tokens"),
     ],
@@ -99,8 +99,19 @@ def test_localisation_inside_an_octave(tmp_path: Path) -> None:
     assert localised(3, 0.3) == [8, 10, 12, 15]
     text = BASE.replace("end_token_budget: 6\n", "LOCALISATION_RUN: true\nmax_new_tokens_frac: 0.5\n")
     assert spec(tmp_path, text + "decoding: prefix\n").decoding == ("prefix:budget=(8,12,16)",)
-    with pytest.raises(BadInput, match="one run for each exponent"):
-        spec(tmp_path, text.replace("budget: 3", "budget: [3, 4]"))
+    several = text.replace("budget: 3", "budget: [3, 5]") + "decoding: prefix\n"
+    assert spec(tmp_path, several).decoding == ("prefix:budget=(8,12,16,32,48,64)",)
+    each = spec(tmp_path, several + "sample_idxs_range: [[4, 6], 9]\n")
+    assert (each.start_index, each.max_queries) == (4, 6)
+    with pytest.raises(BadInput, match="an exponent of 2, from 0 to 20, or a list"):
+        spec(tmp_path, text.replace("budget: 3", "budget: [3, x]"))
+
+
+def test_a_range_of_problems_may_begin_anywhere(tmp_path: Path) -> None:
+    got = spec(tmp_path, BASE + "sample_idxs_range: [130, 198]\n")
+    assert (got.start_index, got.max_queries) == (130, 68)
+    with pytest.raises(BadInput, match="cannot be honoured"):
+        spec(tmp_path, BASE + "sample_idxs_range: [198, 130]\n")
 
 
 def test_no_key_is_forgotten() -> None:

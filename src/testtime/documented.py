@@ -63,6 +63,8 @@ def translated(values: Mapping[str, Any], where: Where) -> tuple[dict[str, Any],
     out: dict[str, Any] = {"decoding": "budget"}
     notices: list[str] = []
     left = dict(values)
+    if left.get("LOCALISATION_RUN") and isinstance(start := left.get("start_token_budget"), list) and len(start) > 1:
+        notices.append("start_token_budget has several exponents: every problem is met in all of their octaves")
     out |= _budgets(left, where)
     out |= _answers(left, where)
     for key, value in left.items():
@@ -93,20 +95,20 @@ def _budgets(left: dict[str, Any], where: Where) -> dict[str, Any]:
     start, end = left.pop("start_token_budget", None), left.pop("end_token_budget", None)
     fraction = left.pop("max_new_tokens_frac", None)
     localises = left.pop("LOCALISATION_RUN", None)
-    chosen = _problems(left, where)
+    chosen = _problems(left, where, several=isinstance(start, list) and bool(localises))
     if localises:
         listed = start if isinstance(start, list) else [start]
-        if len(listed) != 1 or not _exponent(listed[0]):
-            mend = "make one run for each exponent, with its sample_idxs_range"
+        if not listed or not all(_exponent(one) for one in listed):
             raise BadInput(
-                f"start_token_budget={start} of a localisation run", where=where("start_token_budget"), mend=mend
-            )
+                f"start_token_budget={start} of a localisation run", where=where("start_token_budget"),
+                mend="give an exponent of 2, from 0 to 20, or a list of them",
+            )  # fmt: skip
         fraction = 0.125 if fraction is None else fraction
         if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
             raise BadInput(
                 f"max_new_tokens_frac={fraction} cannot be", where=where("max_new_tokens_frac"), mend="use 0.125"
             )
-        return {**chosen, "budget": localised(listed[0], float(fraction))}
+        return {**chosen, "budget": sorted({one for start in listed for one in localised(start, float(fraction))})}
     if start is None and end is None:
         return chosen
     for key, value in (("start_token_budget", start), ("end_token_budget", end)):
@@ -121,8 +123,8 @@ def _exponent(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 20
 
 
-def _problems(left: dict[str, Any], where: Where) -> dict[str, Any]:
-    """The first problems of a range that begins at 0."""
+def _problems(left: dict[str, Any], where: Where, several: bool) -> dict[str, Any]:
+    """The problems of a range; of the whole span where a localisation run of `several` exponents lists one for each."""
     span = left.pop("sample_idxs_range", None)
     if span is None:
         return {}
@@ -130,10 +132,23 @@ def _problems(left: dict[str, Any], where: Where) -> dict[str, Any]:
         raise BadInput(
             "sample_idxs_range and num_samples are both given", where=where("sample_idxs_range"), mend="give one"
         )
-    if not (isinstance(span, list) and len(span) == 2 and span[0] == 0 and isinstance(span[1], int) and span[1] > 0):
-        mend = "give [0, n] for the first n, or divide a run with --shard i/N"
+    ends: list[Any] = span if isinstance(span, list) else []
+    if several:
+        ends = [end for one in ends for end in (one if isinstance(one, list) else [one, _next(one)])]
+    fits = len(ends) >= 2 and all(map(_place, ends)) and (several or len(ends) == 2)
+    if not fits or (not several and ends[0] >= ends[1]):
+        mend = "give [first, end], or with several exponents one such range, or one problem, for each"
         raise BadInput(f"sample_idxs_range={span} cannot be honoured", where=where("sample_idxs_range"), mend=mend)
-    return {"max_queries": span[1]}
+    low, high = min(ends), max(ends)
+    return {**({"start_index": low} if low else {}), "max_queries": high - low}
+
+
+def _place(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _next(value: object) -> object:
+    return value + 1 if isinstance(value, int) else value
 
 
 def _answers(left: dict[str, Any], where: Where) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import polars as pl
 from testtime.analysis import control, emergence_samples
 from testtime.analysis.emergence_curves import ACCURACY, Curves, curves_of
 from testtime.analysis.emergence_samples import samplewise
-from testtime.analysis.emergence_table import Reading, each_problem, read, row_of, together
+from testtime.analysis.emergence_table import Reading, each_problem, read, read_all, row_of, together
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats
 from testtime.sources import Sources, paths_of, pools_at
@@ -96,7 +96,7 @@ class AnalysisWorkflow:
     @cached_property
     def readings(self) -> list[Reading]:
         """Every metric of every curve, with shape, intervals, nulls, fits and verdict."""
-        return [read(curves, metric, self.seed) for curves in self.curves for metric in curves.metrics]
+        return read_all(self.curves, self.seed)
 
     def table(self) -> pl.DataFrame:
         """One row a (curves, metric): see `analysis.emergence_table`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from emergence_pools import BUDGETS, JUMP, LINE, pool
@@ -9,8 +11,9 @@ from scipy import stats
 
 from testtime.analysis import control, ranks
 from testtime.analysis import emergence_samples as samples
+from testtime.analysis.compare import holm
 from testtime.analysis.emergence_curves import ACCURACY, PROBABILITY, curves_of, size_of
-from testtime.analysis.emergence_table import each_problem, read, table, together
+from testtime.analysis.emergence_table import each_problem, read, read_all, table, together
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats
 
@@ -36,6 +39,20 @@ def test_verdicts() -> None:
 
 def test_few_problems_do_not_say_how_a_curve_rises() -> None:
     assert verdict(JUMP, JUMP, problems=6, completions=20) == "rising in accuracy and in probability"
+
+
+def test_many_curves_are_corrected_for_their_number_metric_by_metric() -> None:
+    several = [curves_of(pool(np.full(7, 0.3), LINE, problems=20, seed=seed))[0] for seed in range(8)]
+    (jump,) = curves_of(pool(JUMP, JUMP, problems=40))
+    readings = read_all([*several, jump])
+    for metric in (ACCURACY, PROBABILITY):
+        these = [one for one in readings if one.metric == metric]
+        assert [one.p_change_holm for one in these] == holm([one.p_change for one in these])
+        assert [one.p_sharp_holm for one in these] == holm([one.p_sharp for one in these])
+    (sharp,) = (one for one in readings if one.curves is jump and one.metric == ACCURACY)
+    assert sharp.verdict == "sharp"
+    assert replace(sharp, p_sharp_holm=0.06).verdict == "smooth"
+    assert replace(sharp, p_change_holm=0.06).verdict == "flat"
 
 
 def test_two_budgets_are_too_few() -> None:

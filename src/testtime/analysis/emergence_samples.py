@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from testtime.analysis.compare import holm
 from testtime.analysis.emergence import FEWEST, MEASURES, ranking
 from testtime.analysis.emergence_curves import ACCURACY, LENGTHS, NEGENTROPY, PROBABILITY, Curves
 from testtime.analysis.ranks import mann_whitney, pearson, ranks, spearman
@@ -119,8 +121,11 @@ def available(several: Sequence[Curves]) -> list[str]:
 
 
 def differences(several: Sequence[Curves], by: str) -> pl.DataFrame:
-    """One row a (score, pair of groups): Mann–Whitney's U and p, and the chance that a exceeds b."""
-    rows = []
+    """One row a (score, pair of groups): Mann–Whitney's U and p, the chance that a exceeds b.
+
+    `p_holm` is corrected for all rows (Holm 1979).
+    """
+    rows: list[dict[str, Any]] = []
     for score in available(several):
         groups = grouped(several, by, score)
         for one, other in combinations(groups, 2):
@@ -128,12 +133,14 @@ def differences(several: Sequence[Curves], by: str) -> pl.DataFrame:
             sizes = [int(np.isfinite(groups[name]).sum()) for name in (one, other)]
             chance = u / (sizes[0] * sizes[1]) if sizes[0] * sizes[1] else np.nan
             rows.append({"score": score, "a": one, "b": other, "u": u, "p": p, "chance_a_exceeds_b": chance})
+    for row, corrected in zip(rows, holm([None if np.isnan(row["p"]) else row["p"] for row in rows]), strict=True):
+        row["p_holm"] = corrected
     return pl.DataFrame(rows, infer_schema_length=None, schema=_DIFFERENCES).fill_nan(None)
 
 
 _DIFFERENCES = {
     "score": pl.String, "a": pl.String, "b": pl.String, "u": pl.Float64, "p": pl.Float64,
-    "chance_a_exceeds_b": pl.Float64,
+    "chance_a_exceeds_b": pl.Float64, "p_holm": pl.Float64,
 }  # fmt: skip
 
 

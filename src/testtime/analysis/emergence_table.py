@@ -9,6 +9,8 @@ The verdict of one metric, at 5 %:
     smooth            every other rise
     rising            a rise of too few problems to say which of the two
 
+Where several curves are read, the p-values of one metric are corrected for their number (Holm 1979) before the verdict.
+
 Sharp in accuracy and not in a continuous metric is what a threshold makes of a smooth change; sharp in both is a jump
 of what the model knows.
 """
@@ -16,17 +18,18 @@ of what the model knows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 
 import numpy as np
 import polars as pl
 
 from testtime.analysis.bootstrap import Interval, accuracy_interval, percentile, resample, units_of
+from testtime.analysis.compare import holm
 from testtime.analysis.emergence import FEWEST, MEASURES, Shape, shape_of
 from testtime.analysis.emergence_curves import ACCURACY, METRICS, NEGENTROPY, PROBABILITY, Curves
 from testtime.analysis.emergence_fit import Fit, fits
-from testtime.analysis.emergence_null import flat_null, smooth_null
+from testtime.analysis.emergence_null import RESAMPLES, flat_null, smooth_null
 from testtime.core.history import Floats, Ints
 from testtime.core.seeds import rng_of
 
@@ -58,12 +61,38 @@ class Reading:
     p_each: Floats
     """[problem] of the flat null."""
     fits: Sequence[Fit]
-    verdict: str
-    """One of VERDICTS."""
+    p_change_holm: float
+    """Corrected for the number of curves that were read with it, as is the next."""
+    p_sharp_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """One of VERDICTS, of the corrected p-values."""
+        return verdict_of(self.shape, self.mean, self.p_change_holm, self.p_sharp_holm)
 
 
-def read(curves: Curves, metric: str, seed: int = 0) -> Reading:
-    """All that is computed of one metric."""
+def read_all(several: Sequence[Curves], seed: int = 0) -> list[Reading]:
+    """All metrics of several curves, each metric's p-values corrected for the number of curves that have it.
+
+    The more curves the more resamples, so that the correction alone never makes a clear jump a doubtful one.
+    """
+    resamples = max(RESAMPLES, 40 * len(several) - 1)
+    readings = [read(curves, metric, seed, resamples) for curves in several for metric in curves.metrics]
+    for metric in dict.fromkeys(one.metric for one in readings):
+        places = [at for at, one in enumerate(readings) if one.metric == metric]
+        changes = holm([_finite(readings[at].p_change) for at in places])
+        sharps = holm([_finite(readings[at].p_sharp) for at in places])
+        for at, change, sharp in zip(places, changes, sharps, strict=True):
+            readings[at] = replace(
+                readings[at],
+                p_change_holm=np.nan if change is None else change,
+                p_sharp_holm=np.nan if sharp is None else sharp,
+            )
+    return readings
+
+
+def read(curves: Curves, metric: str, seed: int = 0, resamples: int = RESAMPLES) -> Reading:
+    """All that is computed of one metric of one set of curves, which needs no correction."""
     outcomes = curves.values[metric]
     each = outcomes.mean(axis=2)
     known = ~np.isnan(each).any(axis=1)
@@ -71,8 +100,8 @@ def read(curves: Curves, metric: str, seed: int = 0) -> Reading:
     each, unit = each[known], unit[known]
     mean = each.mean(axis=0) if len(each) else np.full(len(curves.budgets), np.nan)
     shape = shape_of(mean, curves.budgets)
-    flat = flat_null(outcomes, seed)
-    p_sharp = smooth_null(each, unit, seed, budgets=curves.budgets)
+    flat = flat_null(outcomes, seed, resamples)
+    p_sharp = smooth_null(each, unit, seed, resamples, budgets=curves.budgets)
     return Reading(
         curves,
         metric,
@@ -85,7 +114,8 @@ def read(curves: Curves, metric: str, seed: int = 0) -> Reading:
         p_sharp,
         flat.p_each,
         fits(each, curves.budgets),
-        verdict_of(shape, mean, flat.p_change, p_sharp),
+        flat.p_change,
+        p_sharp,
     )
 
 
@@ -117,7 +147,7 @@ def together(readings: Sequence[Reading]) -> str:
 
 def table(all_curves: Sequence[Curves], seed: int = 0) -> tuple[pl.DataFrame, list[Reading]]:
     """One row a (curves, metric), and the readings it was made of. Columns: `row_of`."""
-    readings = [read(curves, metric, seed) for curves in all_curves for metric in curves.metrics]
+    readings = read_all(all_curves, seed)
     return pl.DataFrame([row_of(reading) for reading in readings], infer_schema_length=None), readings
 
 
@@ -145,6 +175,8 @@ def row_of(reading: Reading) -> dict[str, object]:
         "p_change": _finite(reading.p_change),
         "p_jump": _finite(reading.p_jump),
         "p_sharp": _finite(reading.p_sharp),
+        "p_change_holm": _finite(reading.p_change_holm),
+        "p_sharp_holm": _finite(reading.p_sharp_holm),
         "best_fit": best.model if best else None,
         "best_fit_place": best.place if best else None,
         **{f"bic_{fit.model.replace('-', '_')}": fit.bic for fit in sorted(reading.fits, key=lambda one: one.model)},
@@ -209,4 +241,15 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or isnan(value) else float(value)
 
 
-__all__ = ["METRICS", "NEGENTROPY", "Reading", "each_problem", "read", "row_of", "table", "together", "verdict_of"]
+__all__ = [
+    "METRICS",
+    "NEGENTROPY",
+    "Reading",
+    "each_problem",
+    "read",
+    "read_all",
+    "row_of",
+    "table",
+    "together",
+    "verdict_of",
+]

@@ -43,8 +43,8 @@ def _curves(table: pl.DataFrame) -> list[Rows]:
         "linearity",
         "jump",
         "at",
-        "p change",
-        "p sharp",
+        "p change, Holm",
+        "p sharp, Holm",
         "fits",
         "verdict",
     ]
@@ -69,8 +69,8 @@ def _curve(row: Mapping[str, Any]) -> list[str]:
         _number(row["linearity"]),
         value(row["largest_jump"]),
         UNKNOWN if row["jump_to"] is None else f"{row['jump_to']:,.0f}",
-        _p(row["p_change"]),
-        _p(row["p_sharp"]),
+        _p(row["p_change_holm"]),
+        _p(row["p_sharp_holm"]),
         row["best_fit"] or UNKNOWN,
         row["verdict"],
     ]
@@ -103,10 +103,10 @@ def _summary(table: pl.DataFrame) -> Rows:
 
 def _differences(table: pl.DataFrame) -> Rows:
     cells = [
-        [row["score"], row["a"], row["b"], _share(row["chance_a_exceeds_b"]), _p(row["p"])]
+        [row["score"], row["a"], row["b"], _share(row["chance_a_exceeds_b"]), _p(row["p"]), _p(row["p_holm"])]
         for row in table.iter_rows(named=True)
     ]
-    return Rows("Mann–Whitney", ["score", "a", "b", "a exceeds b %", "p"], cells)
+    return Rows("Mann–Whitney", ["score", "a", "b", "a exceeds b %", "p", "p, Holm"], cells)
 
 
 def _agreement(table: pl.DataFrame) -> Rows:
