@@ -26,7 +26,7 @@ from testtime.store.parquet import read_meta
 from testtime.store.pool import Pool
 from testtime.store.texts import Row, problems_of, rows_of
 
-RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".eval")
 """Endings of the files that are read when a folder is given."""
 MOST_NAMED = 20_000
 """Problems among which the nearest name is looked for."""
@@ -125,7 +125,7 @@ def candidates_at(source: Sources, query_id: str) -> Iterator[tuple[str, list[Ro
 
 def is_outcomes(path: Path) -> bool:
     """Whether a file's first line is an outcome."""
-    if path.is_dir() or path.suffix == ".parquet":
+    if path.is_dir() or path.suffix in (".parquet", ".eval"):
         return False
     return {"policy", "setting", "query_id"} <= rows.first(path).keys()
 
@@ -134,7 +134,7 @@ def _leaves(source: Sources) -> Iterator[Path]:
     """Run folders and files. Raises BadInput for what is neither."""
     for path in paths_of(source):
         if path.is_dir() and not is_run(path):
-            yield from _inside(path)
+            yield from [path] if sniff(path) else _inside(path)
         elif is_outcomes(path):
             raise BadInput("these are outcomes, not a pool", where=str(path), mend="use: testtime analyze --glob")
         else:
@@ -142,7 +142,8 @@ def _leaves(source: Sources) -> Iterator[Path]:
 
 
 def _is_table(path: Path) -> bool:
-    return path.is_dir() or path.suffix == ".parquet"
+    """Whether it is a pool of ours, which no importer need read."""
+    return is_run(path) if path.is_dir() else path.suffix == ".parquet" and sniff(path) is None
 
 
 def _imported(path: Path) -> Any:

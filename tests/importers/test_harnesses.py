@@ -1,5 +1,6 @@
-"""Proves that logs of other harnesses become pools: Inspect and lm-evaluation-harness from files they wrote
-themselves (tests/importers/logs), NeMo-Skills and lighteval from rows in their documented form.
+"""Proves that logs of other harnesses become pools: Inspect, lm-evaluation-harness and lighteval from files they wrote
+themselves (tests/importers/logs), NeMo-Skills, which is on no registry, from rows in its documented form; and that
+whoever names such a file or folder as a pool gets it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import testtime as tt
 from testtime.core.errors import BadInput
-from testtime.importers import inspect_log, lighteval, lm_eval, nemo
+from testtime.importers import inspect_log, lighteval, lm_eval, nemo, sniff
 from testtime.store.frame import pool_of
 
 LOGS = Path(__file__).parent / "logs"
@@ -98,6 +100,38 @@ def test_a_folder_of_seeds_is_a_pool_with_a_draw_each(tmp_path):
     assert found.frame["completion_tokens"].to_list() == [2, 10, 2, 10]
     with pytest.raises(BadInput, match="output-rs"):
         nemo.read(tmp_path)
+
+
+def test_details_that_lighteval_wrote_are_a_pool():
+    """Lighteval 0.13 with a scripted model: three documents, out of order, four samples each, pass@1 of its own."""
+    found = lighteval.read(LOGS / "details_lighteval.parquet")
+    pool = pool_of(found.frame, found.meta)
+    (draws,) = pool.arms.values()
+    assert (sorted(pool.problems), draws.codes.shape, pool.dataset) == (["0", "1", "2"], (3, 4), "sums")
+    own = pl.read_parquet(LOGS / "details_lighteval.parquet")
+    theirs = {row["doc"]["id"]: row["metric"]["pass@k:k=1&n=4"] for row in own.iter_rows(named=True)}
+    ours = dict(zip(pool.problems, draws.right.mean(axis=1).tolist(), strict=True))
+    assert ours == theirs
+    assert draws.codes[pool.problems.index("0")].tolist()[-1] == -1
+    assert (draws.column("completion") > 0).all()
+
+
+def test_what_another_harness_wrote_is_loaded_by_its_path_alone(tmp_path):
+    rows = [{"problem": "?", "expected_answer": "4", "predicted_answer": "4", "generation": "4"}]
+    for seed in (0, 1):
+        write(tmp_path / "seeds" / f"output-rs{seed}.jsonl", rows)
+    found = {path: sniff(path) for path in (*LOGS.iterdir(), tmp_path / "seeds")}
+    assert sorted(map(str, found.values())) == ["inspect", "lighteval", "lm-eval", "nemo-skills"]
+    for path in found:
+        (pool,) = tt.load(path).pools
+        assert pool.problems
+    (draws,) = tt.load(tmp_path / "seeds").pools[0].arms.values()
+    assert draws.codes.shape == (1, 2)
+    assert len(tt.load(LOGS).pools) == 3
+    pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "other.parquet")
+    assert not lighteval.knows(tmp_path / "other.parquet")
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    assert not lighteval.knows(tmp_path / "torn.parquet")
 
 
 def test_details_of_lighteval_are_a_pool(tmp_path):

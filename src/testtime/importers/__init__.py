@@ -1,6 +1,7 @@
 """Recorded samples of others as pools, one foreign format a file.
 
-Each module has `read(path) -> Imported` and `KEYS`, the keys of a row by which `sniff` knows the format.
+Each module has `read(path) -> Imported`, and `KEYS`, the keys of a row, or `knows(path)`, where the format is none
+of rows: by these `sniff` knows it.
 """
 
 from __future__ import annotations
@@ -24,14 +25,20 @@ BUILTIN: dict[str, str] = {
 
 
 def sniff(path: Path | str) -> str | None:
-    """The name of the importer whose keys the file's first row has; None where no importer knows such rows.
+    """The name of the importer that knows a file or folder; None where none does.
 
-    A plug-in takes part where its module declares `KEYS`. Raises BadInput, naming file and line, for a file
-    that is missing, empty, or whose first row is not JSON.
+    A plug-in takes part where its module declares `KEYS` or `knows`. Raises BadInput, naming file and line, for a file
+    that is missing, empty, or, where it is one of rows, whose first row is not JSON.
     """
+    path = Path(path)
+    modules = {name: importlib.import_module(place.partition(":")[0]) for name, place in names("importer").items()}
+    for name, module in modules.items():
+        if (knows := getattr(module, "knows", None)) and knows(path):
+            return name
+    if path.is_dir():
+        return None
     first = rows.first(path)
-    for name, place in names("importer").items():
-        keys = getattr(importlib.import_module(place.partition(":")[0]), "KEYS", None)
-        if keys and keys <= first.keys():
+    for name, module in modules.items():
+        if (keys := getattr(module, "KEYS", None)) and keys <= first.keys():
             return name
     return None

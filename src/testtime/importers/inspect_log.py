@@ -19,10 +19,14 @@ from testtime.core.errors import BadInput
 from testtime.importers.foreign import VOTE, answer_of, count_of
 from testtime.importers.imported import Imported, imported
 
-KEYS: frozenset[str] = frozenset()
 _ZSTD = 93
 _LARGEST = 2**30
 _VERDICTS = {"C": True, "I": False, "N": False, 1: True, 0: False}
+
+
+def knows(path: Path) -> bool:
+    """Whether it is called as these logs are."""
+    return path.suffix == ".eval"
 
 
 def read(path: Path | str) -> Imported:

@@ -6,7 +6,7 @@ extracted answer of each sample, so answers are the last numbers of the texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,21 @@ from testtime.core.errors import BadInput
 from testtime.importers.foreign import VOTE, answer_of
 from testtime.importers.imported import Imported, imported
 
-KEYS: frozenset[str] = frozenset()
+_COLUMNS = frozenset({"doc", "model_response"})
+
+
+def knows(path: Path) -> bool:
+    """Whether it is a Parquet file with these columns."""
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    try:
+        return pl.read_parquet_schema(path).keys() >= _COLUMNS
+    except (pl.exceptions.PolarsError, OSError):
+        return False
 
 
 def read(path: Path | str) -> Imported:
-    """The candidates of the file; problems are named by their row. Raises BadInput naming the file."""
+    """The candidates of the file; problems are named by document, or by row. Raises BadInput naming the file."""
     path = Path(path)
     try:
         table = pl.read_parquet(path)
@@ -30,15 +40,19 @@ def read(path: Path | str) -> Imported:
         raise BadInput(f"no Parquet file that can be read ({error})", where=str(path)) from None
     if missing := [name for name in ("doc", "model_response") if name not in table.columns]:
         raise BadInput(f"no column {missing[0]!r}", where=str(path), mend="details of lighteval 0.9 and later are read")
-    rows = enumerate(table.iter_rows(named=True))
-    candidates = [one for number, row in rows for one in _candidates(str(number), row, path)]
-    return imported(candidates, path, vote=VOTE, method="its key equals the gold choice's", dataset=_task(path))
+    rows = list(table.iter_rows(named=True))
+    ids = [row["doc"].get("id") if isinstance(row["doc"], Mapping) else None for row in rows]
+    numbers = [str(number) for number in range(len(rows))]
+    named = [str(one) for one in ids] if None not in ids and len(set(ids)) == len(ids) else numbers
+    candidates = [one for query, row in zip(named, rows, strict=True) for one in _candidates(query, row, path)]
+    return imported(candidates, path, vote=VOTE, method="its key equals the gold choice's", dataset=_task(rows, path))
 
 
-def _task(path: Path) -> str:
-    """`details_lighteval|gsm8k|0_2026-….parquet` is of gsm8k."""
-    parts = path.name.removeprefix("details_").split("|")
-    return parts[1] if len(parts) > 1 else ""
+def _task(rows: Sequence[Mapping[str, Any]], path: Path) -> str:
+    """The task that documents are of, or else the file: `details_lighteval|gsm8k|0_2026-….parquet` is of gsm8k."""
+    told = rows[0]["doc"].get("task_name") if rows else None
+    parts = (told or path.name.removeprefix("details_")).split("|")
+    return str(parts[-2]) if len(parts) > 1 else ""
 
 
 def _candidates(query: str, row: Mapping[str, Any], path: Path) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,11 @@ _SEED = re.compile(r"output-rs(\d+)\.jsonl(\.gz)?")
 _VERDICTS = ("symbolic_correct", "is_correct", "judge_correct")
 
 
+def knows(path: Path) -> bool:
+    """Whether it is a folder with the file of a seed."""
+    return path.is_dir() and any(_SEED.fullmatch(file.name) for file in path.iterdir())
+
+
 def read(path: Path | str) -> Imported:
     """The candidates of all seeds, in their order. Raises BadInput naming file and line."""
     files = _files(Path(path))
