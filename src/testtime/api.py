@@ -99,6 +99,10 @@ class LoadedPool:
         """Every pool against the first, paired over common problems: analysis.sides.set_beside. Raises BadInput."""
         return sides.set_beside(self.pools, by=by, seed=seed)
 
+    def monitor(self, effect: float = 0.02, alpha: float = 0.05, *, seed: int = 0) -> pl.DataFrame:
+        """The same looked at after every problem, to be ended at any look: analysis.sides.watched. Raises BadInput."""
+        return sides.watched(self.pools, effect, alpha, seed=seed)
+
     def compare_columns(
         self, columns: Sequence[str] | None = None, *, by: str | None = None, seed: int = 0
     ) -> pl.DataFrame:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy.optimize import brentq
 
 from testtime.analysis.costs import EnergyCurve, dollars, parse_price, priced
 from testtime.analysis.estimators import maj_at_k, pass_at_k
 from testtime.analysis.forecast import _majority, forecast
 from testtime.analysis.limits import certificate, headroom, least_draws
-from testtime.analysis.monitor import Monitor, by_unit, settled, wealth
+from testtime.analysis.monitor import Monitor, by_unit, power, settled, tilted, wealth
 from testtime.analysis.power import Variances, noticed, plan, questions
 from testtime.analysis.recommend import Budget, Field, ladder, recommend
 from testtime.analysis.replay import outcomes
@@ -148,6 +149,32 @@ def test_a_true_difference_ends_the_comparison_early():
     ended = settled(gaps)
     assert (ended > 0).mean() > 0.9
     assert ended[ended > 0].mean() < 1000
+
+
+def test_the_power_that_is_told_is_what_such_experiments_have():
+    """Observed 10 % discordant; told for a true gap of 2 points, beside experiments drawn from that law itself."""
+    rng = np.random.default_rng(SEED)
+    seen = rng.choice([-1.0, 0.0, 1.0], p=[0.05, 0.9, 0.05], size=4000)
+    told = power(seen, 0.02, 1500)
+    parts = np.array([np.mean(seen == one) for one in (-1.0, 0.0, 1.0)])
+    signs = np.array([-1.0, 0.0, 1.0])
+    theta = brentq(lambda t: signs @ (parts * np.exp(t * signs)) - 0.02 * (parts * np.exp(t * signs)).sum(), -5, 5)
+    law = parts * np.exp(theta * signs) / (parts * np.exp(theta * signs)).sum()
+    assert law @ signs == pytest.approx(0.02)
+    ended = settled(rng.choice(signs, p=law, size=(1000, 1500)))
+    assert told.settles == pytest.approx((ended > 0).mean(), abs=0.06)
+    assert told.after == pytest.approx(np.where(ended > 0, ended, 1500).mean(), rel=0.06)
+    assert told.fixed >= told.settles - 0.05  # looking often costs power, or saves problems
+    with pytest.raises(BadInput, match="between 0 and 1"):
+        power(seen, 0.0)
+
+
+def test_tilted_weights_have_the_mean_and_keep_the_order_of_rarity():
+    values = np.array([-1.0, 0.0, 0.0, 0.0, 0.5, 1.0])
+    weights = tilted(values, 0.3)
+    assert weights.sum() == pytest.approx(1)
+    assert weights @ values == pytest.approx(0.3)
+    assert np.ptp(np.diff(np.log(weights[[0, 1, 5]]))) == pytest.approx(0, abs=1e-9)
 
 
 def test_one_by_one_is_all_at_once_and_unknown_changes_nothing():

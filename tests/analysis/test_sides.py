@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from testtime.analysis.compare import sign_test
-from testtime.analysis.sides import columns_beside, known_to_all, set_beside
+from testtime.analysis.sides import columns_beside, known_to_all, set_beside, watched
 from testtime.core.errors import BadInput
 from testtime.store.frame import pool_of
 from testtime.store.pool import Pool
@@ -45,6 +45,15 @@ def test_each_measure_is_what_one_counts_by_hand() -> None:
     some = by["any of 2"]
     assert (some["accuracy_a"], some["accuracy_b"], some["better"], some["worse"]) == (0.75, 0.75, 1, 1)
     assert by["a candidate"]["gen_tokens_difference"] == 1
+
+
+def test_watched_comparisons_are_those_that_are_set_beside() -> None:
+    rows = watched([pool("a", A), pool("bb", B)], 0.02)
+    beside = set_beside([pool("a", A), pool("bb", B)])
+    for name, other in (("measure", "measure"), ("problems", "n"), ("difference", "difference"), ("e_value",) * 2):
+        assert rows[name].to_list() == beside[other].to_list()
+    assert rows["settled_after"].null_count() == 4
+    assert ((rows["power"] >= 0) & (rows["mean_after"] <= 4)).all()
 
 
 def test_splits_are_compared_apart_where_asked() -> None:

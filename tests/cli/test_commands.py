@@ -103,6 +103,10 @@ def test_several_pools_are_set_side_by_side_and_compared_by_one_function(testtim
     assert {row["difference"] for row in said["rows"]} == {0.0}
     (one,) = json.loads(testtime("inspect answers.jsonl --json").out)
     assert (one["problems"], one["floor"], one["spends"]["cost_usd"]["rows"]) == (3, 6, 0)
+    watched = testtime("compare answers.jsonl b.jsonl --monitor --effect 5pt")
+    assert "To be ended at any look, wrong in at most 5 %" in watched.out
+    assert json.loads(testtime("compare answers.jsonl b.jsonl --json --monitor").out)["monitor"][0]["e_value"] > 0
+    assert testtime("compare answers.jsonl b.jsonl --monitor --effect much").code == 2
     assert testtime("compare answers.jsonl").code == 2
 
 

@@ -109,11 +109,31 @@ def _by_name(side: Sequence[pl.DataFrame]) -> dict[tuple[Any, ...], pl.DataFrame
     return found
 
 
-def _pair(a: pl.DataFrame, b: pl.DataFrame, seed: int, resamples: int) -> dict[str, Any]:
+def gaps(a: pl.DataFrame, b: pl.DataFrame) -> Floats:
+    """[unit] b − a in chances to be right, clusters as one, in order; unknown ones left out. Raises BadInput."""
+    both = _joined(a, b)
+    gap = by_unit(_gap(both), units_of(both["cluster"].to_list(), both.height))
+    return gap[~np.isnan(gap)]
+
+
+def _joined(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
     both = a.join(b, on=[*_PLACE, "query_id"], how="inner", suffix="_b", maintain_order="left", nulls_equal=True)
     if both.is_empty():
         named = " and ".join(f"{side['dataset'][0]}/{side['split'][0]} of {side['run'][0]}" for side in (a, b))
         raise BadInput(f"no problem in common: {named}", mend="compare runs over the same dataset and split")
+    return both
+
+
+def _gap(both: pl.DataFrame) -> Floats:
+    """[problem] nan where a side has no verdict, or its draws did not suffice."""
+    gap = (floats(both["correct_b"]) - floats(both["correct"])).round(12)
+    whole = (floats(both["exhausted"]) == 0) & (floats(both["exhausted_b"]) == 0)
+    known: Floats = np.where(whole, gap, np.nan)
+    return known
+
+
+def _pair(a: pl.DataFrame, b: pl.DataFrame, seed: int, resamples: int) -> dict[str, Any]:
+    both = _joined(a, b)
     unit = units_of(both["cluster"].to_list(), both.height)
     row: dict[str, Any] = {name: both[name][0] for name in _PLACE}
     row |= {f"{name}_{end}": side[name][0] for end, side in (("a", a), ("b", b)) for name in _SIDE}
@@ -123,11 +143,10 @@ def _pair(a: pl.DataFrame, b: pl.DataFrame, seed: int, resamples: int) -> dict[s
 
 def _rightness(both: pl.DataFrame, unit: Ints, seed: int, resamples: int) -> dict[str, Any]:
     before, after = floats(both["correct"]), floats(both["correct_b"])
-    gap = (after - before).round(12)
-    known = ~np.isnan(gap) & (floats(both["exhausted"]) == 0) & (floats(both["exhausted_b"]) == 0)
+    gap = _gap(both)
+    known = ~np.isnan(gap)
     if not known.any():
         return {"n": 0, "p": None}
-    gap = np.where(known, gap, np.nan)
     better, worse = int((gap > 0).sum()), int((gap < 0).sum())
     low, high = difference_interval(gap, unit, seed=seed, resamples=resamples)
     realised = both["kind"][0] == both["kind_b"][0] == "realised"

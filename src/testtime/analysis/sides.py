@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from testtime.analysis.bootstrap import means, percentile, resample, units_of
-from testtime.analysis.compare import holm, paired
+from testtime.analysis.compare import gaps, holm, paired
+from testtime.analysis.monitor import power, settled, wealth
 from testtime.analysis.replay import has_gold, outcomes
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
@@ -47,6 +48,30 @@ def set_beside(pools: Sequence[Pool], *, by: str | None = None, seed: int = 0) -
             found.append(table.with_columns(measure=pl.lit(measure.replace("N", str(n))), side=pl.lit(name)))
     rows = pl.concat(found).select("measure", "side", pl.exclude("measure", "side"))
     return rows.with_columns(p_holm=pl.Series(holm(rows["p"].to_list()), dtype=pl.Float64))
+
+
+def watched(
+    pools: Sequence[Pool], effect: float, alpha: float = 0.05, *, by: str | None = None, seed: int = 0
+) -> pl.DataFrame:
+    """The same comparisons as if looked at after every problem, which may end at any look: one row a (measure, pool).
+
+    `problems` in common, `difference` so far, `e_value` (evidence against none, at 1/α it is settled), `settled_after`
+    so many problems; of a true difference of `effect`: `power`, the chance to end within so many, `mean_after`, and
+    `power_fixed` of one look at the end. At most α of comparisons of equals ever end. Raises BadInput.
+    """
+    n = min(draws.sampled for pool in pools for draws in pool.arms.values())
+    first, *others = [_outcomes(pool, n, by) for pool in pools]
+    rows = []
+    for name, other in zip(names_of(pools)[1:], others, strict=True):
+        for measure, side in first.items():
+            gap = gaps(side, other[measure])
+            ended, could = int(settled(gap, alpha)), power(gap, effect, alpha=alpha, seed=seed)
+            rows.append({
+                "measure": measure.replace("N", str(n)), "side": name, "problems": len(gap),
+                "difference": float(gap.mean()), "e_value": float(wealth(gap)[-1]), "settled_after": ended or None,
+                "power": could.settles, "mean_after": could.after, "power_fixed": could.fixed,
+            })  # fmt: skip
+    return pl.DataFrame(rows, schema_overrides={"settled_after": pl.Int64})
 
 
 def names_of(pools: Sequence[Pool]) -> list[str]:

@@ -10,9 +10,22 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from cyclopts import Parameter
 from pydantic import BaseModel
 
+from testtime.core.errors import BadInput
 from testtime.grid import setting_fields
 from testtime.runspec import SEVERAL
 from testtime.spec import accepted
+
+
+def points(text: str) -> float:
+    """A difference as a part of 1. Raises BadInput.
+
+    >>> points("2pt"), points("0.02")
+    (0.02, 0.02)
+    """
+    try:
+        return float(text.removesuffix("pt")) / (100 if text.endswith("pt") else 1)
+    except ValueError:
+        raise BadInput(f"effect {text!r} cannot be read", mend="write 1pt or 0.01") from None
 
 
 def says(spec: type[BaseModel], key: str) -> Parameter:

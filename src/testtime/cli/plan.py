@@ -24,14 +24,11 @@ def plan(
     """Say how many questions and draws settle a comparison, paired and unpaired, from a pilot."""
     from testtime import advice
     from testtime.cli import show
+    from testtime.cli.flags import points
     from testtime.core.errors import BadInput
     from testtime.figures import advice as shown
 
-    number, points = effect.removesuffix("pt"), effect.endswith("pt")
-    try:
-        size = float(number) / (100 if points else 1)
-    except ValueError:
-        raise BadInput(f"effect {effect!r} cannot be read", mend="write 1pt or 0.01") from None
+    size = points(effect)
     if not 0 < power < 1:
         raise BadInput(f"a power of {power}", mend="give a chance between 0 and 1")
     table = advice.plan(pilot, size, power, policy, against)

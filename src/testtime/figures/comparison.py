@@ -24,6 +24,22 @@ def comparison(table: pl.DataFrame, base: str) -> list[Rows]:
     return shown
 
 
+def watched(table: pl.DataFrame, base: str, effect: float, alpha: float) -> Rows:
+    """The rows of `analysis.sides.watched`."""
+    letters = letters_of([base, *table["side"].unique(maintain_order=True)])
+    cells = [
+        [f"{letters[row['side']]}, {row['measure'].removeprefix('the ').removeprefix('a ')}", f"{row['problems']:,}",
+         f"{100 * row['difference']:+.1f}", f"{row['e_value']:,.3g}",
+         "goes on" if row["settled_after"] is None else f"settled after {row['settled_after']:,}",
+         f"{100 * row['power']:.0f}", f"{row['mean_after']:,.0f}", f"{100 * row['power_fixed']:.0f}"]
+        for row in table.iter_rows(named=True)
+    ]  # fmt: skip
+    gap = f"{100 * effect:g} pt"
+    heads = ["", "problems", "change, points", f"evidence (of {1 / alpha:g})", "and so it", f"ends at {gap} %",
+             "after", "one look %"]  # fmt: skip
+    return Rows(f"To be ended at any look, wrong in at most {100 * alpha:g} %", heads, cells)
+
+
 def legend(table: pl.DataFrame, base: str) -> Rows:
     """Which pool is which letter."""
     names = letters_of([base, *table["side"].unique(maintain_order=True)])
