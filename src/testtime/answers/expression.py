@@ -33,7 +33,6 @@ _TURNED = {">": "<", ">=": "<="}
 _NAMED = re.compile(r"(?:[A-Za-z](?:_\{?\w{1,3}\}?)?|[A-Za-z]\([A-Za-z, ]{1,9}\)|\([A-Za-z](?:,[A-Za-z]){1,5}\))")
 
 
-@lru_cache(maxsize=8192)  # a pool says the same few answers over and over
 def key(text: str) -> str | None:
     r"""The key of an answer; None where the text holds nothing.
 
@@ -42,11 +41,17 @@ def key(text: str) -> str | None:
     >>> key(r"[0, \tfrac12) \cup \{3\}"), key(r"(2, 1)"), key(r"2, 1"), key(r"15\mbox{ cm}^2")
     ('[0,0.5)∪{3}', '(2,1)', '{1,2}', '15')
     """
+    if len(text) > LONGEST:  # and not kept: gigantic texts would pile up
+        plain = numbers.canonical(text)
+        return _bare(text) if plain is None else plain
+    return _key(text)
+
+
+@lru_cache(maxsize=8192)  # a pool says the same few answers over and over
+def _key(text: str) -> str | None:
     plain = numbers.canonical(text)
     if plain is not None:
         return plain
-    if len(text) > LONGEST:
-        return _bare(text)
     spelt = spelling(text)
     try:
         return _answer(spelt) if spelt else None

@@ -136,6 +136,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"testtime: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except OSError as error:  # the machine's limits: files, room, rights
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(struck(f"testtime: {where}{error.strerror or error}"), file=sys.stderr)  # noqa: T201
+        return BadInput.exit_code
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from math import isfinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +70,26 @@ def add(spends: Iterable[Spend]) -> Spend:
     return Spend(**{**sums, **whole})  # type: ignore[arg-type]
 
 
+def count(told: object) -> int | None:
+    """A number of tokens as somebody told it; None, unknown, for what is none (negative, a fraction, text, absurd).
+
+    >>> count(12), count(-1), count("many"), count(float("nan")), count(10**30)
+    (12, None, None, None, None)
+    """
+    whole = isinstance(told, int) and not isinstance(told, bool)
+    return told if whole and 0 <= told <= MOST else None  # type: ignore[operator,return-value]
+
+
+def credible(told: Spend) -> Spend:
+    """A spend as somebody told it, without what cannot be: tokens that are no counts, amounts below 0 or not finite."""
+    tokens: dict[str, int | None] = {name: count(getattr(told, name)) for name in _TOKENS}
+    return Spend(**tokens, seconds=_amount(told.seconds), usd=_amount(told.usd), joules=_amount(told.joules))
+
+
+def _amount(told: object) -> float | None:
+    return told if isinstance(told, (int, float)) and isfinite(told) and told >= 0 else None
+
+
+MOST = 2**53
+"""Tokens of one call, at most: what a float still holds exactly."""
 _TOKENS = ("prompt", "cached", "completion", "reasoning", "written")

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from testtime.core.errors import Fault, ModelError
 from testtime.core.records import Call, Completion, Generation, Map, Request
 from testtime.core.seeds import digest
-from testtime.core.spend import Spend
+from testtime.core.spend import Spend, count, credible
 from testtime.engine.batches import Batcher, Outcome
 from testtime.engine.caps import Account
 from testtime.engine.costs import FREE, alone, at_most, priced, reads
@@ -246,9 +246,8 @@ class Wire:
             got = await asks
             if not got.completions:
                 raise ModelError(f"{model.name} gave no completion for n = {len(group)}", retry=True)
-            if len(got.completions) > len(group):
-                got = replace(got, completions=got.completions[: len(group)])
-            return got, got.spend
+            said = [replace(one, tokens=count(one.tokens)) for one in got.completions[: len(group)]]
+            return replace(got, completions=said), got.spend
 
         asked: dict[str, Any] = {"n": len(keys), "most": request.params.get("max_tokens"), "reads": reads(first.text)}
         if batcher is not None:
@@ -351,7 +350,7 @@ class Wire:
             with Foreign(f"{errand.role} {errand.model}"):
                 patient = self.plan.timeout is None or not errand.takes_slot or errand.batcher is not None
                 got, spend = await (errand.work() if patient else _within(self.plan.timeout, errand.work()))
-                ended = self.clock()
+                ended, spend = self.clock(), credible(spend)
                 if spend.seconds is None and errand.batcher is None:  # a batch says nothing of how long one took
                     spend = replace(spend, seconds=ended - call.started)
                 spend = priced(self.plan, errand.model, spend)

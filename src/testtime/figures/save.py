@@ -34,8 +34,18 @@ def require() -> None:
 
 
 def render(chart: ChartType, form: str) -> bytes:
-    """The chart in one of FORMATS. The page holds its own scripts and opens without a network."""
+    """The chart in one of FORMATS. The page holds its own scripts and opens without a network.
+
+    Raises BadInput where a library is missing, or the machine lacks what it needs (memory, open files).
+    """
     require()
+    try:
+        return _rendered(chart, form)
+    except ValueError as error:
+        raise BadInput(f"the figure cannot be drawn: {error}") from error
+
+
+def _rendered(chart: ChartType, form: str) -> bytes:
     import vl_convert
 
     spec = chart.to_dict()
