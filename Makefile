@@ -9,7 +9,7 @@ test: .venv/ready
 hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests do without
 	$(BIN)/python -m pip install --quiet --editable '.[anthropic,gemini,bedrock,energy]'
 	$(BIN)/python -m pytest tests/models/test_anthropic.py tests/models/test_gemini.py tests/models/test_bedrock.py \
-		tests/models/test_no_key_leaks.py tests/models/test_hosted_run.py
+		tests/models/test_no_key_leaks.py tests/models/test_hosted_run.py tests/models/test_tool_loops.py
 
 check-hf: .venv/ready  # local models: torch alone is 200 MB
 	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6'
@@ -20,8 +20,8 @@ check-hub: .venv/ready  # the hub's own library, on repositories that lie here; 
 	$(BIN)/python -m pytest tests/tasks/test_hub_library.py tests/tasks/test_benchmarks.py
 
 check-llmock: .venv/ready  # a provider that fails, built by others; it brings a web framework
-	$(BIN)/python -m pip install --quiet llmock==0.2.2
-	$(BIN)/python -m pytest tests/models/test_openai_llmock.py
+	$(BIN)/python -m pip install --quiet llmock==0.2.2 --editable '.[anthropic]'
+	$(BIN)/python -m pytest tests/models/test_openai_llmock.py tests/models/test_tools_llmock.py
 
 check-slurm: .venv/ready  # a real Slurm on this machine, in a folder of its own
 	command -v slurmctld >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends \

@@ -90,6 +90,7 @@ NEEDS_A_SERVER = pytest.mark.skipif(
         "write-a-policy.md",
         "write-a-component.md",
         "howto-replay.md",
+        "howto-tools.md",
         "README.md",
         pytest.param("howto-models.md", marks=NEEDS_A_SERVER),
     ],

@@ -131,6 +131,7 @@ class Bedrock:
     def _session(self) -> Any:
         boto3, said = load("boto3", "bedrock"), keys.of_aws()
         found = {name: next((said[one] for one in names if one in said), None) for name, names in SETTINGS.items()}
+        found["region_name"] = found["region_name"] or keys.value("AWS_REGION")  # boto3 reads AWS_DEFAULT_REGION alone
         try:
             return boto3.Session(**found)
         except load("botocore.exceptions", "bedrock").ProfileNotFound as error:
