@@ -37,5 +37,5 @@ class Recipe:
 
 RECIPES = {
     "pocket-s": Recipe("pocket-s", Shape(VOCABULARY, width=64, layers=3, heads=2, kv_heads=1, inner=160), 1500, 300),
-    "pocket-m": Recipe("pocket-m", Shape(VOCABULARY, width=128, layers=4, heads=4, kv_heads=2, inner=256), 1700, 700),
+    "pocket-m": Recipe("pocket-m", Shape(VOCABULARY, width=128, layers=4, heads=4, kv_heads=2, inner=256), 3000, 900),
 }
