@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, faults, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, faults, lock, audit, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm faults vllm-cpu demo check bench clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm faults lock audit vllm-cpu demo check bench clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -37,6 +37,17 @@ check-report: .venv/ready  # the page of `testtime report` in headless Chromium,
 faults: .venv/ready  # the fault suite at length: more damage, more noise, a hundred kills
 	TESTTIME_FAULTS=long $(BIN)/python -m pytest tests/faults tests/engine/test_faults.py tests/shapes tests/store/test_journal.py
 	$(BIN)/python -m benchmarks.kills 100
+
+lock: .venv/ready  # requirements.lock anew, with the newest that fits: once a month, and whenever pyproject.toml changes
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --all-extras --group test --group check --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+	sed -i '1i # Made by `make lock`: every dependency of every extra and group, for all platforms, each file by its hash.' \
+		requirements.lock
+
+audit: .venv/ready  # what is known against the pinned versions; it needs the network, and says what it could not look up
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 vllm-cpu:  # a real vLLM on the processor, until Ctrl-C; then: .venv/bin/python -m benchmarks.agreement
 	benchmarks/vllm_cpu.sh

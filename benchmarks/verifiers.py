@@ -151,7 +151,7 @@ async def speed(data: Path) -> None:
     pairs = [(row["gt"], said) for row in several for text in row["code"] if (said := final.mathematics(text)[0])]
     await workers().ask({"gold": "1", "prediction": "1"})
     await asyncio.gather(*[workers().ask({"gold": "1", "prediction": "1"}) for _ in range(8)])
-    expression.key.cache_clear()
+    expression._key.cache_clear()
     timed("stage, isolated", len(pairs), await clocked(together(compare(*pair) for pair in pairs)))
     jobs = [{"gold": gold, "prediction": said} for gold, said in pairs]
     timed("every pair in a worker", len(pairs), await clocked(together(workers().ask(job) for job in jobs)))

@@ -84,6 +84,7 @@ def load(name: str, dtype: str, device: str, quantization: str | None) -> Loaded
         raise BadInput(f"hf: no folder {name}, and no name of the hub", mend="write hf:ORG/NAME or hf:FOLDER")
     chosen = _device(torch, device)
     how: dict[str, Any] = {"dtype": _dtype(torch, dtype), "token": keys.value("HF_TOKEN")}
+    how["use_safetensors"] = True  # weights of the older form are pickles, which are programs
     if quantization is not None:
         how["quantization_config"] = _fewer_bits(transformers, torch, quantization, chosen)
     spread = (device == "auto" and torch.cuda.device_count() > 1) or quantization is not None
