@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -229,11 +228,10 @@ class Patient(ScFixed):
 
 @pytest.fixture
 def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
-    def points(group: str) -> list[EntryPoint]:
-        mine = EntryPoint("patient", f"{__name__}:Patient", group)
-        return [mine] if group == "testtime.policies" else []
+    def points(group: str) -> dict[str, str]:
+        return {"patient": f"{__name__}:Patient"} if group == "testtime.policies" else {}
 
-    monkeypatch.setattr("testtime.core.registry.entry_points", points)
+    monkeypatch.setattr("testtime.core.registry._plugged", points)
 
 
 @pytest.mark.usefixtures("plugged")

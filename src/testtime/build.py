@@ -128,7 +128,8 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
     persona = persona_of(spec.persona), marks_of(spec.persona)
     allowed = persona[1].not_refusals if persona[1] else ()
     lanes = [equipped(spec, lane, models, roles["mock"], problems, allowed) for lane in lanes]
-    prices = catalogue(own=spec.prices, batch=spec.batch)
+    elsewhere = [name for name, model in models.items() if getattr(model, "elsewhere", False)]
+    prices = catalogue(own=spec.prices, batch=spec.batch, elsewhere=elsewhere)
     _refuse_batch(spec, models)
     verifiers = stages_of(task, spec, problems, models[roles["judge"]], {} if kept is None else kept, persona)
     for lane in lanes:
@@ -150,6 +151,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
         judges={name: stage(task, name, problems) for name in sorted(scorers)},
         price=prices.of(models) if spec.max_cost is None else prices,
         meter=meter,
+        idle=IDLE,
         about={
             "config": resolved_yaml(spec),
             "config_hash": digest_of(spec),
@@ -180,6 +182,8 @@ def _structured(task: Task) -> Callable[[Problem, str], tuple[str | None, str | 
     return lambda problem, text: task.answer(problem, final_answer(text))
 
 
+IDLE = 1.0
+"""Seconds for which the idle machine is measured before the first call, where energy is."""
 BATCH = 5_000
 """Requests of one batch file, at most; providers take 50,000 or 200 MB and more."""
 

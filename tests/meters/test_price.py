@@ -122,3 +122,12 @@ def test_a_run_on_this_machine_alone_has_no_dollars() -> None:
     assert mixed is not None
     assert mixed("pocket:pocket-m", Spend(1, 0, 1)) == 0.0
     assert Catalogue(DAY, {"pocket:*": Price(1, 1)}).of(["pocket:pocket-m"]) is not None
+
+
+def test_what_another_serves_has_no_price_from_its_provider_s_list_but_may_have_your_own() -> None:
+    spend = Spend(prompt=1_000_000, cached=0, completion=0)
+    there = Catalogue(DAY, elsewhere=frozenset({"openai:gpt-4o-mini"}))
+    assert there("openai:gpt-4o-mini", spend) is None
+    assert there("openai:gpt-4o", spend) is not None
+    mine = Catalogue(DAY, {"openai:*": Price(2.0, 3.0)}, elsewhere=frozenset({"openai:gpt-4o-mini"}))
+    assert mine("openai:gpt-4o-mini", spend) == 2.0

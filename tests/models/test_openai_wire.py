@@ -420,3 +420,14 @@ def test_a_setting_that_is_not_there_or_cannot_be_is_one_line(host: Host) -> Non
         open_model("echo:1", {"base_url": "x"})
     with pytest.raises(BadInput, match=r"timeout=-1\.0 cannot be"):
         open_model("vllm:m", {"timeout": -1.0})
+
+
+def test_another_address_than_the_host_s_own_is_somewhere_else() -> None:
+    from testtime.models.openai.backend import OpenAI
+
+    own = [OpenAI("m"), OpenAI("m", base_url="https://eu.api.openai.com/v1"), OpenAI("m", "vllm")]
+    other = [
+        OpenAI("m", base_url="http://127.0.0.1:8000/v1"),
+        OpenAI("m", base_url="https://api.openai.com.evil.org/v1"),
+    ]
+    assert [one.elsewhere for one in (*own, *other)] == [False] * 3 + [True] * 2

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -132,3 +134,24 @@ def test_a_command_of_ones_own_gets_model_host_and_port(tmp_path: Path) -> None:
     assert one.words[3] == one.url.removeprefix("http://").removesuffix("/v1")
     assert one.words[4] == "{other}"
     assert VLLM.startswith("vllm serve {model} ")
+
+
+def test_a_run_that_is_killed_takes_its_server_and_the_server_s_workers_with_it(tmp_path: Path, notes: Path) -> None:
+    one = server(tmp_path)
+    code = f"""
+import sys, time
+from pathlib import Path
+from testtime.serve.started import Server
+
+with Server({one.model!r}, {one.url!r}, Path({str(one.log)!r}), patience=60).running():
+    print("up", flush=True)
+    time.sleep(600)
+"""
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "up\n"
+    worker = int(Path(f"{notes}.pid").read_text())
+    assert alive(worker)
+    run.send_signal(signal.SIGKILL)
+    run.communicate(timeout=60)
+    assert gone(worker)

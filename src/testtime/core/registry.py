@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -33,10 +34,16 @@ def names(kind: str) -> Mapping[str, str]:
     """Every component of a kind: name → "module:attribute", built-ins first, none of them imported."""
     room = ROOMS[kind]
     builtin: dict[str, str] = dict(importlib.import_module(f"testtime.{room}").BUILTIN)
-    plugged = {point.name: point.value for point in entry_points(group=f"testtime.{room}")}
+    plugged = _plugged(f"testtime.{room}")
     if clash := builtin.keys() & plugged.keys():
         raise BadInput(f"a plug-in redefines the built-in {kind} {sorted(clash)[0]!r}", mend="rename the entry point")
     return builtin | plugged
+
+
+@cache
+def _plugged(group: str) -> dict[str, str]:
+    """The entry points of a group, read once a process: that takes longer than most look-ups."""
+    return {point.name: point.value for point in entry_points(group=group)}
 
 
 def find(kind: str, name: str) -> Any:

@@ -2,13 +2,13 @@
 again retries.parquet: marked retries are rows of their own file, so that every count of the others is of the N.
 
 Two passes. The first takes numbers and places (what each call cost, where each draw and verdict stands:
-below 1 kB a candidate, however long its text); the second reads each draw again from its place, in the order of the
+some 0.2 kB a candidate, however long its text); the second reads each draw again from its place, in the order of the
 table. So memory does not grow with the texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +19,11 @@ from testtime.core.seeds import digest
 from testtime.core.spend import Spend
 from testtime.engine.costs import at_most
 from testtime.engine.ledger import Ledger
+from testtime.engine.places import Key, Ordered, Places
 from testtime.engine.plan import Plan
 from testtime.engine.roster import Roster
 from testtime.engine.rows import row_of, scores_of_facts, scores_of_verdict
-from testtime.engine.state import candidates_of, verdict_id
+from testtime.engine.state import candidate_of, verdict_id
 from testtime.store.codec import decode, encode
 from testtime.store.journal import Dropped, Place, Reader, journal_folder, scan
 from testtime.store.parquet import Row, write_calls, write_candidates, written_from
@@ -37,12 +38,10 @@ class Index:
     plan: Plan
     roster: Roster
     ledger: Ledger
-    draws: dict[tuple[str, str], dict[int, tuple[Place, int]]] = field(default_factory=dict)
-    """(Arm id, query_id) → candidate_idx → (the draw's place, which of its candidates)."""
-    retries: dict[tuple[str, str], dict[int, tuple[Place, int]]] = field(default_factory=dict)
-    """The same of marked retries."""
-    verdicts: dict[tuple[str, str, int], list[Place]] = field(default_factory=dict)
-    """(Arm id, query_id, candidate_idx) → verdicts, in order."""
+    draws: Places = field(default_factory=Places)
+    retries: Places = field(default_factory=Places)
+    """Marked ones."""
+    verdicts: Places = field(default_factory=Places)
     lost: dict[str, Place] = field(default_factory=dict)
     """Requests that left and of which nothing came back, by call id."""
     scores: set[str] = field(default_factory=set)
@@ -76,10 +75,10 @@ class Index:
                 self.roster.draw(place, record)
                 for at, one in enumerate(record["candidates"]):
                     kind = self.draws if one.get("retry_of") is None else self.retries
-                    kind.setdefault((one["arm"], one["query_id"]), {})[one["candidate_idx"]] = (place, at)
+                    kind.add(one["arm"], one["query_id"], one["candidate_idx"], place, at)
                     self.scores |= scores_of_facts(one["facts"]).keys()
             case "verdict":
-                self.verdicts.setdefault((record["arm"], record["query"], record["idx"]), []).append(place)
+                self.verdicts.add(record["arm"], record["query"], record["idx"], place)
                 self.scores |= scores_of_verdict(decode(Verdict, record["verdict"])).keys()
 
 
@@ -93,28 +92,26 @@ def write_pool(plan: Plan, folder: Path) -> bool:
         return False
     index = Index.of(plan, folder)
     meta = {**plan.about, **_meta(plan, index), "written_from": source}
-    drawn, again = (sum(map(len, rows.values())) for rows in (index.draws, index.retries))
-    scores, roster = sorted(index.scores), index.roster
+    scores, roster, problems = sorted(index.scores), index.roster, index.roster.problems
+    arms_again = {id: roster.arms.get(id, arm) for id, arm in roster.again.items()}
+    drawn, again = index.draws.ordered([*roster.arms], problems), index.retries.ordered([*arms_again], problems)
     with Reader() as reader:
-        if again:
+        if len(again):
             about = {**meta, **_meta_of_retries(index)}
-            rows = _rows(
-                index, reader, {id: roster.arms.get(id, arm) for id, arm in roster.again.items()}, index.retries
-            )
-            write_candidates(folder / "retries.parquet", rows, about, count=again, scores=scores)
-            meta = {**meta, "caveats": [*meta["caveats"], f"{again} draws were tried again: see retries.parquet"]}
+            rows = _rows(index, reader, arms_again, problems, again)
+            write_candidates(folder / "retries.parquet", rows, about, count=len(again), scores=scores)
+            meta = {**meta, "caveats": [*meta["caveats"], f"{len(again)} draws were tried again: see retries.parquet"]}
         else:
             (folder / "retries.parquet").unlink(missing_ok=True)
-        rows = _rows(index, reader, roster.arms, index.draws)
-        write_candidates(paths[0], rows, meta, count=drawn, scores=scores)
+        rows = _rows(index, reader, roster.arms, problems, drawn)
+        write_candidates(paths[0], rows, meta, count=len(drawn), scores=scores)
         write_calls(paths[1], _calls(index, folder, reader), meta, count=index.attempts)
     return True
 
 
 def _meta_of_retries(index: Index) -> Map:
     """What is another in the metadata of retries: none of them was due."""
-    ids = dict.fromkeys(id for id, _ in index.retries)
-    arms = [index.roster.arms.get(id) or index.roster.again[id] for id in ids]
+    arms = [index.roster.arms.get(id) or index.roster.again[id] for id in index.retries.arms]
     return {"arms": arms, "floor": {arm.label: 0 for arm in arms}, "num_candidates": 0}
 
 
@@ -146,38 +143,47 @@ def _meta(plan: Plan, index: Index) -> Map:
         "arms": arms,
         "floor": floor,
         "grouped": {arm.label: index.roster.grouped.get(id, False) for id, arm in index.roster.arms.items()},
+        "energy": index.ledger.energy(),
         "caveats": [f"a journal line was dropped: {one}" for one in index.dropped],
     }
 
 
 def _rows(
-    index: Index,
-    reader: Reader,
-    arms: Mapping[str, Arm],
-    found: Mapping[tuple[str, str], Mapping[int, tuple[Place, int]]],
+    index: Index, reader: Reader, arms: Mapping[str, Arm], problems: Sequence[str], found: Ordered
 ) -> Iterator[Row]:
     """Arm by arm, problem by problem, by number."""
-    problems = index.roster.problems
-    for id, arm in arms.items():
-        for query in problems:
-            asked: tuple[Problem, str] | None = None
-            for _, (place, at) in sorted(found.get((id, query), {}).items()):
-                record = reader.read(place)
-                if asked is None:
-                    problem, messages = index.roster.asked(record["scope"], query, reader)
-                    asked = problem, canonical(messages)
-                yield _row(index, id, arm, *asked, record, at, reader)
+    named = list(arms.items())
+    said = _beside(index.verdicts.ordered([*arms], problems))
+    next(said)
+    asked: tuple[tuple[int, int], Problem, str] | None = None
+    for key, places in found:
+        (arm, query, _), (place, at) = key, places[-1]  # a draw that was made again is the last
+        record = reader.read(place)
+        if asked is None or asked[0] != (arm, query):
+            problem, messages = index.roster.asked(record["scope"], problems[query], reader)
+            asked = (arm, query), problem, canonical(messages)
+        yield _row(index, *named[arm], *asked[1:], record, at, [reader.read(one) for one in said.send(key)])
+
+
+def _beside(verdicts: Ordered) -> Generator[list[Place], Key, None]:
+    """Sent rows in their order, gives the places of each one's verdicts; the first it gives is for nobody."""
+    rows = iter(verdicts)
+    here = next(rows, None)
+    key = yield []
+    while True:
+        while here is not None and here[0] < key:
+            here = next(rows, None)
+        key = yield [place for place, _ in here[1]] if here is not None and here[0] == key else []
 
 
 def _row(
-    index: Index, id: str, arm: Arm, problem: Problem, messages: str, record: Mapping[str, Any], at: int, reader: Reader
+    index: Index, id: str, arm: Arm, problem: Problem, messages: str, record: Map, at: int, verdicts: Sequence[Map]
 ) -> Row:
     """One candidate with its verdicts, and what it and they cost."""
-    candidates = candidates_of(index.plan, record)
-    candidate = candidates[at]
-    places = index.verdicts.get((id, candidate.query_id, candidate.candidate_idx), ())
-    said = {line["id"]: decode(Verdict, line["verdict"]) for line in map(reader.read, places)}
-    share = index.ledger.share(record["id"], candidates, at, said)
+    candidate = candidate_of(index.plan, record, at)
+    said = {line["id"]: decode(Verdict, line["verdict"]) for line in verdicts}
+    listed = [one.get("calls", ()) for one in record["candidates"]]
+    share = index.ledger.share(record["id"], listed, at, said)
     return row_of(problem, arm, candidate, _shown(index.plan, problem, candidate, said)) | {
         "input_messages": messages,
         "provider": _provider(arm),
@@ -211,13 +217,13 @@ def _provider(arm: Arm) -> str | None:
 
 def _calls(index: Index, folder: Path, reader: Reader) -> Iterator[Row]:
     """Every attempt in the order it ended, then those of which nothing came back, with what they can have cost."""
-    bounds: dict[str, Spend] = {}
+    bounds, number = dict[str, Spend](), 0
     for _, record in scan(folder, kinds={"sent", "call"}):
         if record["kind"] == "sent":
             bounds[record["id"]] = at_most(index.plan, record["role"], record["model"], record)
         else:
             call = decode(Call, record)
-            spend = replace(call.spend, joules=index.ledger.joules.get(record["id"]))
+            spend, number = replace(call.spend, joules=index.ledger.joules_of(number)), number + 1
             lost = call.status == "cancelled" or bool(record.get("lost"))
             bound = bounds.pop(record["id"], Spend())
             yield call_row(replace(call, spend=spend)) | _bound(bound if lost else None)

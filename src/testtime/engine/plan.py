@@ -103,6 +103,8 @@ class Plan:
     """Seconds without a further request after which a batch leaves."""
     window: float = 5.0
     """Seconds of one energy window."""
+    idle: float = 0.0
+    """Seconds for which the idle machine is measured before a session begins its work."""
 
     def __post_init__(self) -> None:
         if len(self.by_label) < sum(len(lane.arms) for lane in self.lanes):

@@ -97,7 +97,7 @@ async def fill(plan: Plan, folder: Path) -> Finished:
         state.account.check()
         number, clock = state.roster.sessions, session.wire.clock
         journal.append("run", str(number), **_opening(plan, state, floors), at=clock())
-        async with _at_hand(plan), measured(plan.meter, journal, number, clock, plan.window):
+        async with _at_hand(plan), measured(plan.meter, journal, number, clock, plan.window, plan.idle):
             await session.work()
         journal.append("end", str(number), at=clock(), **({"stopped": why} if (why := state.account.stopped) else {}))
     return session.finished()

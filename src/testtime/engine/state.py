@@ -39,10 +39,14 @@ def verdict_id(candidate: Candidate, verifier: Verifier, plan: Plan) -> str:
 
 def candidates_of(plan: Plan, record: Mapping[str, Any]) -> list[Candidate]:
     """The candidates of a `draw` line, with their answers read again where another parser read them."""
-    candidates = [decode(Candidate, one) for one in record["candidates"]]
-    if record.get("parser", "") == plan.parser or record["query"] not in plan.at:
-        return candidates
-    return [_read_again(plan, one) for one in candidates]
+    return [candidate_of(plan, record, at) for at in range(len(record["candidates"]))]
+
+
+def candidate_of(plan: Plan, record: Mapping[str, Any], at: int) -> Candidate:
+    """One of them."""
+    candidate = decode(Candidate, record["candidates"][at])
+    read = record.get("parser", "") == plan.parser or record["query"] not in plan.at
+    return candidate if read else _read_again(plan, candidate)
 
 
 def _read_again(plan: Plan, candidate: Candidate) -> Candidate:
@@ -107,7 +111,8 @@ class State:
     """Draw or verdict id → keys of the replies kept for it."""
     _batched: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By call id: `sent` lines of requests that went by a batch and have no `call` line."""
-    _settled: set[str] = field(default_factory=set)
+    _settled: set[int] = field(default_factory=set)
+    """Hashes of the ids of draws and verdicts that are written down."""
 
     @classmethod
     def of(cls, plan: Plan, folder: Path, show: Callable[[Pending], None]) -> State:
@@ -184,7 +189,7 @@ class State:
             return
         self.tries.pop(record["key"], None)
         for key, serves, reply in zip(record["children"], record["serves"], replies_of(plan, record), strict=True):
-            if serves not in self._settled:
+            if hash(serves) not in self._settled:
                 self.replies[key] = reply
                 self._waiting.setdefault(serves, []).append(key)
 
@@ -200,7 +205,7 @@ class State:
 
     def _verdict(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
         self._settle(record["id"])
-        if record["draw"] not in self._settled:
+        if hash(record["draw"]) not in self._settled:
             self.orphans.setdefault(record["draw"], {})[record["id"]] = decode(Verdict, record["verdict"])
         elif pending := self.pending.get(record["draw"]):
             pending.verdicts[record["id"]] = decode(Verdict, record["verdict"])
@@ -215,7 +220,7 @@ class State:
 
     def _settle(self, id: str) -> None:
         """What a draw or verdict needed from the journal is in its own line now."""
-        self._settled.add(id)
+        self._settled.add(hash(id))
         for key in self._waiting.pop(id, ()):
             self.replies.pop(key, None)
 

@@ -85,6 +85,8 @@ class Catalogue:
     """Pattern of whole names → price; before all others, the first that fits."""
     batch: bool = False
     """Priced as batches."""
+    elsewhere: frozenset[str] = frozenset()
+    """Whole names of models that another than their provider serves: the provider's list does not hold for them."""
 
     @property
     def source(self) -> str:
@@ -100,7 +102,7 @@ class Catalogue:
             return mine.usd(spend)
         if provider in HERE:
             return 0.0
-        if provider not in SELLERS or spend.prompt is None or spend.completion is None:
+        if provider not in SELLERS or model in self.elsewhere or spend.prompt is None or spend.completion is None:
             return None
         return self._listed(SELLERS[provider], name, spend)
 
@@ -136,9 +138,11 @@ class Catalogue:
         return float(found.total_price)
 
 
-def catalogue(day: date | None = None, own: Path | None = None, *, batch: bool = False) -> Catalogue:
+def catalogue(
+    day: date | None = None, own: Path | None = None, *, batch: bool = False, elsewhere: Iterable[str] = ()
+) -> Catalogue:
     """Prices of a day, by default today's, after those of the user's own file. Raises BadInput for that file."""
-    return Catalogue(day or datetime.now(UTC).date(), read_own(own) if own else {}, batch)
+    return Catalogue(day or datetime.now(UTC).date(), read_own(own) if own else {}, batch, frozenset(elsewhere))
 
 
 def read_own(path: Path) -> dict[str, Price]:

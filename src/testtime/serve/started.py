@@ -8,13 +8,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from testtime.core.errors import BadInput
@@ -76,9 +78,7 @@ class Server:
         with suppress(OSError), socket.create_connection(self._at, timeout=1):
             raise BadInput(f"something answers at {self.url} already", mend="leave out --serve to use it")
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log, subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        ) as server:  # fmt: skip
+        with self.log.open("ab") as log, _watched(words, log) as server:
             try:
                 self._wait(server)
                 yield
@@ -114,6 +114,20 @@ def _filled(word: str, place: Mapping[str, str]) -> str:
     for name, text in place.items():
         word = word.replace(f"{{{name}}}", text)
     return word
+
+
+@contextmanager
+def _watched(words: Sequence[str], log: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
+    """The server under a process that ends it when this one is gone, killed too."""
+    reads, writes = os.pipe()
+    watch = [sys.executable, str(Path(__file__).with_name("watched.py")), str(reads), *words]
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+    try:
+        with subprocess.Popen(watch, **how, start_new_session=True, pass_fds=(reads,)) as server:
+            os.close(reads)
+            yield server
+    finally:
+        os.close(writes)
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

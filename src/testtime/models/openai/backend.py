@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -73,6 +74,12 @@ class OpenAI:
         variable = self.row.url_variable
         said = self.base_url or (keys.value(variable) if variable else None) or self.row.url(self.model)
         return said.rstrip("/")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another than the host serves it, at prices of its own."""
+        mine, theirs = (urlsplit(url).hostname or "" for url in (self.row.url(self.model), self.url))
+        return theirs != mine and not theirs.endswith(f".{mine}")
 
     def open(self) -> None:
         """Makes sure that it can be called. Raises BadInput: no package, no key."""
