@@ -126,7 +126,7 @@ def test_what_rows_bear_is_what_the_windows_measured(tmp_path: Path, meter: Heat
     model = echo_seed(seconds=0.02)
     plan = plan_of(model, due=4, count=6, concurrency=2, share=2, meter=meter, window=0.03, idle=0.02)
     _, rows, calls = run(plan, tmp_path)
-    said: dict[str, Any] = json.loads(pq.read_schema(tmp_path / "candidates.parquet").metadata[b"energy"])
+    said: dict[str, Any] = json.loads(pq.read_schema(tmp_path / "candidates.parquet").metadata[b"energy_windows"])
     busy = meter.windows - 1
     assert said["joules"] == pytest.approx(1000.0 * busy)
     assert rows["joules"].sum() == pytest.approx(calls["joules"].sum()) == pytest.approx(said["attributed"])
@@ -147,7 +147,7 @@ def test_a_window_that_could_not_be_read_leaves_its_rows_unknown_and_others_know
     plan = plan_of(echo_seed(seconds=0.02), due=4, count=20, concurrency=2, share=2, meter=Blinks(), window=0.03)
     _, rows, _ = run(plan, tmp_path)
     assert 0 < rows["joules"].null_count() < len(rows)
-    said = json.loads(pq.read_schema(tmp_path / "candidates.parquet").metadata[b"energy"])
+    said = json.loads(pq.read_schema(tmp_path / "candidates.parquet").metadata[b"energy_windows"])
     assert said["joules"] is None
     assert said["idle_watts"] is None
 
@@ -155,7 +155,7 @@ def test_a_window_that_could_not_be_read_leaves_its_rows_unknown_and_others_know
 def test_without_a_meter_nothing_is_said_of_energy(tmp_path: Path) -> None:
     _, rows, _ = run(plan_of(echo_seed()), tmp_path)
     assert rows["joules"].null_count() == len(rows)
-    assert b"energy" not in pq.read_schema(tmp_path / "candidates.parquet").metadata
+    assert b"energy_windows" not in pq.read_schema(tmp_path / "candidates.parquet").metadata
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20), st.floats(0, 100)), min_size=1, max_size=8))

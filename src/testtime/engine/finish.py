@@ -143,7 +143,7 @@ def _meta(plan: Plan, index: Index) -> Map:
         "arms": arms,
         "floor": floor,
         "grouped": {arm.label: index.roster.grouped.get(id, False) for id, arm in index.roster.arms.items()},
-        "energy": index.ledger.energy(),
+        "energy_windows": index.ledger.energy(),
         "caveats": [f"a journal line was dropped: {one}" for one in index.dropped],
     }
 
