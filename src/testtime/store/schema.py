@@ -174,7 +174,7 @@ METADATA: Mapping[str, Key] = {
     "prices": Key("text", "Where dollars come from, and of which day; absent where all models ran on this machine."),
     "energy": Key("text", "Where joules come from; absent where nothing measured them."),
     "notes": Key("text", "The experiment's notes, from its configuration."),
-    "energy_windows": Key("json", "Joules, seconds, idle watts and calls at once of all windows; absent without a meter."),
+    "energy_windows": Key("json", "Joules, seconds, idle watts, calls at once of all windows; absent without a meter."),
     "caveats": Key("json", "What a reader must be told: a list of sentences (lines dropped, draws cut)."),
 }
 """Metadata of both files."""
