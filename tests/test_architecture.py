@@ -56,6 +56,7 @@ SHELLS = {
     "build": 4,
     "stages": 3,
     "backends": 3,
+    "places": 3,
     "lanes": 3,
     "toolbox": 3,
     "runspec": 2,

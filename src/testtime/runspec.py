@@ -175,7 +175,10 @@ class RunSpec(BaseModel):
     run: str | None = None
     """What to call the run; by default dataset, provider, model and a digest of the configuration."""
     output: Path | None = None
-    """P.parquet for the candidates or P.jsonl for the outcomes, in place of out_dir and run; the folder is P.run."""
+    """P.parquet for the candidates or P.jsonl for the outcomes, in place of out_dir and run; the folder is P.run.
+
+    {model}, {n}, {temperature} and {date} may stand in it. By default, of a configuration: results/ beside it.
+    """
     model_digest: str | None = None
     """Digest of the files of local models; the run finds it."""
     variant: str | None = None
@@ -206,18 +209,22 @@ def _read(path: Path) -> tuple[Document, list[str]]:
 def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSpec]:
     """The specs of a run, or of a grid of runs: several values of a key that takes one are a run each.
 
-    Raises BadInput for any of them.
+    Of a file, where nobody says where the pool goes, it is `results/STEM.parquet` beside the file. Raises BadInput for
+    any of them.
     """
     document = _read(config)[0].values if config else {}
     merged = {**document, **{canonical(key): value for key, value in flags.items() if value is not None}}
     axes = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
     several = [key for key, values in axes.items() if len(values) > 1]
-    specs = []
+    beside = {}
+    if config is not None and not merged.keys() & {"output", "out_dir", "run"}:
+        beside = {"output": config.parent / "results" / f"{config.stem}.parquet"}
+    named, specs = bool(merged.get("run") or merged.get("output") or beside), []
     for values in product(*axes.values()):
         point = dict(zip(axes, values, strict=True))
-        told = [f"{key}={_short(point[key])}" for key in several if merged.get("run") or key not in IN_NAME]
+        told = [f"{key}={_short(point[key])}" for key in several if named or key not in IN_NAME]
         variant = {"variant": "_".join(told)} if several else {}
-        specs.append(run_spec({**flags, **point, **variant}, config))
+        specs.append(run_spec({**flags, **beside, **point, **variant}, config))
     return specs
 
 

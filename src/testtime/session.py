@@ -36,10 +36,11 @@ from testtime.meters import here
 from testtime.models import keys
 from testtime.models.naming import is_local
 from testtime.models.presets import retires
-from testtime.runspec import RunSpec, differing, digest_of, resolved_yaml, together
+from testtime.places import folder_of, placed, suffix_of
+from testtime.runspec import RunSpec, differing, resolved_yaml, together
 from testtime.sources import place
 from testtime.store.atomic import whole
-from testtime.store.folder import RunFolder, default_name, is_run, runs
+from testtime.store.folder import RunFolder, is_run, runs
 from testtime.store.frame import open_pool
 from testtime.store.journal import journal_folder
 
@@ -120,7 +121,7 @@ def carry_out(
 def planned(spec: RunSpec) -> tuple[RunSpec, RunFolder, Plan]:
     """The resolved spec, where its run lies, and its plan; nothing is written. Raises BadInput."""
     keys.use_file(spec.env_file)
-    asked = resolve(spec)
+    asked = placed(resolve(spec))
     folder = folder_of(asked)
     return asked, folder, plan_of(asked, folder.name, here.meter() if asked.measure_energy else None)
 
@@ -143,33 +144,6 @@ def _of_models(plan: Plan, asked: RunSpec) -> list[str]:
     ]
 
 
-def folder_of(spec: RunSpec) -> RunFolder:
-    """Where a resolved spec's run lies."""
-    if spec.output is not None:
-        return RunFolder.beside(_output(spec))
-    provider, _, model = spec.model.partition(":")
-    if spec.run is not None:
-        name = f"{spec.run}{_variant(spec)}"
-    else:
-        name = default_name(spec.dataset.partition(":")[0], provider, f"{model}{_variant(spec)}", digest_of(spec))
-    return RunFolder.at(spec.out_dir, f"{name}{_suffix(spec)}")
-
-
-def _output(spec: RunSpec) -> Path:
-    """The file that the output was named as. Raises BadInput."""
-    path = Path(str(spec.output))
-    if path.suffix not in (".parquet", ".jsonl"):
-        mend = "end it in .parquet for the candidates, or .jsonl for the outcomes"
-        raise BadInput("this output can be neither", where=str(path), mend=mend)
-    if spec.run is not None:
-        raise BadInput("both an output and a run are named", mend="give --output, or --out_dir and --run")
-    return path.with_name(f"{path.stem}{_variant(spec)}{_suffix(spec)}{path.suffix}")
-
-
-def _variant(spec: RunSpec) -> str:
-    return f"_{spec.variant}" if spec.variant else ""
-
-
 def merge(paths: Sequence[Path]) -> Drawn:
     """One run of its shards, in the folder beside them that is named like them without the shard.
 
@@ -180,7 +154,7 @@ def merge(paths: Sequence[Path]) -> Drawn:
     (first, spec), *others = shards.items()
     for folder, other in others:
         spec = together(spec, other, where=str(folder.path))
-    name = first.name.removesuffix(_suffix(shards[first]))
+    name = first.name.removesuffix(suffix_of(shards[first]))
     spec = spec.model_copy(update={"shard": None, "run": None if spec.output else name})
     here = first.path.parent
     target = RunFolder.beside(here / f"{name}.parquet") if spec.output else RunFolder.at(here, name)
@@ -196,10 +170,6 @@ def merge(paths: Sequence[Path]) -> Drawn:
     return Drawn(
         target, spec, _asked(plan, spec), progress, Finished(0, kept, 0, 0, ()), _absent(list(shards.values()))
     )
-
-
-def _suffix(spec: RunSpec) -> str:
-    return f".{spec.shard.replace('/', 'of')}" if spec.shard else ""
 
 
 def _shard(folder: RunFolder) -> RunSpec:
@@ -245,7 +215,7 @@ def _foreseen(spec: RunSpec, folder: RunFolder, plan: Plan) -> Forecast:
 
 def explain_miss(spec: RunSpec) -> list[str]:
     """What keeps the draws of each run in `out_dir` from being reused for this spec, a line a run. No call is made."""
-    asked = resolve(spec)
+    asked = placed(resolve(spec))
     mine = folder_of(asked)
     lines = []
     for run in runs(asked.out_dir) if asked.out_dir.is_dir() else []:

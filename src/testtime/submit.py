@@ -20,8 +20,9 @@ from testtime.cluster.job import Job, Part, Resources, Scheduler, scripts
 from testtime.core.errors import BadInput
 from testtime.core.records import Problem
 from testtime.core.registry import find
+from testtime.places import folder_of
 from testtime.runspec import MODEL_KEYS, RunSpec, resolved_yaml
-from testtime.session import folder_of, planned
+from testtime.session import planned
 from testtime.store.atomic import slug, whole
 
 CAPS = ("max_cost", "max_total_tokens")

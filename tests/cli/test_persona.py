@@ -1,6 +1,6 @@
-"""Proves the persona experiment end to end, offline: the same problems with and without a persona, its marks counted and
-scored by a judge, strength beside accuracy in inspect, its cost in compare by split, and the documents' pandas recipe on
-the two files.
+"""Proves the persona experiment end to end, offline: the same problems with and without a persona, its marks counted
+and scored by a judge, strength beside accuracy in inspect, its cost in compare by split, and the documents' pandas
+recipe on the two files.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,35 @@ def test_an_output_named_as_a_file_is_written_whole_and_goes_on(testtime: Run, f
     before = calls(folder)
     assert "no call was made" in testtime("run --config out/pool.v1.run/spec.yaml").out
     assert calls(folder) == before
+
+
+def test_a_configuration_keeps_its_pool_beside_itself(testtime: Run, folder: Path) -> None:
+    asked = {"model": "fake:n", "dataset": "gsm8k", "dataset_path": "sums.jsonl", "policies": "sc_fixed:n=1"}
+    (folder / "mine").mkdir()
+    (folder / "mine/small.yaml").write_text(json.dumps(asked))
+    line = "run --config mine/small.yaml --max_queries 2"
+    assert testtime(line).code == 0
+    there = {path.name for path in (folder / "mine/results").iterdir()}
+    assert there == {"small.parquet", "small.run", "small.jsonl"}
+    assert not (folder / "results").exists()
+    assert testtime(f"{line} --model fake:n fake:one").code == 0
+    grid = {path.name for path in (folder / "mine/results").glob("small_*.parquet")}
+    assert grid == {"small_model=fake-n.parquet", "small_model=fake-one.parquet"}
+    for place in ("--out_dir other", "--run named"):
+        assert testtime(f"{line} {place}").code == 0
+    assert (folder / "results/named").is_dir()
+    assert len(list((folder / "other").glob("*/spec.yaml"))) == 1
+
+
+def test_an_output_may_hold_what_the_run_is(testtime: Run, folder: Path) -> None:
+    line = f"run --model fake:n {DATA} --policies sc_fixed:n=2 --max_examples 2 --temperature 0.5"
+    assert testtime(f"{line} --output out/{{model}}_n{{n}}_t{{temperature}}_{{date}}.parquet").code == 0
+    (made,) = (folder / "out").glob("*.parquet")
+    assert re.fullmatch(r"n_n2_t0\.5_20\d{6}\.parquet", made.name)
+    assert "no call was made" in testtime(f"run --config out/{made.stem}.run/spec.yaml").out
+    ran = testtime(f"{line} --output out/{{colour}}.parquet")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "{model}, {n}, {temperature}, {date}" in ran.err
 
 
 def test_outcomes_named_as_a_file_are_lines_that_analyze_reads(testtime: Run, folder: Path) -> None:
@@ -133,6 +163,7 @@ def test_several_values_of_a_key_are_a_run_each_named_readably(testtime: Run, fo
 
 def test_a_grid_in_a_file_and_from_python_is_the_same(testtime: Run, folder: Path) -> None:
     asked = {"model": "fake:n", "dataset": "gsm8k", "dataset_path": "sums.jsonl", "policies": "sc_fixed:n=1"}
+    asked["out_dir"] = "results"
     (folder / "grid.yaml").write_text(json.dumps({**asked, "seed": [1, 2]}))
     assert testtime("run --config grid.yaml").code == 0
     before = calls(folder)
