@@ -35,7 +35,7 @@ def sniff(path: Path | str) -> str | None:
     for name, module in modules.items():
         if (knows := getattr(module, "knows", None)) and knows(path):
             return name
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ".parquet":
         return None
     first = rows.first(path)
     for name, module in modules.items():
