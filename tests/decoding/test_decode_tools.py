@@ -17,16 +17,18 @@ import pytest
 from tooled import BFCL, PLACE, QUESTIONS, SOLVER, rows
 
 from testtime import api
+from testtime.build import resolve
 from testtime.cli import main
-from testtime.core.errors import Refused
+from testtime.core.errors import BadInput, Refused
 from testtime.core.records import Arm, Completion, Problem
 from testtime.core.strings import parse
-from testtime.decoding.talk import wire_names
+from testtime.decoding.talk import MOST, wire_names
 from testtime.decoding.tools import REASON, Means
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.run import execute
 from testtime.models import BUILTIN
 from testtime.models.scripted import Scripted
+from testtime.runspec import RunSpec
 from testtime.sources import inspect
 from testtime.tools.execute import Execute
 
@@ -155,6 +157,61 @@ def test_the_usual_decoding_of_a_split_with_tools_has_tools(tmp_path: Path) -> N
     path.write_text(text)
     api.run(str(path), max_queries=1)
     assert set(pl.read_parquet(tmp_path / "one.parquet")["arm"]) == {"plain"}
+
+
+def test_structured_output_keeps_the_conversation_before_the_steps(tmp_path: Path) -> None:
+    path = config("tooled:native", tmp_path / "steps.yaml", structured_output=True)
+    api.run(str(path), max_queries=1)
+    for row in pl.read_parquet(tmp_path / "steps.parquet").to_dicts():
+        channels = [one["channel"] for one in json.loads(row["output_messages"])]
+        assert channels == ["tools", "tool_call", "tool_result", "tool_result", "reasoning", "final"]
+        assert row["is_verified"]
+
+
+def test_what_a_judge_says_besides_is_in_columns(experiment: tuple[str, pl.DataFrame, Path]) -> None:
+    _, table, _ = experiment
+    assert set(table["oracle(judge_addresses_problem)"]) == {1.0, None}
+    assert table.filter(query_id="q4")["oracle(judge_answer_sensible)"].to_list() == [0.0, 0.0]
+
+
+def test_retries_alone_are_no_pool(experiment: tuple[str, pl.DataFrame, Path]) -> None:
+    _, _, output = experiment
+    with pytest.raises(BadInput, match="no candidates"):
+        api.load(output.with_suffix(".retries.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("given", "mock"),
+    [
+        ({"model": "gpt-5.1"}, "openai:gpt-4o-mini"),
+        ({"model": "claude-opus-5-5"}, "anthropic:claude-sonnet-4-6"),
+        ({"model": "gemini-3.8-flash"}, None),
+        ({"model": "vllm:qwen"}, None),
+        ({"model": "openai:mine", "base_url": ["http://here:1/v1"]}, None),
+        ({"model": "gpt-5.1", "mock_model": "claude-haiku-5-5"}, "anthropic:claude-haiku-5-5"),
+        ({"model": "gpt-5.1", "decoding": ["plain"]}, None),
+    ],
+)
+def test_a_tool_is_played_on_the_generators_platform(given: dict[str, Any], mock: str | None) -> None:
+    spec = resolve(RunSpec(**{"dataset": "nemotron", "splits": ("math", "tool_calling"), **given}))
+    assert spec.mock_model == mock
+    assert spec.decoding == (("plain",) if given.get("decoding") else ("tools",))
+
+
+def test_a_split_without_tools_is_drawn_plainly_where_nobody_says_otherwise() -> None:
+    assert resolve(RunSpec(model="gpt-5.1", dataset="nemotron", splits=("math",))).decoding == ("plain",)
+
+
+def test_so_many_calls_of_one_message_are_run_and_no_more(tmp_path: Path) -> None:
+    listed = [{"id": f"c{at}", "name": "get_stock_price", "arguments": {"symbol": str(at)}} for at in range(90)]
+
+    def script(request: Any, seed: int) -> Any:
+        told = [one for one in request.messages if one["role"] == "tool"]
+        assert len(told) in (0, 90), "every call is answered"
+        return "done" if told else Completion("", "tools", 9, tool_calls=listed)
+
+    row = one_draw(tmp_path, script, [{"name": "get_stock_price"}])
+    assert (row["tool_calls_total"], row["tool_errors"], row["answer"]) == (MOST, 90 - MOST, "done")
 
 
 def test_no_tool_at_all_is_refused(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def reply(request: Request, seed: int, native: bool) -> str | Completion:
             if came
             else calls(native, ("get_weather", {"city": "Graz"}))
         )
+    if "schema" in request.params:
+        return json.dumps({"steps": [{"explanation": "look", "output": "seen"}], "final_answer": "It is fine."})
     return f"So it is: {digest(*came, length=6) if came else 'no tool needed'} ({int(digest(seed, length=2), 16) % 2})"
 
 

@@ -59,7 +59,7 @@ def definition(raw: Any) -> Definition:
         raise ToolError(f"a tool is defined without a name: {str(raw)[:80]}")
     given = inner.get("parameters") or inner.get("input_schema") or {}
     schema = normal(given) if isinstance(given, Mapping) else {}
-    if schema and "type" not in schema and "properties" not in schema:  # names of parameters, and no more
+    if schema and "properties" not in schema and not isinstance(schema.get("type"), str):  # parameters, and no more
         schema = {"properties": {name: one if isinstance(one, Mapping) else {} for name, one in schema.items()}}
     parameters = {"type": "object", "properties": {}, **schema} | {"type": "object"}
     returns = next((inner[key] for key in RETURNS if isinstance(inner.get(key), Mapping)), None)

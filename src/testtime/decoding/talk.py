@@ -32,6 +32,8 @@ message. Without a call your message is the final answer. The tools, as JSON:
 {tools}"""
 EXECUTE = "execute"
 """The tool of the plan that runs all others."""
+MOST = 32
+"""Calls of one message that are run; what one message may cost is bounded by it."""
 SHOWN = 1000
 """Characters of the problem that a simulated tool is told."""
 _TAG = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
@@ -114,7 +116,9 @@ class Talk:
     async def run(self, calls: Sequence[Called], ask: Ask) -> None:
         """Runs the calls one after another, and tells the model what came of them. Raises ModelError."""
         self.rounds += 1
-        told = [(one, await self._one(one, ask)) for one in calls]
+        told = [(one, await self._one(one, ask)) for one in calls[:MOST]]
+        told += [(one, _error(f"not run: more than {MOST} calls in one message")) for one in calls[MOST:]]
+        self.errors += len(calls[MOST:])
         for one, text in told:
             self.parts.append(
                 Part("result", json.dumps({"tool_use_id": one.id, "content": text}, ensure_ascii=False), 0)

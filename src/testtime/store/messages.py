@@ -16,7 +16,8 @@ def output_messages(candidate: Candidate) -> list[dict[str, Any]]:
         return []
     if (found := structured.parts(candidate.text)) is not None:
         steps = [_step(at, step) for at, step in enumerate(found[0], 1)]
-        return [*steps, _message("assistant", "final", found[1])]
+        before = [_of(part) for part in candidate.parts if part.kind in ("tools", "call", "result")]
+        return [*before, *steps, _message("assistant", "final", found[1])]
     messages = [_of(part) for part in candidate.parts]
     return _merged(messages)
 
