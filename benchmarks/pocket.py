@@ -16,14 +16,18 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from testtime.core.records import Request
 from testtime.models.pocket import numpy_runtime
 from testtime.models.pocket.backend import PocketModel, cores_here, shipped
+from testtime.models.pocket.lane import Lane
+from testtime.models.pocket.runtime import Runtime
 from testtime.tasks.pocket_math import PocketMath
 
 PROMPT, NEW, ROUNDS = 40, 40, 4
@@ -45,11 +49,13 @@ def main(folder: Path) -> None:
             "pocket": first,
             "one thread": ours(PocketModel(folder.name, folder=endless, threads=1)),
             "numpy": ours(PocketModel(folder.name, folder=endless, ready=numpy_runtime.ready)),
+            "numpy, 1 thread": ours(PocketModel(folder.name, folder=endless, threads=1, ready=numpy_runtime.ready)),
         }
         runs |= theirs(endless)
         for run in runs.values():
             run(texts[:2])  # what is compiled or allocated at the first use
         report(runs, texts)
+        profile(model, texts[:PROFILED])
 
 
 def report(runs: dict[str, Run], texts: list[list[int]]) -> None:
@@ -60,6 +66,53 @@ def report(runs: dict[str, Run], texts: list[list[int]]) -> None:
         for batch, found in fastest.items():
             print_line(f"batch {batch}", {name: pair[index] for name, pair in found.items()})
         print_line("best", {name: max(found[name][index] for found in fastest.values()) for name in runs})
+
+
+def profile(model: PocketModel, texts: list[list[int]]) -> None:
+    """Where the time of one batch goes: the best round, its threads' milliseconds by the clock and by the processor."""
+    run, found = ours(model), list[tuple[float, dict[str, Spent]]]()
+    with watched(type(model._lanes[0].runtime)) as spent:
+        for _ in range(2 * ROUNDS):
+            spent.clear()
+            start = time.perf_counter()
+            run(texts)
+            found.append((time.perf_counter() - start, dict(spent)))
+    whole, parts = min(found, key=lambda one: one[0])
+    print(f"\nbatch {len(texts)}: {1e3 * whole:.1f} ms by the clock, on {len(model._lanes)} threads; of all threads:")
+    for name, (calls, wall, used) in parts.items():
+        print(f"{name:>20}{calls:6} calls{1e3 * wall:10.1f} ms{1e3 * used:10.1f} processor ms")
+
+
+PROFILED = 16
+"""Texts whose time is looked into."""
+Spent = tuple[int, float, float]
+"""Calls, seconds, processor seconds."""
+
+
+@contextmanager
+def watched(kind: type[Runtime]) -> Iterator[dict[str, Spent]]:
+    """What the parts take while the context is open. A step of numpy holds a `forward`, so prompts count steps too."""
+    spent: dict[str, Spent] = {}
+    parts = {"prompts": (kind, "forward"), "steps": (kind, "write"), "all of a thread": (Lane, "_work")}
+    with ExitStack() as stack:
+        for name, (owner, method) in parts.items():
+            stack.enter_context(patch.object(owner, method, timed(getattr(owner, method), name, spent)))
+        yield spent
+
+
+def timed(real: Callable[..., Any], name: str, spent: dict[str, Spent]) -> Callable[..., Any]:
+    """A method that notes what it takes."""
+
+    def method(*given: Any, **named: Any) -> Any:
+        wall, used = time.perf_counter(), time.thread_time()
+        try:
+            return real(*given, **named)
+        finally:
+            calls, seconds, processor = spent.get(name, (0, 0.0, 0.0))
+            took = time.perf_counter() - wall, time.thread_time() - used
+            spent[name] = (calls + 1, seconds + took[0], processor + took[1])
+
+    return method
 
 
 def rates(runs: dict[str, Run], texts: list[list[int]]) -> dict[str, tuple[float, float]]:

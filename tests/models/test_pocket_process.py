@@ -87,8 +87,11 @@ def test_a_core_is_left_free_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, asked: bool, lanes: int
 ) -> None:
     monkeypatch.setattr(backend, "cores_here", lambda: cores)
-    model = PocketModel("tiny", folder=tiny.write(tmp_path), leave_core_free=asked)
-    assert len(model._lanes) == (1 if fastest() is numpy_runtime.ready else lanes)
+    folder = tiny.write(tmp_path)
+    for ready in {numpy_runtime.ready, fastest()}:
+        most = backend.NUMPY_LANES if ready is numpy_runtime.ready else cores
+        model = PocketModel("tiny", folder=folder, leave_core_free=asked, ready=ready)
+        assert len(model._lanes) == min(lanes, most)
 
 
 def test_threads_are_as_many_as_asked_for_and_only_while_they_write(tmp_path: Path) -> None:

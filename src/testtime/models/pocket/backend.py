@@ -232,11 +232,14 @@ def fastest() -> Ready:
     return compiled.ready
 
 
+NUMPY_LANES = 2
+"""Threads that pay without numba: between numpy's calls, a third of the time, they take turns at one interpreter."""
+
+
 def lanes_here(ready: Ready, leave_core_free: bool) -> int:
-    """Threads that pay: without numba the interpreter's lock would be all they share."""
-    if ready is numpy_runtime.ready:
-        return 1
-    return max(1, cores_here() - leave_core_free)
+    """Threads that pay: one a core, less one where a core is to be left free."""
+    cores = max(1, cores_here() - leave_core_free)
+    return min(cores, NUMPY_LANES) if ready is numpy_runtime.ready else cores
 
 
 def cores_here() -> int:

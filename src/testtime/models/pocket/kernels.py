@@ -150,9 +150,12 @@ def _gate(gate_up: Array, room: Room, half: int, out: Array) -> None:
 def product(left: Array, panels: Array, out: Array, rows: int) -> None:
     """Out[:rows] = left[:rows] @ matrix, the matrix [panel, in, column]; in tiles of four rows, then one by one.
 
-    Each value is c = c + a·w over its inputs in order, whatever the tile, so that a row's result is its own.
+    Three that are left take less time as a tile with whatever stands beyond them. Each value is c = c + a·w over its
+    inputs in order, whatever the tile, so that a row's result is its own.
     """
     whole = rows - rows % 4
+    if rows - whole == 3 and min(left.shape[0], out.shape[0]) > rows:
+        whole = rows + 1
     for index in range(panels.shape[0]):
         panel, low = panels[index], index * panels.shape[2]
         for row in range(0, whole, 4):
