@@ -24,14 +24,14 @@ from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
 from testtime.analysis.sides import names_of
 from testtime.core.errors import BadInput
-from testtime.core.protocols import Policy
-from testtime.core.strings import parse, setting
+from testtime.core.protocols import Learner, Policy
+from testtime.core.strings import parse, setting, text_of
 from testtime.guide import rows_of
 from testtime.report import candidates
 from testtime.report.material import Browsed, Material, RunData
 from testtime.report.page import page
 from testtime.report.sample import chosen, facts
-from testtime.sources import Opened, Sources, inspect, is_outcomes, opened_at
+from testtime.sources import Opened, Sources, inspect, is_outcomes, opened_at, place
 from testtime.spec import DEFAULT_POLICIES
 from testtime.store.atomic import whole, writable
 from testtime.store.folder import RunFolder, is_run
@@ -44,6 +44,9 @@ SAMPLE = 120
 """Problems of a run whose candidates the page shows."""
 MOST_LADDER = 128
 """Draws of a problem up to which the ladder of policies is replayed."""
+MOST_CELLS = 200_000
+"""Draws of a pool up to which the whole ladder is replayed; beyond, what has closed forms."""
+CLOSED = ("sc_fixed:", "adaptive_margin:")
 LIGHT = (
     "query_id", "split", "answer_key", "is_verified", "refusal_is_refusal", "error", "is_retry",
     "verification_verifier_name", "verification_method", "verification_confidence", "verification_saw_reference",
@@ -87,7 +90,7 @@ def write_report(
         Budget.of(budget)
     if sample < 0:
         raise BadInput(f"--sample {sample} cannot be", mend="expected a whole number at least 0")
-    opened = list(opened_at(source))
+    opened = [_as_typed(one, source) for one in opened_at(source)]
     path = out or _beside(opened)
     writable([path], [one.file or one.path for one in opened])
     material = _material(opened, budgets, policies, sample, orders, seed, _command(opened, path), tell)
@@ -98,9 +101,16 @@ def write_report(
     return _written(path, text, material)
 
 
+def _as_typed(one: Opened, source: Sources) -> Opened:
+    """With the path that a user can type again: of a packed run, the file and not where it was unpacked."""
+    given = [Path(path) for path in ([source] if isinstance(source, (str, Path)) else source)]
+    typed = next((path for path in given if path.suffix == ".zip" and place(path) == one.path), None)
+    return one if typed is None else replace(one, typed=typed)
+
+
 def _beside(opened: Sequence[Opened]) -> Path:
     """Where the page goes: into the folder of a run, else beside the first file, or the folders of several runs."""
-    first = opened[0].path
+    first = opened[0].shown
     if len(opened) == 1:
         return (
             first / "report.html" if first.is_dir() else first.with_name(f"{first.name.partition('.')[0]}.report.html")
@@ -109,7 +119,7 @@ def _beside(opened: Sequence[Opened]) -> Path:
 
 
 def _command(opened: Sequence[Opened], path: Path) -> str:
-    return f"testtime report {shlex.join(str(one.path) for one in opened)} --out {shlex.quote(str(path))}"
+    return f"testtime report {shlex.join(str(one.shown) for one in opened)} --out {shlex.quote(str(path))}"
 
 
 def _written(path: Path, text: str, material: Material) -> Written:
@@ -129,20 +139,29 @@ def _material(
     seed: int, command: str, tell: Callable[[str], None],
 ) -> Material:  # fmt: skip
     names = names_of([one.pool for one in opened])
-    runs, outcomes, browsed = [], [], []
+    runs, outcomes, browsed, notes = [], [], [], list[str]()
     for name, one in zip(names, opened, strict=True):
         tell(f"{name}: reading")
         run = _run(name, one)
         runs.append(run)
         if has_gold(one.pool):
             tell(f"{name}: replaying policies")
-            found = _outcomes(one, run, policies, orders, seed)
-            outcomes.append(found.with_columns(run=pl.lit(name), split=pl.lit(_splits(one.pool))))
+            found, left_out = _outcomes(one, run, policies, orders, seed)
+            if found is not None:
+                outcomes.append(found.with_columns(run=pl.lit(name), split=pl.lit(_splits(one.pool))))
+            if policies is None and _is_large(one.pool):
+                notes.append(
+                    f"{name}: a large pool, of which only sc_fixed and adaptive_margin are compared; name --policies"
+                )
+            if left_out:
+                notes.append(
+                    f"{name}: not scored, as the pool lacks draws, columns or problems they need: {', '.join(left_out)}"
+                )
         browsed.append(_browsed(run, one, sample, seed))
     versions = {"testtime": version("testtime"), "python": platform.python_version(), "polars": version("polars")}
     return Material(
         runs, pl.concat(outcomes) if outcomes else None, browsed, budgets, command, versions,
-        datetime.now(UTC).isoformat(timespec="seconds"), seed,
+        datetime.now(UTC).isoformat(timespec="seconds"), seed, notes,
     )  # fmt: skip
 
 
@@ -157,7 +176,7 @@ def _run(name: str, one: Opened) -> RunData:
     calls = pl.read_parquet(folder.calls) if folder is not None and folder.calls.exists() else None
     return RunData(
         name=name,
-        place=str(one.path),
+        place=str(one.shown),
         pool=_named(one.pool, name),
         meta=one.meta,
         inspected=inspect(one.path),
@@ -218,21 +237,23 @@ def _stored(folder: RunFolder) -> list[pl.DataFrame]:
 
 
 # ---- outcomes ----
-def _outcomes(one: Opened, run: RunData, policies: Sequence[str] | None, orders: int, seed: int) -> pl.DataFrame:
-    """Outcomes that the run wrote, where they are its pool's; and of the ladder, replayed."""
+def _outcomes(
+    one: Opened, run: RunData, policies: Sequence[str] | None, orders: int, seed: int
+) -> tuple[pl.DataFrame | None, list[str]]:
+    """(Outcomes that the run wrote, where they are its pool's, and of the ladder, replayed; policies left out)."""
     pool = run.pool
     kept = _kept(one)
     have = set() if kept is None else set(kept.select("policy", "setting").rows())
     asked = [] if kept is not None else [parse("policy", text) for text in run.policies]
     asked += [parse("policy", text) for text in policies] if policies is not None else _ladder(pool, not run.policies)
     wanted = list({(policy.name, setting(policy)): policy for policy in asked}.values())
-    fresh = [policy for policy in wanted if (policy.name, setting(policy)) not in have and _within(policy, pool)]
+    missing = [policy for policy in wanted if (policy.name, setting(policy)) not in have]
+    fresh = [policy for policy in missing if _within(policy, pool)]
+    left_out = [text_of(policy) for policy in missing if policy not in fresh]
     frames = [] if kept is None else [kept]
     if fresh:
         frames.append(replayed(pool, fresh, orders=orders, seed=seed, exact=False))
-    if not frames:
-        frames = [replayed(pool, wanted, orders=orders, seed=seed, exact=False)]
-    return pl.concat([frame.select(frames[0].columns) for frame in frames])
+    return (pl.concat([frame.select(frames[0].columns) for frame in frames]) if frames else None), left_out
 
 
 def _kept(one: Opened) -> pl.DataFrame | None:
@@ -261,6 +282,8 @@ def _ladder(pool: Pool, scored: bool) -> list[Policy]:
     scores = sorted(name for name in known if scored and not name.startswith("oracle("))
     below = {name for name in scores if any((one.column(name) < 0).any() for one in pool.arms.values())}
     texts = ladder(min(draws, MOST_LADDER), scores)
+    if _is_large(pool):
+        texts = [text for text in texts if text.startswith(CLOSED)]
     return [
         parse("policy", text)
         for text in texts
@@ -268,9 +291,17 @@ def _ladder(pool: Pool, scored: bool) -> list[Policy]:
     ]
 
 
+def _is_large(pool: Pool) -> bool:
+    return sum(int(draws.size.sum()) for draws in pool.arms.values()) > MOST_CELLS
+
+
 def _within(policy: Policy, pool: Pool) -> bool:
-    """Whether the pool's sample is enough for all it may ask."""
-    return policy.most is None or policy.most <= min(draws.sampled for draws in pool.arms.values())
+    """Whether the pool has all that it may ask: draws of its sample, columns, other problems to learn from."""
+    columns = set.intersection(*(set(draws.columns) for draws in pool.arms.values()))
+    most = min(draws.sampled for draws in pool.arms.values())
+    learns = isinstance(policy, Learner) and policy.learns
+    reads = set(getattr(policy, "needs", ())) <= columns and (len(pool.problems) > 1 or not learns)
+    return reads and (policy.most is None or policy.most <= most)
 
 
 # ---- the candidates ----

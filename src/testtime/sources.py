@@ -172,6 +172,13 @@ class Opened:
     """The candidates.parquet; None for a recorded file."""
     frame: pl.DataFrame | None = None
     """All rows of a recorded file; None where they are in `file`."""
+    typed: Path | None = None
+    """What the user named, where that is another path: a packed run."""
+
+    @property
+    def shown(self) -> Path:
+        """The path to name it by."""
+        return self.typed or self.path
 
 
 def opened_at(source: Sources) -> Iterator[Opened]:

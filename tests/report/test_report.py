@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import testtime as tt
+from testtime.cli import main
 from testtime.core.errors import BadInput
 from testtime.report import candidates, sample
 from testtime.report.blocks import safe
@@ -264,3 +265,46 @@ def test_what_cannot_be_is_said_in_a_line(answers: Path, tmp_path: Path) -> None
     with pytest.raises(BadInput):
         write_report(answers, answers)
     assert json.loads(answers.read_text().splitlines()[0]) == ANSWERS[0], "the pool is not written over"
+
+
+def test_a_packed_run_is_named_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = {"dataset": "pocket-math", "model": "pocket-s", "splits": "easy", "max_queries": 4, "num_candidates": 2}
+    tt.run({**spec, "policies": ["sc_fixed:n=2"], "out_dir": "runs", "run": "small"})
+    assert main(["pack", "runs/small", "--out", "small.zip"]) == 0
+    written = write_report("small.zip")
+    page = written.path.read_text(encoding="utf-8")
+    assert written.path == Path("small.report.html")
+    assert '"place":"small.zip"' in page
+    assert "testtime report small.zip --out small.report.html" in page
+    assert "spend" in written.sections
+    assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize("problems", [1, 2, 3])
+def test_the_smallest_pools_have_a_page(problems: int, tmp_path: Path) -> None:
+    file = tmp_path / "few.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ANSWERS[:problems]))
+    page = Elements(write_report(file).path.read_text(encoding="utf-8"))
+    assert f"n = {problems} problems" in page.text
+
+
+def test_what_a_pool_cannot_score_is_left_out_and_named(answers: Path) -> None:
+    written = write_report(answers, policies=["sc_fixed:n=2", "best_of_n:n=2,by=reward", "sc_fixed:n=64"])
+    text = Elements(written.path.read_text(encoding="utf-8")).text
+    assert (
+        "not scored, as the pool lacks draws, columns or problems they need: best_of_n:n=2,by=reward, sc_fixed:n=64"
+        in text
+    )
+    assert written.settings == 1
+
+
+def test_the_command_says_what_it_wrote(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(answers), "--policies", "sc_fixed:n=2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert Path(told["path"]).stat().st_size == told["size"]
+    assert told["problems"] == 12
+    assert main(["report", str(answers), "--policies", "sc_fixed:n=2"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("wrote ")
+    assert out.rstrip().split("\n")[-1].startswith("next: testtime ")

@@ -10,6 +10,7 @@ import polars as pl
 
 from testtime.analysis.compare import paired
 from testtime.analysis.recommend import Advice, Budget, recommend
+from testtime.analysis.table import GROUP
 from testtime.core.errors import BadInput
 from testtime.core.registry import find, names
 from testtime.figures.tables import UNKNOWN, Rows, cost, interval
@@ -47,6 +48,8 @@ def _together(outcomes: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _answered(outcomes: pl.DataFrame, material: Material) -> list[Block]:
     column = "gen_tokens" if outcomes["gen_tokens"].null_count() == 0 else "candidates"
+    if outcomes.select(pl.coalesce("cluster", "query_id")).to_series().n_unique() < 2:
+        return [Says("A policy cannot be chosen on a single problem: there is no other to measure it on.", "lead")]
     asked = [Budget.of(text) for text in material.budgets] or _budgets(outcomes, column)
     found = []
     for budget in asked:
@@ -54,10 +57,33 @@ def _answered(outcomes: pl.DataFrame, material: Material) -> list[Block]:
             found.append(recommend(outcomes, budget, seed=material.seed))
         except BadInput:  # nothing is so cheap, or its cost is unknown
             continue
+    if not material.budgets:
+        found = _once(found)
     if not found:
         return [Says("No setting fits any of the budgets that were asked about.", "lead")]
     best = found[0] if material.budgets else _leading(found)
     return [*_first(best, outcomes, material), _every(found, best, outcomes)]
+
+
+def _once(found: Sequence[Advice]) -> list[Advice]:
+    """Without budgets that buy what a smaller one does."""
+    kept: list[Advice] = []
+    for advice in found:
+        chosen, before = (
+            one.ranked.row(0)[: len(GROUP)] if one else None for one in (advice, kept[-1] if kept else None)
+        )
+        kept += [advice] if chosen != before else []
+    return kept
+
+
+def _signed(share: float) -> str:
+    """Points, with a sign unless they are none.
+
+    >>> _signed(-0.0001), _signed(0.012)
+    ('0.0', '+1.2')
+    """
+    text = f"{100 * share:+.1f}"
+    return text[1:] if text in ("+0.0", "-0.0") else text
 
 
 def _budgets(outcomes: pl.DataFrame, column: str) -> list[Budget]:
@@ -142,8 +168,8 @@ def _gain(row: dict[str, Any], outcomes: pl.DataFrame, seed: int) -> list[Card]:
     found = paired(one, chosen, seed=seed).row(0, named=True)
     if found["difference"] is None:
         return []
-    around = f"points, 95 % interval {100 * found['low']:+.1f} to {100 * found['high']:+.1f}, paired over problems"
-    return [Card("Over one draw", f"{100 * found['difference']:+.1f}", around)]
+    around = f"points, 95 % interval {_signed(found['low'])} to {_signed(found['high'])}, paired over problems"
+    return [Card("Over one draw", _signed(found["difference"]), around)]
 
 
 def _spent(row: dict[str, Any], advice: Advice) -> Card:
@@ -167,7 +193,7 @@ def _every(found: Sequence[Advice], best: Advice, outcomes: pl.DataFrame) -> Sho
         who = f"{short(row['model'])}: " if outcomes["model"].n_unique() > 1 else ""
         cells.append([
             f"{advice.budget.most:,.6g}", f"{who}{name}", interval(*advice.honest),
-            f"{100 * advice.optimism:+.1f}", cost(row["spend"], advice.budget.column),
+            _signed(advice.optimism), cost(row["spend"], advice.budget.column),
             UNKNOWN if advice.stable != advice.stable else f"{100 * advice.stable:.0f} %",
         ])  # fmt: skip
     unit = {"gen_tokens": "tokens", "candidates": "candidates"}.get(found[0].budget.column, found[0].budget.column)
