@@ -21,6 +21,7 @@ from testtime.analysis.recommend import Advice, Budget, ladder
 from testtime.analysis.recommend import recommend as recommended
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
+from testtime.analysis.selective import Selective, selective
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
 from testtime.core.protocols import Learner, Policy
@@ -181,6 +182,22 @@ def rule_table(text: str, delta: float = 0.05, seed: int = 0) -> tuple[pl.DataFr
         least = boundary(policy, most)
         edge = pl.DataFrame({"v2": range(len(least)), "v1": least}).filter(pl.col("v1") <= most)
     return edge, rules.table(policy, delta, seed)
+
+
+def risk(text: str, pools: Sources, *, seed: int = 0) -> list[tuple[str, Selective]]:
+    """(Run and arm, its answers by how sure a policy is of them, as drawn) of each pool. Raises BadInput."""
+    policy = parse("policy", text)
+    found = []
+    for pool in pools_at(pools):
+        if not has_gold(pool):
+            raise BadInput("no answer is known to be right or wrong", where=pool.run, mend="give each row its `gold`")
+        table = replayed(pool, [policy], realised=True, seed=seed)
+        several = len(pool.arms) > 1
+        found += [
+            (f"{pool.run}, {arm[0]}" if several else pool.run, selective(part, seed=seed))
+            for arm, part in table.group_by("arm", maintain_order=True)
+        ]
+    return found
 
 
 def fit(text: str, pools: Sources) -> str:

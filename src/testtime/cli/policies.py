@@ -12,14 +12,17 @@ from testtime.cli import Json
 
 def policies(
     what: Annotated[
-        Literal["table", "fit", "design"],
-        Parameter(help="table: where it stops, draws and errors; fit: learn a prior; design: make one."),
+        Literal["table", "fit", "risk", "design"],
+        Parameter(
+            help="table: where it stops, draws and errors; fit: learn a prior; risk: the error among the answers it is "
+            "most sure of; design: make one."
+        ),
     ],
     policy: Annotated[
         str | None, Parameter(help="A policy, as in bayes:max_n=40,agreement=0.99; none for a design.")
     ] = None,
     /,
-    *pools: Annotated[str, Parameter(help="What fit learns from.")],
+    *pools: Annotated[str, Parameter(help="What fit learns from; whose answers risk ranks.")],
     delta: Annotated[float, Parameter(help="Error of the bound that a table prints beside the draws.")] = 0.05,
     max_n: Annotated[int, Parameter(help="Most draws of a design.")] = 40,
     draws: Annotated[float | None, Parameter(help="Design for this mean of draws.")] = None,
@@ -51,6 +54,13 @@ def policies(
             return
         show.console().print(learned, soft_wrap=True)
         show.next_step(shlex.join(["testtime", "replay", *pools, "--policies", learned]))
+        return
+    if what == "risk":
+        ranked = advice.risk(policy, pools)
+        if json:
+            show.json([{"run": run, **shown.risk_of(one)} for run, one in ranked])
+            return
+        show.tables([table for run, one in ranked for table in shown.risk(run, one)])
         return
     edge, behaviour = advice.rule_table(policy, delta)
     if json:

@@ -9,6 +9,7 @@ import polars as pl
 from testtime.analysis.alarms import Alarm
 from testtime.analysis.limits import Headroom
 from testtime.analysis.recommend import Advice
+from testtime.analysis.selective import Selective, rows_of
 from testtime.figures.tables import UNKNOWN, Rows, interval
 
 
@@ -89,6 +90,33 @@ def forecast(table: pl.DataFrame) -> list[Rows]:
         title = f"{group['run'][0]}, {group['arm'][0]}: forecast from {n} draws a problem (* beyond them)"
         shown.append(Rows(title, ["k", "maj@k %", "pass@k %"], cells))
     return shown
+
+
+def risk(run: str, found: Selective) -> list[Rows]:
+    """The error among the most certain answers, and what the ranking is worth."""
+    cells = [
+        [f"{100 * row['coverage']:.0f}", f"{row['problems']:,}", f"{100 * row['risk']:.2f}"]
+        for row in rows_of(found).iter_rows(named=True)
+    ]
+    said = [
+        ["area (AURC), 95 %", interval(found.aurc, *found.interval, digits=2)],
+        ["of the best ranking, of none", f"{100 * found.best:.2f}, {100 * found.error:.2f}"],
+        ["beyond the best, as a part of none", f"{found.excess:.2f}"],
+        ["certified, of these wrong", f"{found.certified:,} of {found.problems:,}, {found.false:,}"],
+    ]
+    return [
+        Rows(f"{run}: error among the answers that are surest", ["coverage %", "problems", "error %"], cells),
+        Rows("What the ranking is worth", ["", "%"], said, left=True),
+    ]
+
+
+def risk_of(found: Selective) -> dict[str, object]:
+    """The same as plain numbers."""
+    low, high = found.interval
+    numbers = {
+        name: getattr(found, name) for name in ("problems", "aurc", "best", "error", "excess", "certified", "false")
+    }
+    return {**numbers, "low": low, "high": high, "curve": rows_of(found).to_dicts()}
 
 
 def rule(edge: pl.DataFrame | None, behaviour: pl.DataFrame) -> list[Rows]:
