@@ -118,3 +118,15 @@ def test_a_refusal_of_the_server_is_an_error_for_good(url: str) -> None:
     with pytest.raises(ModelError, match=r"404: .*'other' does not exist; 'pocket-m' is served") as caught:
         asyncio.run(go())
     assert not caught.value.retry
+
+
+def test_text_completions_have_the_chat_template_too(pocket: PocketModel, url: str) -> None:
+    """`--api completions` on a conversation: the same greedy text as by chat, with and without a text to go on from."""
+    far = open_model("vllm:pocket-m", {"base_url": url, "api": "completions"})
+    for request in (
+        Request(ASK, params={"max_tokens": 200, "temperature": 0}),
+        Request(ASK, "<think>\nMay:", params={"max_tokens": 80, "temperature": 0}),
+    ):
+        near, over = both(pocket, far, lambda model, request=request: model.generate(request))
+        assert near.completions[0].text == over.completions[0].text
+        assert near.spend.prompt == over.spend.prompt

@@ -157,6 +157,28 @@ def test_a_raw_prompt_goes_to_completions_as_it_is(host: Host) -> None:
     ]  # fmt: skip
 
 
+def test_a_chat_model_gets_no_raw_text_without_its_template(host: Host) -> None:
+    for name in ("openai:gpt-4o", "together:m"):
+        one = model(name, host, api="completions")
+        why = one.refuses(Request(ASK))
+        assert why is not None
+        assert "chat template would be missing" in why
+        with pytest.raises(ModelError, match="chat template"):
+            ask(one)
+    assert host.asked == []
+
+
+def test_a_model_without_a_template_gets_the_text_as_it_is(host: Host) -> None:
+    reply = {"id": "c", "object": "text_completion", "created": 1, "model": "m", "usage": USAGE,
+             "choices": [{"index": 0, "text": "5", "finish_reason": "stop", "logprobs": None}]}  # fmt: skip
+    host.say({"error": {"message": "no chat template is given, and the tokenizer has none"}}, status=400)
+    host.say(reply)
+    got = ask(model("vllm:base", host, api="completions"), prefix=" It is")
+    assert got.completions[0].text == "5"
+    assert [sent.path for sent in host.asked] == ["/tokenize", "/v1/completions"]
+    assert host.asked[1].body["prompt"] == "What is 2 + 3? It is"
+
+
 # ---- what comes back ----
 def test_the_prompt_of_n_choices_is_counted_once_and_their_tokens_told_apart_by_logprobs(host: Host) -> None:
     said = [

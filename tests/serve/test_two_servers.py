@@ -24,7 +24,7 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
 ASKED: dict[str, Any] = {
     "dataset": "pocket-math", "splits": ["medium"], "max_queries": 5, "temperature": 0.0, "top_p": 1.0,
-    "max_tokens": 300,
+    "max_tokens": 300, "policies": ["sc_fixed:n=1"],
     "decoding": ["guided:trigger=periodic,every=12,c=4,k=3", "guided:trigger=entropy,threshold=0.5,k=3"],
 }  # fmt: skip
 

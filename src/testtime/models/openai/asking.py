@@ -38,12 +38,7 @@ def _objections(name: str, host: Host, params: Map, request: Request) -> Iterato
         yield f"{name} cannot do {', '.join(lacks)}"
     if not 1 <= request.n <= host.most_n:
         yield f"{name} gives 1 to {host.most_n} completions a request, not {request.n}"
-    if not request.messages and not request.prefix:
-        yield "there is nothing to go on from: no message and no prefix"
-    if not request.messages and host.api != "completions" and host.continues != "ids":
-        yield f"{name} takes conversations, no raw text"
-    if host.api == "completions" and len(request.messages) > 1:
-        yield f"{name} goes on from a raw text; it has no form for {len(request.messages)} messages"
+    yield from _form_objections(name, host, request)
     known = {*USUAL[host.api], *host.params}
     if strange := sorted(params.keys() - known):
         yield f"{name} has no {', '.join(strange)}; it knows {', '.join(sorted(known))}"
@@ -54,6 +49,19 @@ def _objections(name: str, host: Host, params: Map, request: Request) -> Iterato
     if params.get("logprobs", 0) > host.most_logprobs:
         yield f"{name} names {host.most_logprobs} alternatives of a token at most, not {params['logprobs']}"
     yield from _thinking_objections(name, host, params.get("thinking"))
+
+
+def _form_objections(name: str, host: Host, request: Request) -> Iterator[str]:
+    """Whether there is a form for what is said: a conversation, or a raw text."""
+    if not request.messages and not request.prefix:
+        yield "there is nothing to go on from: no message and no prefix"
+    if not request.messages and host.api != "completions" and host.continues != "ids":
+        yield f"{name} takes conversations, no raw text"
+    if request.messages and host.api == "completions" and host.continues != "ids":
+        if host.usual != "completions":
+            yield f"{name} takes conversations: in a raw text its chat template would be missing (a vllm: host adds it)"
+        elif len(request.messages) > 1:
+            yield f"{name} goes on from a raw text; it has no form for {len(request.messages)} messages"
 
 
 def _thinking_objections(name: str, host: Host, thinking: Any) -> Iterator[str]:

@@ -111,9 +111,9 @@ class OpenAI:
         """
         if why := self.refuses(request):
             raise ModelError(why)
-        if request.prefix and request.messages and self.row.continues == "ids":
-            prompt = (*await self._ids(request), *await self._prefix_ids(request.prefix))
-            body = asking.completions(self.row, request, prompt)
+        raw = request.prefix or self.row.api == "completions"
+        if raw and request.messages and self.row.continues == "ids":
+            body = asking.completions(self.row, request, await self._prompt(request))
             return reading.completions(await self._sent("completions", body))
         api = self._api(request)
         return _READ[api](await self._sent(api, asking.BODIES[api](self.row, request)))
@@ -177,6 +177,19 @@ class OpenAI:
         tools = {"tools": request.params["tools"]} if request.params.get("tools") else {}
         messages = [asking.message_of(one) for one in request.messages]
         return await self._tokenized({"messages": messages, "add_generation_prompt": True, **tools})
+
+    async def _prompt(self, request: Request) -> Tokens | None:
+        """The conversation in the model's template and the prefix, as ids; None for one message to a model without one.
+
+        Raises ModelError.
+        """
+        try:
+            ids = await self._ids(request)
+        except ModelError as error:
+            if "template" not in str(error) or len(request.messages) > 1 or isinstance(request.prefix, tuple):
+                raise
+            return None
+        return (*ids, *(await self._prefix_ids(request.prefix) if request.prefix else ()))
 
     async def _prefix_ids(self, text: str | Tokens) -> Tokens:
         if isinstance(text, tuple):

@@ -42,6 +42,8 @@ class Host:
     most_logprobs: int = 5
     continues: Literal["ids", "chat"] | None = None
     api: Api = "chat"
+    usual: Api = "chat"
+    """The API that the model is made for."""
     fixed: Mapping[str, float] = field(default_factory=dict)
 
     def url(self, model: str) -> str:
@@ -74,6 +76,7 @@ def host(name: str, model: str, api: Api | None = None) -> Host:
     rule: Map = next((one for one in rules if any(fnmatchcase(model, pattern) for pattern in one["names"])), {})
     if api is None or api == rule.get("api", "chat"):
         said |= {key: value for key, value in rule.items() if key != "names"}
+    said["usual"] = rule.get("api", "chat")
     if api is not None:
         said["api"] = api
     said["can"] = frozenset(said["can"]) | ({"continuation"} if api == "completions" else frozenset())
