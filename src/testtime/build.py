@@ -7,18 +7,18 @@ plan_of   RunSpec → Plan      a resolved spec with its models, problems, lanes
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from testtime import answers
 from testtime.answers.structured import final_answer
 from testtime.backends import open_models
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Meter, Model, Policy, Task, Verifier
-from testtime.core.records import Candidate, Map, Part, Problem, Verdict
+from testtime.core.records import Candidate, Part, Problem, Verdict
 from testtime.core.registry import find
 from testtime.core.seeds import digest, seed_of
 from testtime.core.spend import Spend
@@ -37,6 +37,7 @@ from testtime.spec import DEFAULT_POLICIES
 from testtime.stages import asks_judge, stage, stages_of
 from testtime.tasks import HUB
 from testtime.toolbox import equipped, executor, usual_decoding, usual_mock
+from testtime.verifiers.asking import Keeps
 
 
 def resolve(spec: RunSpec) -> RunSpec:
@@ -110,11 +111,15 @@ def files_of(spec: RunSpec) -> str | None:
 OTHER_MODELS = ("oracle_model", "judge_model", "mock_model")
 
 
-def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMapping[str, Map] | None = None) -> Plan:
+Replies: TypeAlias = Callable[[str], Keeps]
+"""Model → what it replied as judge before."""
+
+
+def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies = lambda model: {}) -> Plan:
     """The plan of a resolved spec. Raises BadInput for what is not there, Refused for a pair that cannot work.
 
     Draws that a policy makes whatever comes out are due at once; only what it may want beyond them, or a
-    policy that is executed live, is left to be asked for. `kept` holds what judges replied before.
+    policy that is executed live, is left to be asked for. `kept` gives what a model replied as judge before.
     """
     task = open_task(spec.dataset, spec.dataset_path)
     problems = problems_of(task, spec)
@@ -131,7 +136,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: MutableMa
     elsewhere = [name for name, model in models.items() if getattr(model, "elsewhere", False)]
     prices = catalogue(own=spec.prices, batch=spec.batch, elsewhere=elsewhere)
     _refuse_batch(spec, models)
-    verifiers = stages_of(task, spec, problems, models[roles["judge"]], {} if kept is None else kept, persona)
+    verifiers = stages_of(task, spec, problems, models[roles["judge"]], kept(roles["judge"]), persona)
     for lane in lanes:
         _refuse_decoding(lane, problems)
         refuse_requests(lane, models, problems[0])

@@ -43,6 +43,7 @@ from testtime.store.atomic import whole
 from testtime.store.folder import RunFolder, is_run, runs
 from testtime.store.frame import open_pool
 from testtime.store.journal import journal_folder
+from testtime.store.kept import Kept
 
 _T = TypeVar("_T")
 
@@ -123,7 +124,8 @@ def planned(spec: RunSpec) -> tuple[RunSpec, RunFolder, Plan]:
     keys.use_file(spec.env_file)
     asked = placed(resolve(spec))
     folder = folder_of(asked)
-    return asked, folder, plan_of(asked, folder.name, here.meter() if asked.measure_energy else None)
+    meter = here.meter() if asked.measure_energy else None
+    return asked, folder, plan_of(asked, folder.name, meter, lambda model: Kept(folder.path.parent, model))
 
 
 def _open(plan: Plan) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, MutableMapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from testtime.answers.persona import Marks
 from testtime.core.errors import Refused
 from testtime.core.protocols import Model, Task, Verifier
-from testtime.core.records import Map, Problem, Request
+from testtime.core.records import Problem, Request
 from testtime.core.registry import find
 from testtime.runspec import RunSpec
-from testtime.verifiers.asking import Asking
+from testtime.verifiers.asking import Asking, Keeps
 from testtime.verifiers.chain import Chain
 from testtime.verifiers.code import Code
 from testtime.verifiers.each import Each
@@ -34,7 +34,7 @@ def stages_of(
     spec: RunSpec,
     problems: Sequence[Problem],
     model: Model,
-    kept: MutableMapping[str, Map],
+    kept: Keeps,
     persona: tuple[str | None, Marks | None],
 ) -> list[Verifier]:
     """The run's stages, the one that says right or wrong first.
@@ -77,7 +77,7 @@ def _judged(task: Task, spec: RunSpec, model: Model, asking: Asking | None, prob
     return Chain(first, judge, spec.llm_judge_fallback, spec.judge_threshold, spec.judge_audit)
 
 
-def asking_of(model: Model, kept: MutableMapping[str, Map], *, named: bool) -> Asking | None:
+def asking_of(model: Model, kept: Keeps, *, named: bool) -> Asking | None:
     """How a model is asked to judge; None where it takes no schema, and nobody named it."""
     for sampling in ({"temperature": 0.0, "schema": True}, {"schema": True}, {"temperature": 0.0}, {}):
         params = {"max_tokens": 16, **sampling} | ({"schema": schema("math")} if "schema" in sampling else {})

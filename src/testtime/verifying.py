@@ -36,8 +36,10 @@ from testtime.stages import asking_of
 from testtime.store.atomic import slug, whole
 from testtime.store.codec import decode
 from testtime.store.folder import RunFolder
+from testtime.store.kept import Kept
 from testtime.store.pack import is_pack
 from testtime.store.parquet import read_meta
+from testtime.verifiers.asking import Keeps
 from testtime.verifiers.each import Each
 from testtime.verifiers.judge import Judge
 from testtime.verifiers.math import judge_pair
@@ -93,7 +95,8 @@ def reverify(
     )
     table = _table(file)
     solo = _Solo(_model(judge_model, meta), concurrency)
-    stage = _stage(verifier, task, solo, named=judge_model is not None)
+    kept: Keeps = Kept((folder or file).parent, solo.model.name) if solo.model else dict[str, Map]()
+    stage = _stage(verifier, task, solo, kept, named=judge_model is not None)
     problems = _problems(task, table, spec)
     if why := next(filter(None, map(stage.refuses, problems.values())), None):
         raise Refused(f"{verifier} cannot judge these: {why}")
@@ -232,10 +235,10 @@ def _candidate(task: Task, problem: Problem, row: Map) -> Candidate:
 
 
 # ---- who judges ----
-def _stage(verifier: str, task: Task, solo: _Solo, *, named: bool) -> Verifier:
+def _stage(verifier: str, task: Task, solo: _Solo, kept: Keeps, *, named: bool) -> Verifier:
     if verifier not in names("verifier"):
         raise unknown_name("verifier", verifier, names("verifier"))
-    judge = Judge(task, asking_of(solo.model, {}, named=named) if solo.model else None)
+    judge = Judge(task, asking_of(solo.model, kept, named=named) if solo.model else None)
     if verifier == "judge":
         return judge
     if verifier in ASKS_MORE:

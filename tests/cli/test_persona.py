@@ -98,6 +98,14 @@ def test_compare_shows_what_a_persona_costs_by_split(ran: Path, testtime: Callab
     assert all(row["difference"] > 0 for row in dollars)
 
 
+def test_a_run_started_anew_asks_the_judge_nothing_twice(ran: Path, testtime: Callable[[str], Any]) -> None:
+    before = pl.read_parquet(ran / "marvin.parquet")["persona_score"].to_list()
+    assert testtime("run --config marvin.run/spec.yaml --fresh").code == 0
+    calls = pl.read_parquet(ran / "marvin.run" / "calls.parquet")
+    assert calls.filter(role="judge").height == 0
+    assert pl.read_parquet(ran / "marvin.parquet")["persona_score"].to_list() == before
+
+
 def test_the_documented_recipe_runs_on_both_files(ran: Path) -> None:
     baseline, marvin = (pd.read_parquet(ran / f"{name}.parquet") for name in ("baseline", "marvin"))
     comparison = baseline.merge(marvin, on="query_id", suffixes=["_baseline", "_marvin"])

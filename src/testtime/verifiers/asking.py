@@ -7,9 +7,9 @@ them, and never again where their replies were kept (`kept`, by a digest of mode
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from testtime.core.errors import ModelError
 from testtime.core.protocols import Ask
@@ -31,6 +31,18 @@ class Told:
     """Those that this text took: none for one that was asked about before."""
 
 
+class Keeps(Protocol):
+    """Where replies are kept: a dict, or a file that outlives the session."""
+
+    def get(self, key: str, /) -> Map | None:
+        """The reply to a question that was asked before."""
+        ...
+
+    def __setitem__(self, key: str, reply: Map, /) -> None:
+        """Keeps a reply."""
+        ...
+
+
 @dataclass(frozen=True)
 class Asking:
     """A model for the role `judge`."""
@@ -39,7 +51,7 @@ class Asking:
     """What it takes of temperature and schema."""
     model: str = ""
     """Its name, of which what is kept is."""
-    kept: MutableMapping[str, Map] = field(default_factory=dict)
+    kept: Keeps = field(default_factory=dict[str, Map])
     """Digest → reply, of earlier sessions too."""
     most: int | None = None
     """Texts that it may be asked about; None: all."""
