@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from testtime.core.errors import Refused
 from testtime.core.protocols import Model
-from testtime.core.records import Map, Problem, Request
+from testtime.core.records import Map, Problem, Request, canonical
+from testtime.core.seeds import digest
 from testtime.decoding.tools import Means, Tools
 from testtime.engine.plan import Lane, Tool
 from testtime.runspec import RunSpec
-from testtime.tools.execute import NAME, Execute, definitions, functions
+from testtime.tools.execute import FILES, NAME, Execute, definitions, functions
 from testtime.tools.simulate import TOKENS
 
 MOCKS = {"openai": "openai:gpt-4o-mini", "anthropic": "anthropic:claude-sonnet-4-6"}
@@ -53,8 +54,15 @@ def equipped(
     means = Means(native, _sampling(spec, models[mock]) is not None, definitions(decoding.tools), allowed)
     made, asked = replace(decoding, means=means), lane.messages
     (arm,) = lane.arms
+    if any(name.endswith(FILES) for name in decoding.tools):  # what a file says shapes the draws, not what it is called
+        said = digest(canonical([one.plain for one in means.definitions]))
+        arm = replace(arm, decoding={**arm.decoding, "definitions": said})
     return replace(
-        lane, decoding=made, messages=lambda problem: made.opening(problem, asked(problem)), again=made.again_of(arm)
+        lane,
+        arms=(arm,),
+        decoding=made,
+        messages=lambda problem: made.opening(problem, asked(problem)),
+        again=made.again_of(arm),
     )
 
 

@@ -202,6 +202,24 @@ def test_a_split_without_tools_is_drawn_plainly_where_nobody_says_otherwise() ->
     assert resolve(RunSpec(model="gpt-5.1", dataset="nemotron", splits=("math",))).decoding == ("plain",)
 
 
+def test_a_file_of_definitions_is_what_it_says_and_not_what_it_is_called(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "model": "tooled:native", "dataset": "pocket-math", "max_queries": 1, "policies": "sc_fixed:n=1",
+        "decoding": "tools", "tools": ["own.json", "calculate"], "run": "r",
+    }  # fmt: skip
+    (tmp_path / "own.json").write_text(json.dumps([{"name": "count_sheep", "parameters": {"n": {"type": "int"}}}]))
+    made = api.run(**asked)
+    (row,) = pl.read_parquet(made.path / "candidates.parquet").to_dicts()
+    told = json.loads(json.loads(row["output_messages"])[0]["content"])
+    assert [one["name"] for one in told] == ["count_sheep", "calculate"]
+    (tmp_path / "own.json").write_text(json.dumps([{"name": "count_goats"}]))
+    with pytest.raises(BadInput, match=r"was made with decoding\.definitions"):
+        api.run(**asked)
+    (tmp_path / "own.json").write_text('[{"parameters": {}}]')
+    with pytest.raises(BadInput, match=r"own\.json:1: a tool is defined without a name"):
+        api.run(**asked)
+
+
 def test_so_many_calls_of_one_message_are_run_and_no_more(tmp_path: Path) -> None:
     listed = [{"id": f"c{at}", "name": "get_stock_price", "arguments": {"symbol": str(at)}} for at in range(90)]
 

@@ -285,3 +285,16 @@ def test_a_missing_key_is_found_before_the_first_call(monkeypatch: pytest.Monkey
     keys.use_file(None)
     with pytest.raises(BadInput, match="need the key GEMINI_API_KEY or GOOGLE_API_KEY"):
         Gemini(NEW).open()
+
+
+def test_a_result_names_its_own_call_where_ids_come_again_in_each_round() -> None:
+    turns: list[dict[str, Any]] = []
+    for name in ("add", "subtract"):
+        turns.append(
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "call-0", "name": name, "arguments": {}}]}
+        )
+        turns.append({"role": "tool", "tool_call_id": "call-0", "content": "3"})
+    with serving(Answer(reply(candidate()))) as server:
+        ask(NEW, server, Request([*HELLO, *turns], params={"max_tokens": 100}))
+    contents = server.seen[0].body["contents"]
+    assert [contents[at]["parts"][0]["functionResponse"]["name"] for at in (2, 4)] == ["add", "subtract"]

@@ -50,7 +50,7 @@ class Tools:
     """Parameters of every request."""
     means: Means = field(default_factory=Means)
     """As `toolbox` finds them, which knows the models."""
-    tools: tuple[str, ...] = setting("tools beside the problem's: functions, or names of the catalogue", ())
+    tools: tuple[str, ...] = setting("tools beside the problem's: functions, names of the catalogue, files (.json)", ())
     max_iterations: int = setting("rounds of calls, at most", 20, least=1)
     mock_threshold: float = setting("confidence from which a made-up result is used", 0.4, least=0, most=1)
     protocol: Literal["auto", "text"] = setting("auto: a model's own tool calls where it has them; text: never", "auto")

@@ -14,9 +14,11 @@ A function runs only where the run itself names the tool, never because a datase
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from testtime.core import rows
 from testtime.core.definitions import Definition, definition, disobeys
 from testtime.core.errors import ToolError, unknown_name
 from testtime.core.protocols import Ask
@@ -29,6 +31,8 @@ from testtime.tools.simulate import simulate
 
 NAME = "execute"
 """Under which a plan holds it, and decodings ask for it."""
+FILES = (".json", ".jsonl")
+"""Endings of names that are files of definitions."""
 CERTAIN = 1.0
 """The confidence of a computed result, which no model's guess replaces."""
 
@@ -67,9 +71,28 @@ def functions(chosen: Iterable[str]) -> dict[str, Function]:
 
 
 def definitions(chosen: Iterable[str]) -> list[Definition]:
-    """What the tools that a run names are. Raises BadInput for one that is neither a function nor of the catalogue."""
+    """What the tools that a run names are: functions, tools of the catalogue, those that a file (.json) defines.
+
+    Raises BadInput for a name that is none of these, and a file that cannot be read.
+    """
     own, listed = functions(chosen := list(chosen)), catalogue().entries
+    found: list[Definition] = []
     for name in chosen:
-        if name not in own and name not in listed:
+        if name.endswith(FILES):
+            found += _defined(name)
+        elif name in own or name in listed:
+            found.append(own[name].definition if name in own else listed[name].definition)
+        else:
             raise unknown_name("tool", name, [*names("tool"), *catalogue().names])
-    return [own[name].definition if name in own else listed[name].definition for name in dict.fromkeys(chosen)]
+    return list({one.name: one for one in found}.values())
+
+
+def _defined(path: str) -> list[Definition]:
+    """The tools that a file defines, a row each. Raises BadInput with file and line."""
+    found = []
+    for row in rows.read(path):
+        try:
+            found.append(definition(json.loads(json.dumps(row, default=float))))
+        except ToolError as error:
+            row.bad(str(error), mend="write {name, description, parameters} as OpenAI's chat has it")
+    return found
