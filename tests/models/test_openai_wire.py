@@ -15,19 +15,29 @@ from typing import Any
 import fake_host
 import pytest
 from fake_host import Host
+from fake_http import Answer, serving
 
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.records import Completion, Generation, Request
 from testtime.core.spend import Spend
 from testtime.models import BUILTIN
 from testtime.models.naming import open_model
-from testtime.models.openai import failing, hosts
+from testtime.models.openai import backend, failing, hosts
 
 pytest.importorskip("openai", reason="the openai package is not installed")
 
 KEY = "sk-planted-0123456789"
 ASK = [{"role": "user", "content": "What is 2 + 3?"}]
 USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
+
+
+@pytest.fixture(params=["httpx2", "aiohttp"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both of the SDK's: their failures have other names."""
+    if request.param == "httpx2":
+        monkeypatch.setattr(backend, "find_spec", lambda name: None)
+    else:
+        pytest.importorskip("aiohttp", reason="comes with the extra openai")
 
 
 @pytest.fixture
@@ -314,6 +324,7 @@ def test_a_date_to_come_back_at_is_seconds_from_now() -> None:
         (b'{"id"', {"content_length": "500"}, "the connection broke"),
     ],
 )
+@pytest.mark.usefixtures("transport")
 def test_a_reply_that_is_not_whole_is_lost_and_never_a_completion(
     host: Host, reply: Any, headers: dict[str, str], why: str
 ) -> None:
@@ -332,6 +343,7 @@ def test_a_failed_response_says_why(host: Host) -> None:
         assert caught.value.retry is again
 
 
+@pytest.mark.usefixtures("transport")
 def test_no_reply_in_time_is_lost_and_no_server_is_not(host: Host) -> None:
     host.wait = threading.Event()
     host.say(chat(choice()))
@@ -342,6 +354,14 @@ def test_no_reply_in_time_is_lost_and_no_server_is_not(host: Host) -> None:
     with pytest.raises(ModelError, match=r"http://127.0.0.1:9/v1 cannot be reached") as caught:
         ask(open_model("openai:gpt-4o", {"base_url": "http://127.0.0.1:9/v1"}))
     assert (caught.value.retry, caught.value.lost) == (True, False)
+
+
+@pytest.mark.usefixtures("transport")
+def test_a_connection_that_breaks_after_the_request_has_left_is_lost() -> None:
+    with serving(Answer(drop=True)) as server, pytest.raises(ModelError, match="the connection broke") as caught:
+        ask(open_model("openai:gpt-4o", {"base_url": f"{server.url}/v1"}))
+    assert (caught.value.retry, caught.value.lost) == (True, True)
+    assert len(server.seen) == 1  # the transport did not send it twice
 
 
 # ---- keys ----

@@ -144,7 +144,7 @@ def _fewer_bits(transformers: Any, torch: Any, quantization: str, device: Any) -
     if quantization not in BITS:
         raise BadInput(f"quantization {quantization!r} is not known", mend=f"one of {', '.join(BITS)}")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise BadInput(f"{quantization} needs the package bitsandbytes", mend="run: pip install bitsandbytes")
+        raise BadInput(f"{quantization} needs the package bitsandbytes", mend='run: pip install "testtime[bits]"')
     if quantization == "8bit":
         return transformers.BitsAndBytesConfig(load_in_8bit=True)
     return transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)

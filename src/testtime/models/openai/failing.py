@@ -14,6 +14,10 @@ TRANSIENT = frozenset({408, 409, 425, 429})
 BUSY = frozenset({429, 503, 529})
 FOR_GOOD = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """Codes of a 429 that no waiting mends."""
+NO_CONNECTION = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ConnectionTimeoutError"}
+)
+"""Of httpx2 and aiohttp: nothing was sent."""
 LONGEST = 300
 """Characters of a provider's message that are kept."""
 
@@ -22,7 +26,7 @@ def model_error(error: Any, url: str, timeout: float) -> ModelError:
     """Of an `openai.APIError`."""
     import openai
 
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError) and not _broke(error):
         if _never_left(error):
             return ModelError(f"{url} does not answer the call", retry=True)
         return ModelError(f"no reply within {timeout:g} s", lost=True)
@@ -59,9 +63,23 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def _kinds(error: Any) -> frozenset[str]:
+    """What went wrong below the SDK, by the names of its classes: of its transport, and of aiohttp below that."""
+    below = error.__cause__
+    own = getattr(below, "__cause__", None)
+    deepest = own if type(own).__module__.startswith("aiohttp") else below
+    return frozenset(kind.__name__ for kind in type(deepest).__mro__)
+
+
+def _broke(error: Any) -> bool:
+    """Whether a connection failed where the transport says that time was up: it says so of aiohttp's failures, too."""
+    kinds = _kinds(error)
+    return "ClientConnectionError" in kinds and "TimeoutError" not in kinds
+
+
 def _never_left(error: Any) -> bool:
     """Whether there was no connection to send it by."""
-    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout")
+    return bool(_kinds(error) & NO_CONNECTION)
 
 
 def _cause(error: Any) -> str:
