@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -20,8 +24,12 @@ from testtime.core.history import Floats
 from testtime.core.spend import Spend
 from testtime.engine import energy
 from testtime.engine.energy import Window, attribute, level, tokens_of
+from testtime.engine.finish import write_pool
 from testtime.engine.ledger import Session, at_once
+from testtime.engine.run import fill
+from testtime.meters.constant import Constant as Steady
 from testtime.meters.trace import integral, rise
+from testtime.store.journal import read_journal
 
 times = st.floats(0, 100, allow_nan=False)
 
@@ -187,3 +195,26 @@ def test_shards_of_one_machine_share_its_joules_and_those_of_two_do_not() -> Non
     groups = at_once([later, unknown, there, beside, first])
     assert [[session.windows[0].started for session in group] for group in groups] == [[0, 8], [3], [4], [18]]
     assert at_once([first, again]) == [[first], [again]]  # one folder: its clock has jumped
+
+
+def test_the_calls_of_shards_that_ran_at_once_bear_what_the_machine_took_once(tmp_path: Path) -> None:
+    watts, meter = 100.0, Steady(100.0)
+    whole = plan_of(echo_seed(seconds=0.1), due=4, count=8, concurrency=2, meter=meter, window=0.03)
+    shards = [replace(whole, problems=whole.problems[at::2], run=f"run.{at + 1}of2") for at in range(2)]
+
+    async def at_the_same_time() -> None:
+        await asyncio.gather(*(fill(shard, tmp_path / shard.run) for shard in shards))
+
+    asyncio.run(at_the_same_time())
+    (tmp_path / "run/journal").mkdir(parents=True)
+    for shard in shards:
+        for path in (tmp_path / shard.run / "journal").iterdir():
+            copyfile(path, tmp_path / "run/journal" / f"{shard.run}.{path.name}")
+    write_pool(whole, tmp_path / "run")
+    calls = pl.read_parquet(tmp_path / "run/calls.parquet")
+    windows = [line for line in read_journal(tmp_path / "run").records if line["kind"] == "window"]
+    spans = [window["ended"] - window["started"] for window in windows]
+    span = max(window["ended"] for window in windows) - min(window["started"] for window in windows)
+    assert sum(spans) > 1.2 * span, "the shards did run at once"
+    assert calls["joules"].null_count() == 0
+    assert 0.3 * span * watts < calls["joules"].sum() <= span * watts * (1 + 1e-6)

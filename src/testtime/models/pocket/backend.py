@@ -233,7 +233,7 @@ def fastest() -> Ready:
 
 
 NUMPY_LANES = 2
-"""Threads that pay without numba: between numpy's calls, a third of the time, they take turns at one interpreter."""
+"""Threads that pay without numba: between numpy's calls, a fifth of the time, they take turns at one interpreter."""
 
 
 def lanes_here(ready: Ready, leave_core_free: bool) -> int:
