@@ -2,11 +2,15 @@
 
 Beside it a plain Python loop over the same rules and, where it is installed, the package AdaptiveConsistency;
 both on a part of the work, scaled to the whole.
+
+    python -m benchmarks.replay [FILE]      FILE holds rows `{id, gold, answers[], tokens[]}`
 """
 
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,16 +18,19 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, cast
 
-import numpy as np
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ[name] = "1"  # read when the libraries are loaded, hence before them
 
-from testtime.analysis.replay import outcomes
-from testtime.core.records import Arm
-from testtime.core.strings import parse
-from testtime.policies.adaptive_margin import AdaptiveMargin
-from testtime.policies.stops.beta import Beta
-from testtime.policies.stops.dirichlet import leads
-from testtime.store.frame import pool_of
-from testtime.store.pool import Draws, Pool
+import numpy as np  # noqa: E402
+
+from testtime.analysis.replay import outcomes  # noqa: E402
+from testtime.core.records import Arm  # noqa: E402
+from testtime.core.strings import parse  # noqa: E402
+from testtime.policies.adaptive_margin import AdaptiveMargin  # noqa: E402
+from testtime.policies.stops.beta import Beta  # noqa: E402
+from testtime.policies.stops.dirichlet import leads  # noqa: E402
+from testtime.store.frame import pool_of  # noqa: E402
+from testtime.store.pool import Draws, Pool  # noqa: E402
 
 PROBLEMS, DRAWS, ORDERS = 1318, 40, 100
 FIXED = [parse("policy", f"sc_fixed:n={k}") for k in range(1, DRAWS + 1)]
@@ -199,3 +206,7 @@ def package(pool: Pool) -> Timing:
     return Timing(
         what, taken * PROBLEMS * ORDERS / len(orders), f"{taken:.2f} s for {len(orders)} rows; stops alike in {same}"
     )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)
