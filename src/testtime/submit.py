@@ -8,9 +8,12 @@ no call, others go on from their journals.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,8 +24,8 @@ from testtime.core.errors import BadInput
 from testtime.core.records import Problem
 from testtime.core.registry import find
 from testtime.places import folder_of
-from testtime.runspec import MODEL_KEYS, RunSpec, resolved_yaml
-from testtime.session import planned
+from testtime.runspec import MODEL_KEYS, RunSpec, resolved_yaml, run_spec
+from testtime.session import Drawn, Progress, carry_out, merge, planned
 from testtime.store.atomic import slug, whole
 
 CAPS = ("max_cost", "max_total_tokens")
@@ -120,6 +123,58 @@ def write(job: Job, parts: Sequence[RunSpec]) -> None:
     for at, part in enumerate(parts, 1):
         with whole(job.folder / f"{at}.yaml") as file:
             file.write_text(yaml.safe_dump(resolved_yaml(part), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a worker of Ray does: a part of one run, by the job's folder."""
+
+    job: Job
+
+    def __call__(self, task: int, begun: Callable[[Any], None]) -> str:
+        """Draws a part, and gives why it stopped early, or "". Raises BadInput."""
+        at, shard = divmod(task - 1, self.job.shards)
+        given: dict[str, Any] = {"shard": f"{shard + 1}/{self.job.shards}"}
+        if serves := self.job.runs[at].serves:
+            given["base_url"] = [f"{key}=http://127.0.0.1:{_free_port()}/v1" for key in serves]
+
+        @contextmanager
+        def watch(progress: Progress) -> Iterator[None]:
+            begun(progress)
+            yield
+
+        done = carry_out(run_spec(given, self.job.folder / f"{at + 1}.yaml"), watch=watch)
+        if done.finished is None:
+            raise BadInput("interrupted", where=str(done.folder.path))
+        return done.finished.stopped or ""
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def on_ray(job: Job, parts: Sequence[RunSpec], tell: Callable[[str], None]) -> tuple[list[Drawn], list[str]]:
+    """Draws and merges here and now, on Ray: the merged runs, and what a reader must be told.
+
+    Raises BadInput where a part could not go on; the runs all of whose parts have ended are merged before.
+    """
+    from testtime.cluster.workers import drawn
+
+    if unknown := [name for name in ("memory", "time", "queue", "setup", "options") if getattr(job.needs, name)]:
+        raise BadInput(f"Ray is not told --{unknown[0]}", mend="leave it out")
+    write(job, parts)
+    ended = drawn(job, Draws(job), tell)
+    merged = []
+    for at, run in enumerate(job.runs):
+        tasks = range(at * job.shards + 1, (at + 1) * job.shards + 1)
+        if not ended.failed.keys() & tasks:
+            merged.append(merge(run.shards))
+    if ended.failed:
+        task, why = next(iter(sorted(ended.failed.items())))
+        what = f"{len(ended.failed)} of {job.tasks} parts could not go on, the first of them {task}: {why}"
+        raise BadInput(what, mend="the same command goes on from what is there")
+    return merged, [f"part {task}: {why}" for task, why in sorted(ended.stopped.items()) if why]
 
 
 def submit(job: Job, parts: Sequence[RunSpec], kind: str) -> Submitted:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from testtime.cli.flags import settings_of
 from testtime.cli.run import NO_FLAGS, OWN, Flags
-from testtime.runspec import KINDS, specs_of
+from testtime.runspec import KINDS, RunSpec, specs_of
+
+if TYPE_CHECKING:
+    from testtime.cluster.job import Job
 
 GROUP = "The cluster"
 MINE = frozenset(
@@ -21,7 +27,10 @@ NO_SETTINGS = Settings()
 
 def submit(
     *,
-    cluster: Annotated[Literal["slurm", "gridengine"], Parameter(group=GROUP, help="Where to: slurm or gridengine.")],
+    cluster: Annotated[
+        Literal["slurm", "gridengine", "ray"],
+        Parameter(group=GROUP, help="Where to: slurm, gridengine, or ray, which is waited for."),
+    ],
     config: Annotated[Path | None, Parameter(help="A YAML file with the keys of a run; flags beat it.")] = None,
     shards: Annotated[int, Parameter(group=GROUP, help="Parts of each run; by default 4.")] = 4,
     at_once: Annotated[
@@ -58,6 +67,9 @@ def submit(
     needs = Resources(gpus, cpus, memory, time, partition, at_once, tuple(setup or ()), tuple(options or ()))
     job, parts, notes = submitting.prepared(specs_of(given, config), shards, needs)
     out = show.console()
+    if cluster == "ray":
+        _on_ray(job, parts, notes, only_say=print_)
+        return
     if print_:
         for name, text in submitting.shown(job, cluster).items():
             out.print(f"# ---- {job.folder / name}\n{text}", soft_wrap=True)
@@ -68,3 +80,27 @@ def submit(
     out.print(f"submitted: job {done.numbers[0]}, {parts_said}; job {done.numbers[1]} merges them", soft_wrap=True)
     out.print(f"logs: {done.folder / 'log'}; the same command again goes on from what is there", soft_wrap=True)
     show.next_step(done.watch)
+
+
+def _on_ray(job: Job, parts: Sequence[RunSpec], notes: Sequence[str], *, only_say: bool) -> None:
+    """Draws on Ray and waits, one line of progress at a time on standard error; or says what would be drawn."""
+    from testtime import submit as submitting
+    from testtime.cli import show
+
+    out = show.console()
+    if only_say:
+        for task in range(job.tasks):
+            out.print(f"part {task + 1}: {job.runs[task // job.shards].shards[task % job.shards]}", soft_wrap=True)
+        return
+    show.notes(notes)
+    said = [""]
+
+    def tell(line: str) -> None:
+        if line != said[-1]:
+            said.append(line)
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    merged, told = submitting.on_ray(job, parts, tell)
+    show.notes([*told, *(note for drawn in merged for note in drawn.notes)])
+    show.wrote(*(drawn.folder.candidates for drawn in merged))
+    show.next_step(shlex.join(["testtime", "inspect", *(str(drawn.folder.path) for drawn in merged)]))
