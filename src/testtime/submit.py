@@ -60,6 +60,7 @@ def prepared(specs: Sequence[RunSpec], shards: int, needs: Resources) -> tuple[J
             raise BadInput("--shard names one part, and submit makes them all", mend="give --shards N")
         part, told = _share(_on_gpus(spec, needs), shards, at_once)
         asked, folder, plan = planned(part)
+        part = part.model_copy(update={"output": asked.output})  # a date in its name is that of today, for all parts
         _fill(plan.problems, shards)
         each = [folder_of(asked.model_copy(update={"shard": f"{i}/{shards}"})) for i in range(1, shards + 1)]
         serves = [key for key in MODEL_KEYS if part.serve and _is_served(getattr(asked, key))]
