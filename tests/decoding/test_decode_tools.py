@@ -286,3 +286,15 @@ def test_a_text_cut_at_its_limit_is_no_call(tmp_path: Path) -> None:
     cut = Completion("", "length", 9, tool_calls=[{"id": "a", "name": "get_stock_price", "arguments": '{"symb'}])
     row = one_draw(tmp_path, lambda request, seed: cut, [{"name": "get_stock_price"}])
     assert (row["finish_reason"], row["tool_calls_total"], row["answer_key"]) == ("length", 0, None)
+
+
+def test_a_dry_run_is_told_of_mocks_where_a_model_plays_tools_and_of_none_elsewhere() -> None:
+    tool = {"name": "look_up", "description": "Looks up.", "parameters": {"type": "object", "properties": {}}}
+    problem = Problem("q", "test", "?", fields={"tools": [tool]})
+    played = parse("decoding", "tools", means=Means(simulated=True))
+    (need,) = played.foresees(problem)
+    assert (need.part, need.role, need.low, need.high) == ("mocks", "mock", 0, None)
+    assert need.reads > 2_000
+    assert not list(played.foresees(Problem("q", "test", "?")))
+    assert not list(played.foresees(Problem("q", "test", "?", fields={"tools": [{"name": 3}]})))
+    assert not list(parse("decoding", "tools", means=Means()).foresees(problem))

@@ -9,21 +9,25 @@ a marked retry under an arm of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from testtime.answers import refusal
 from testtime.core.definitions import Definition, definition
 from testtime.core.errors import BoundaryError, ModelError, ToolError
+from testtime.core.needs import Need
 from testtime.core.protocols import Ask, Cap
-from testtime.core.records import Arm, Candidate, Completion, Generation, Map, Part, Problem, Request
+from testtime.core.records import Arm, Candidate, Completion, Generation, Map, Part, Problem, Request, canonical
 from testtime.core.settings import check, setting, settings_of
 from testtime.core.spend import add
 from testtime.decoding.talk import Talk, opened
 
 CALLS = "calls"
 """What `fields["answer"]` of a problem says where the calls are the answer."""
+PLAYED = 2_000
+"""Bytes of a prompt that has a model play a tool, about, beside what is said of the tool."""
 REASON = "capability_refusal_dynamic_mock"
 PROBE = Definition("look_up", "Looks something up.", {"type": "object", "properties": {"what": {"type": "string"}}})
 
@@ -84,6 +88,13 @@ class Tools:
         listed = problem.fields.get("tools") or ()
         its_own = [definition(raw) for raw in listed] if isinstance(listed, (list, tuple)) else []
         return list({one.name: one for one in (*its_own, *self.means.definitions)}.values())
+
+    def foresees(self, problem: Problem) -> Iterator[Need]:
+        """Results that a model makes up, of nobody knows how many calls."""
+        with suppress(ToolError):  # a tool that cannot be read: the draw meets it again, and fails
+            sizes = [len(canonical(one.wire).encode("utf-8", "surrogatepass")) for one in self.known(problem)]
+            if self.means.simulated and sizes:
+                yield Need("mocks", "mock", 0, None, PLAYED + max(sizes), 0, None)
 
     def opening(self, problem: Problem, messages: Sequence[Map]) -> Sequence[Map]:
         """The messages that a draw begins with; those of a problem with a tool that cannot be read stay as they are."""
