@@ -4,6 +4,8 @@ memory, and pandas' to the digit; however the file is cut into blocks, with null
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -163,3 +165,26 @@ def test_a_persona_is_shown_by_strength_beside_accuracy() -> None:
     ]  # fmt: skip
     (without,) = inspected(blocks_of(pl.DataFrame(rows).drop("persona_markers", "persona_score")), {})
     assert without.persona is None
+
+
+def test_the_judges_agreement_is_that_of_the_audited_verdicts() -> None:
+    said = [(1.0, 1.0, 1.0), (1.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (None, None, None), (1.0, None, 1.0)]
+    rows = [
+        {"arm": "plain", "query_id": f"q{at}", "candidate_idx": 0, "answer_key": "a", "is_verified": True,
+         "verification_llm_judge_used": judge is not None,
+         "oracle(rule_said)": rule, "oracle(judge_said)": judge, "oracle(judge_audited)": audited}
+        for at, (rule, judge, audited) in enumerate(said)
+    ]  # fmt: skip
+    (one,) = inspected(blocks_of(pl.DataFrame(rows)), {})
+    assert one.shares["judge agrees, of audited"] == (2, 3)
+    assert one.shares["judged by a model"] == (4, 6)
+
+
+def test_a_survey_does_not_import_pandas(tmp_path: Path) -> None:
+    row = {"arm": "plain", "query_id": "q", "candidate_idx": 0, "answer_key": "a", "is_verified": True}
+    write_frame(tmp_path / "p.parquet", pl.DataFrame([row]), {"run": "r", "floor": {"plain": 1}})
+    code = "import sys; from testtime.sources import inspect; inspect(sys.argv[1]); print('pandas' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "p.parquet")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

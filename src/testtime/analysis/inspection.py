@@ -187,6 +187,7 @@ def _shares(one: Survey) -> dict[str, Any]:
         "failed": one.failed,
         "refusals": one.refused,
         "judged by a model": one.judged_by_model,
+        "judge agrees, of audited": one.agreeing,
     }
 
 

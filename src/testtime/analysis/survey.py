@@ -24,7 +24,8 @@ SHOWN = 8
 SPENDS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "latency_s", "cost_usd", "joules")
 LENGTHS = ("quality_answer_length", "quality_reasoning_length", "quality_total_response_length")
 PERSONA = ("persona_markers", "persona_constraint_violations", "persona_score")
-NUMBERS = (*SPENDS, *LENGTHS, "verification_confidence", *PERSONA)
+JUDGED = ("rule_said", "judge_said", "judge_audited")
+NUMBERS = (*SPENDS, *LENGTHS, "verification_confidence", *PERSONA, *(f"oracle({name})" for name in JUDGED))
 STRENGTHS = 4
 """Strengths of a persona that are told apart: 0, 1, 2, and 3 or more of its markers."""
 LONGEST = 100_000
@@ -63,6 +64,8 @@ class Survey:
     failed: Shares = field(default_factory=Shares)
     refused: Shares = field(default_factory=Shares)
     judged_by_model: Shares = field(default_factory=Shares)
+    agreeing: Shares = field(default_factory=Shares)
+    """Of the audited verdicts, those in which the judge says what the rule says."""
     breaking: Shares = field(default_factory=Shares)
     """Of rows whose persona has marks, those that break one of its constraints."""
     spends: dict[str, Sum] = field(default_factory=lambda: {name: Sum() for name in NUMBERS})
@@ -118,6 +121,8 @@ class Survey:
         ):
             switch = block.numbers(name)
             shares.add(switch == 1, ~np.isnan(switch))
+        rule, judge, audited = (block.numbers(f"oracle({name})") for name in JUDGED)
+        self.agreeing.add(rule == judge, (audited == 1) & ~np.isnan(judge))
         kinds, types = block.codes("refusal_type")
         for at, count in enumerate(np.bincount(kinds[kinds >= 0], minlength=len(types)).tolist()):
             self.refusal_types[types[at]] = self.refusal_types.get(types[at], 0) + count

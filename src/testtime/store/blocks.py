@@ -78,13 +78,13 @@ class Block:
         if name not in self.table.column_names:
             return np.full(self.rows, -1), []
         column = _one(self.table[name])
-        return column.indices.fill_null(-1).to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
+        return _values(column.indices, -1), column.dictionary.to_pylist()
 
     def there(self, name: str) -> Bools:
         """[row] whether a column is not null."""
         if name not in self.table.column_names:
             return np.zeros(self.rows, dtype=bool)
-        return np.asarray(self.table[name].is_valid().to_numpy())
+        return np.asarray(_values(self.table[name].is_valid().cast(pa.int8())), dtype=bool)
 
     def numbers(self, name: str) -> Floats:
         """[row] a number or switch as float, nan where null or where the file lacks it."""
@@ -93,7 +93,7 @@ class Block:
         column = self.table[name]
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
-        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=float)
+        return np.asarray(_values(column.cast(pa.float64()), np.nan), dtype=float)
 
 
 def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
@@ -169,25 +169,40 @@ def _joined(tables: Sequence[pa.Table]) -> pa.Table:
 
 def _places(table: pa.Table) -> Ints:
     """The first row of each stretch of one problem under one arm."""
-    arm, query = (_one(table[name]).indices.to_numpy() for name in ("arm", "query_id"))
+    arm, query = (_values(_one(table[name]).indices) for name in ("arm", "query_id"))
     changed = np.flatnonzero((arm[1:] != arm[:-1]) | (query[1:] != query[:-1])) + 1
     return np.append(0, changed) if table.num_rows else changed
 
 
 def _by_arm(table: pa.Table) -> Iterator[Block]:
     if "is_retry" in table.column_names and pc.any(table["is_retry"]).as_py():
-        first_tries = table["is_retry"].cast(pa.int8()).to_numpy() != 1
+        first_tries = _values(table["is_retry"].cast(pa.int8())) != 1
         table = table.filter(pa.array(first_tries)).combine_chunks()
     if not table.num_rows:
         return
     arms = _one(table["arm"])
-    codes = arms.indices.to_numpy()
+    codes = _values(arms.indices)
     ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]) + 1, table.num_rows)
     start = 0
     for end in ends.tolist():
         part = table.slice(start, end - start)
         yield Block(arms.dictionary[int(codes[start])].as_py(), part, _places(part))
         start = end
+
+
+def _values(column: Any, null: float = 0) -> Any:
+    """A column of numbers as an array, its nulls as `null`.
+
+    Read from its buffers: what pyarrow itself offers imports pandas wherever that is installed, half a second.
+    """
+    array = _one(column) if isinstance(column, pa.ChunkedArray) else column
+    buffer, kind = array.buffers()[1], np.dtype(str(array.type).replace("double", "float64"))
+    if buffer is None:
+        return np.full(len(array), null, kind)
+    values = np.frombuffer(buffer, kind)[array.offset : array.offset + len(array)]
+    if not array.null_count:
+        return values
+    return np.where(_values(array.is_valid().cast(pa.int8())) == 1, values, kind.type(null))
 
 
 def _one(column: Any) -> Any:
