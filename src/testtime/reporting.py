@@ -44,7 +44,7 @@ SAMPLE = 120
 """Problems of a run whose candidates the page shows."""
 MOST_LADDER = 128
 """Draws of a problem up to which the ladder of policies is replayed."""
-MOST_CELLS = 200_000
+MOST_CELLS = 50_000
 """Draws of a pool up to which the whole ladder is replayed; beyond, what has closed forms."""
 CLOSED = ("sc_fixed:", "adaptive_margin:")
 LIGHT = (

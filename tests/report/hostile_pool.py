@@ -59,6 +59,9 @@ def special(at: int, draw: int, attack: str) -> dict[str, Any]:
         return {"error": attack, "is_verified": None, "answer": None, "answer_key": None, "finish_reason": "error"}
     if (at, draw) == (1, 1):
         return {"refusal_is_refusal": True, "refusal_type": "safety", "is_verified": False}
+    if (at, draw) == (4, 0):
+        thought = [("base", f"<think>{attack}"), ("oracle", attack), ("base", f"{attack}</think>{attack}")]
+        return {"parts": json.dumps([{"kind": kind, "text": text} for kind, text in thought])}
     kinds = {0: ("base", "oracle", "base"), 2: ("thinking", "forced", "answer"), 3: ("call", "result", "answer")}
     if draw == 0 and at in kinds:
         return {"parts": json.dumps([{"kind": kind, "text": f"{kind} {attack}"} for kind in kinds[at]])}

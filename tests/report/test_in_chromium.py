@@ -156,7 +156,7 @@ def test_a_problem_opens_with_its_answers_by_vote_and_its_texts(chromium: Any, p
         assert page.locator(".list button").nth(1).get_attribute("aria-current") == "true"
         fold = page.locator(".detail .candidate").first
         fold.locator("summary").first.click()
-        assert fold.locator(".thinking").count() == 1, "thinking is there"
+        fold.locator(".thinking").wait_for(state="attached")
         assert not fold.locator(".thinking .words").is_visible(), "and folded"
         assert "boxed" in fold.inner_text()
         assert "Verdict" in fold.inner_text()
@@ -180,10 +180,10 @@ def test_hostile_text_stays_text_wherever_it_is_shown(chromium: Any, pages: dict
         for at in range(hostile_pool.PROBLEMS):
             page.locator(".list button").nth(at).click()
             page.evaluate("document.querySelectorAll('.detail details').forEach(fold => { fold.open = true })")
-            page.wait_for_timeout(30)
+            page.wait_for_timeout(100)
         page.locator(".list button").first.click()
         page.evaluate("document.querySelectorAll('.detail details').forEach(fold => { fold.open = true })")
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(200)
         assert page.evaluate("window.broken") is None
         now = set(page.evaluate("[...new Set([...document.querySelectorAll('*')].map(e => e.localName))]"))
         assert now - allowed <= {"details", "summary"}, "no element but folds came with the texts"
@@ -199,8 +199,23 @@ def test_tools_talk_and_forced_text_is_marked(chromium: Any, pages: dict[str, Pa
         for at, what in ((2, ".forced"), (3, ".turn.call"), (3, ".turn.result")):
             page.locator(".list button").nth(at).click()
             page.evaluate("document.querySelectorAll('.detail .candidate').forEach(fold => { fold.open = true })")
-            page.wait_for_timeout(50)
+            page.wait_for_timeout(200)
             assert page.locator(f".detail {what}").count() == 1
+
+
+def test_what_an_oracle_wrote_into_a_thought_is_folded_with_it_and_marked(
+    chromium: Any, pages: dict[str, Path]
+) -> None:
+    with Seen(chromium, pages["hostile"]) as page:
+        page.locator(".list button").nth(4).click()
+        page.evaluate("document.querySelectorAll('.detail .candidate').forEach(fold => { fold.open = true })")
+        page.wait_for_timeout(200)
+        fold = page.locator(".detail .candidate", has=page.locator(".oracle"))
+        assert fold.locator(".thinking summary").inner_text() == "Thinking, 1 by the oracle"
+        assert not fold.locator(".oracle").is_visible()
+        fold.locator(".thinking summary").click()
+        assert fold.locator(".oracle").is_visible()
+        assert fold.locator(".thinking").count() == 1
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}px")
@@ -227,7 +242,7 @@ def test_every_text_and_mark_has_contrast(chromium: Any, pages: dict[str, Path],
     with Seen(chromium, pages[name], scheme=scheme) as page:
         page.locator(".list button").first.click()
         page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(300)
         found = page.evaluate(CONTRAST)
         assert len(found) > 100
         assert [one for one in found if one[2] < one[3]] == []

@@ -143,6 +143,13 @@ def test_a_giant_text_is_cut_and_said_to_be(hostile: str) -> None:
     assert text.endswith("288,000 characters more are cut")
 
 
+def test_a_prompt_that_arms_share_is_there_once() -> None:
+    facts = {"query_id": "q", "split": "", "state": "all right", "apart": False, "refused": False, "failed": False}
+    said = {arm: json.dumps([{"role": "user", "content": text}]) for arm, text in (("a", "x"), ("b", "x"), ("c", "y"))}
+    made = candidates.problem(facts, [({"arm": arm, "input_messages": text}, ()) for arm, text in said.items()])
+    assert made["prompts"] == [[["a", "b"], [["user", "x"]]], [["c"], [["user", "y"]]]]
+
+
 # ---- it says what the pool says ----
 def test_numbers_are_those_of_the_table(answers: Path) -> None:
     policies = ["sc_fixed:n=1", "sc_fixed:n=4", "adaptive_margin:stop_rule=beta,threshold=0.9,max_n=6"]

@@ -83,12 +83,14 @@ def cut(value: Any) -> Any:
 
 
 def _prompts(rows: Sequence[tuple[Mapping[str, Any], Iterable[Piece]]]) -> list[list[Any]]:
-    """[arm, [[role, content], …]] of the first candidate of each arm whose messages are known."""
-    found: dict[str, list[list[str]]] = {}
+    """[arms, [[role, content], …]] of every different prompt, as the first candidate of an arm has it."""
+    seen: set[str] = set()
+    found: dict[str, tuple[list[str], list[list[str]]]] = {}
     for row, _ in rows:
-        if row["arm"] not in found and (messages := _messages(row.get("input_messages"))):
-            found[row["arm"]] = messages
-    return [[arm, messages] for arm, messages in found.items()]
+        if row["arm"] not in seen and (messages := _messages(row.get("input_messages"))):
+            seen.add(row["arm"])
+            found.setdefault(json.dumps(messages), ([], messages))[0].append(row["arm"])
+    return [[arms, messages] for arms, messages in found.values()]
 
 
 def _messages(text: str | None) -> list[list[str]]:

@@ -102,14 +102,15 @@ class Browser {
       make("div", { class: "facts" }, ...chips.filter(Boolean).map((text) => make("span", { class: "chip" }, shown(text)))),
       make("p", { class: "question", dir: "auto" }, shown(problem.question ?? "The question is not recorded.")));
     if (problem.gold !== null) this.detail.append(make("p", {}, "Reference: ", make("b", { class: "piece" }, shown(problem.gold))));
-    for (const [arm, messages] of problem.prompts) this.detail.append(this.prompt(arm, messages, problem.prompts.length > 1));
+    for (const [arms, messages] of problem.prompts) this.detail.append(this.prompt(arms, messages, problem.prompts.length > 1));
     for (const [key, group] of this.votes(problem)) this.group(key, group, problem);
     const more = problem.more ? `${problem.more} candidates more: ` : "In the terminal: ";
     this.detail.append(make("p", { class: "note" }, more, make("code", {}, shown(`testtime show ${this.pool.place} ${problem.id}`))));
   }
 
-  prompt(arm, messages, named) {
-    return make("details", {}, make("summary", {}, "Prompt", named ? shown(` of ${arm}`) : ""),
+  prompt(arms, messages, named) {
+    const others = arms.length > 1 ? ` and ${arms.length - 1} more` : "";
+    return make("details", {}, make("summary", {}, "Prompt", named ? shown(` of ${arms[0]}${others}`) : ""),
       ...messages.map(([role, content]) => make("div", { class: "turn" }, make("b", {}, shown(role)), make("div", { class: "words", dir: "auto" }, shown(content)))));
   }
 
@@ -162,7 +163,7 @@ class Browser {
     const plain = () => (text ??= fold.appendChild(make("div", { class: "words", dir: "auto" })));
     for (const [kind, thinking, words] of one.pieces) {
       if (kind === "call" || kind === "result") { fold.append(this.turn(kind, words)); text = null; }
-      else if (thinking && kind !== "forced" && kind !== "oracle") { this.thought(fold, text, words); text = null; }
+      else if (thinking) { this.thought(fold, kind, words); text = null; }
       else if (kind === "member") { fold.append(make("details", { class: "thinking" }, make("summary", {}, "A text of the search"), make("div", { class: "words", dir: "auto" }, shown(words)))); text = null; }
       else plain().append(make("span", { class: `piece ${kind}` }, shown(words)));
     }
@@ -171,14 +172,15 @@ class Browser {
     if (why || one.why) fold.append(make("p", { class: "why", dir: "auto" }, "Verdict: ", shown([why, one.why].filter(Boolean).join(": "))));
   }
 
-  // Thinking is folded; neighbours share one fold.
-  thought(fold, text, words) {
-    const last = fold.lastElementChild;
-    if (!text && last && last.classList.contains("thinking") && last.dataset.thought) {
-      last.lastElementChild.append(shown(words));
-      return;
+  // Thinking is folded; neighbours share one fold, whose summary says what in it the thinker did not write.
+  thought(fold, kind, words) {
+    let last = fold.lastElementChild;
+    if (!last.dataset.thought) {
+      last = fold.appendChild(make("details", { class: "thinking", "data-thought": "1" }, make("summary", {}, "Thinking"), make("div", { class: "words", dir: "auto" })));
     }
-    fold.append(make("details", { class: "thinking", "data-thought": "1" }, make("summary", {}, "Thinking"), make("div", { class: "words", dir: "auto" }, shown(words))));
+    last.lastElementChild.append(make("span", { class: `piece ${kind === "thinking" ? "" : kind}` }, shown(words)));
+    const count = (name) => last.querySelectorAll(`.${name}`).length, oracle = count("oracle"), forced = count("forced");
+    last.firstElementChild.textContent = ["Thinking", oracle && `${oracle} by the oracle`, forced && `${forced} inserted`].filter(Boolean).join(", ");
   }
 
   turn(kind, words) {
