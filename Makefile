@@ -75,6 +75,12 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_docs.py
 
+.PHONY: docs
+docs: .venv/ready  # the site, in docs/_site: Sphinx with MyST (docs/conf.py says why); and the tutorial run as a notebook
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -m sphinx -W -q -b html docs docs/_site
+	$(BIN)/python docs/notebook.py --run
+
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
 

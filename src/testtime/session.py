@@ -64,6 +64,8 @@ class Progress:
     """Of those made: with a verdict."""
     right: int = 0
     tokens: int = 0
+    usd: float = 0.0
+    """Of those made, as far as prices are known."""
 
 
 Watch: TypeAlias = Callable[[Progress], AbstractContextManager[Any]]
@@ -350,6 +352,7 @@ class _Counted:
             raise
         self.progress.made += 1
         self.progress.tokens += sum(spend.completion or 0 for one in made for spend in one.alone.values())
+        self.progress.usd += sum(spend.usd or 0.0 for one in made for spend in one.alone.values())
         return made
 
 

@@ -17,6 +17,7 @@ from testtime import sources
 from testtime.analysis.positions import Text, effect, parting
 from testtime.core import rows
 from testtime.core.errors import BadInput
+from testtime.core.progress import Tick, counting
 from testtime.core.protocols import Model
 from testtime.core.records import Request, Vocabulary
 from testtime.core.signals import ATTENTION, LISTED, STATISTICS, left_over, listed
@@ -187,11 +188,14 @@ def analyse(
     async def work() -> list[dict[str, Any]]:
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one(row: Mapping[str, Any]) -> dict[str, Any]:
+        async def one(row: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
             async with gate:
-                return await analysed(readers[row["base_model_id"]], row, every)
+                found = await analysed(readers[row["base_model_id"]], row, every)
+            tick()
+            return found
 
-        return await asyncio.gather(*(one(row) for row in texts))
+        with counting("texts", len(texts)) as tick:
+            return await asyncio.gather(*(one(row, tick) for row in texts))
 
     return complete(work)
 

@@ -23,6 +23,7 @@ from testtime.analysis.audit import LABELS
 from testtime.build import open_task
 from testtime.core import rows
 from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
+from testtime.core.progress import Tick, counting
 from testtime.core.protocols import Ask, Model, Task, Verifier
 from testtime.core.records import Candidate, Finish, Generation, Map, Part, Problem, Request, Verdict
 from testtime.core.registry import find, names
@@ -278,17 +279,20 @@ async def _judge(
 ) -> list[Verdict]:
     """The verdicts of all rows, so many at once."""
 
-    async def one(row: Map) -> Verdict:
+    async def one(row: Map, tick: Tick) -> Verdict:
         problem = problems[row["query_id"]]
         try:
             return await stage.verify(problem, _candidate(task, problem, row), cast(Ask, solo))
         except BoundaryError as error:
             return verdict(stage, None, 0.0, "failed", str(error))
+        finally:
+            tick()
 
     said: list[Verdict] = []
     several: Iterator[Map] = iter(table)
-    while part := list(islice(several, AT_ONCE)):
-        said += await asyncio.gather(*map(one, part))
+    with counting("verdicts", len(table)) as tick:
+        while part := list(islice(several, AT_ONCE)):
+            said += await asyncio.gather(*(one(row, tick) for row in part))
     return said
 
 

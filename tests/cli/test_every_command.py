@@ -50,6 +50,9 @@ LINES = {
     ],
     "boundary": ["boundary adaptive_margin:stop_rule=beta,threshold=0.95,max_n=8"],
     "audit": ["audit results/r --labels labels.csv"],
+    "calibrate": [
+        "calibrate --model pocket-s --dataset pocket-math --splits medium --max_queries 2 --output c.parquet"
+    ],
     "list": ["list policies", "list models"],
     "doctor": ["doctor pocket", "doctor --gpu --model hf:org/name-7B"],
     "pack": ["pack results/r --out r.zip"],

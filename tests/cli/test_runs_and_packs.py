@@ -30,6 +30,7 @@ READERS = (
     "forecast {} --to 8",
     "plan --pilot {} --effect 5pt",
     "policies fit bayes:max_n=4,agreement=0.9 {}",
+    "report {} --out page.html --json",
     "export {} --format rm --out x.jsonl",
     "audit {} --out_csv l.csv",
 )
@@ -100,7 +101,7 @@ def test_every_reader_takes_a_pack_for_the_run(testtime: Run, folder: Path, line
 
     if line.startswith("export") and not texts:
         assert "0 rows" in packed.out
-    elif not line.startswith("audit"):
+    elif not line.startswith(("audit", "report")):
         assert said(packed.out) == said(plain.out)
 
 
@@ -165,3 +166,11 @@ def test_places_are_whole_words() -> None:
     assert hide("adagio by ada at C:\\Users\\ada\\x.txt") == "adagio by USER at x.txt"
     assert hide("3/4 and 1/2/3 are numbers, a/b is no path") == "3/4 and 1/2/3 are numbers, a/b is no path"
     assert hide("see ~/pools/a.jsonl and /home/x/y.parquet") == "see a.jsonl and y.parquet"
+
+
+def test_a_report_of_a_pack_lies_beside_the_pack(testtime: Run, folder: Path) -> None:
+    testtime("pack results/r --out r.zip")
+    ran = testtime("report r.zip")
+    assert ran.code == 0
+    assert "wrote r.report.html" in ran.out
+    assert (folder / "r.report.html").is_file()

@@ -217,3 +217,17 @@ def test_what_cannot_be_a_pool_is_refused_in_one_line(frame, says):
         pool_of(frame, {"run": "r"})
     assert str(error.value).startswith("r: ")
     assert "\n" not in str(error.value)
+
+
+def test_problems_that_an_arm_lacks_are_left_out_of_every_array() -> None:
+    rows = [
+        {"arm": arm, "query_id": query, "candidate_idx": at, "answer_key": f"{arm}{query}{at}", "is_verified": at == 0}
+        for arm, queries in (("one", "abc"), ("two", "c"))
+        for query in queries
+        for at in range(2)
+    ]
+    pool = pool_of(pl.DataFrame(rows), {"run": "r"})
+    assert pool.problems == ["c"]
+    assert {draws.codes.shape for draws in pool.arms.values()} == {(1, 2)}
+    assert {draws.right.shape for draws in pool.arms.values()} == {(1, 2)}
+    assert pool.arms["one"].right.tolist() == [[1.0, 0.0]]

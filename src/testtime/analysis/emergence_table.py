@@ -31,6 +31,7 @@ from testtime.analysis.emergence_curves import ACCURACY, METRICS, NEGENTROPY, PR
 from testtime.analysis.emergence_fit import Fit, fits
 from testtime.analysis.emergence_null import RESAMPLES, flat_null, smooth_null
 from testtime.core.history import Floats, Ints
+from testtime.core.progress import steps
 from testtime.core.seeds import rng_of
 
 ALPHA = 0.05
@@ -77,7 +78,8 @@ def read_all(several: Sequence[Curves], seed: int = 0) -> list[Reading]:
     The more curves the more resamples, so that the correction alone never makes a clear jump a doubtful one.
     """
     resamples = max(RESAMPLES, 40 * len(several) - 1)
-    readings = [read(curves, metric, seed, resamples) for curves in several for metric in curves.metrics]
+    asked = [(curves, metric) for curves in several for metric in curves.metrics]
+    readings = [read(curves, metric, seed, resamples) for curves, metric in steps(asked, "curves")]
     for metric in dict.fromkeys(one.metric for one in readings):
         places = [at for at, one in enumerate(readings) if one.metric == metric]
         changes = holm([_finite(readings[at].p_change) for at in places])

@@ -21,6 +21,7 @@ import polars as pl
 from testtime.analysis.bootstrap import LEVEL, units_of
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
+from testtime.core.progress import steps
 from testtime.core.seeds import rng_of
 
 _SHARES = np.array([0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55,
@@ -127,7 +128,7 @@ def forecast(
     rows = [_means(like, np.ones(len(like)), majority, passes)]
     rows += [
         _means(like, generator.multinomial(units, np.full(units, 1 / units))[unit].astype(float), majority, passes)
-        for _ in range(resamples)
+        for _ in steps(range(resamples), "resamples")
     ]
     values = np.stack(rows)  # [resample, maj or pass, k]
     low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)

@@ -19,6 +19,7 @@ from testtime.analysis.outcomes import Books, Result, frame_of
 from testtime.analysis.play import Played, play
 from testtime.core.errors import Refused
 from testtime.core.history import Ints
+from testtime.core.progress import steps
 from testtime.core.protocols import Learner, Policy
 from testtime.core.seeds import seed_of
 from testtime.core.strings import setting
@@ -63,7 +64,8 @@ def outcomes(
     size = len(pool.problems) if whole else BLOCK
     parts = [pool.part(slice(first, first + size)) for first in range(0, len(pool.problems), max(size, 1))] or [pool]
     worlds = None if realised else orders
-    tables = [_outcomes(Books(part.worlds(worlds, seed)), policies, realised=realised, exact=exact) for part in parts]
+    told = steps(parts, "parts of the pool") if len(parts) > 1 else parts
+    tables = [_outcomes(Books(part.worlds(worlds, seed)), policies, realised=realised, exact=exact) for part in told]
     if len(tables) == 1:
         return tables[0]
     blocks = [(table, len(part.problems)) for table, part in zip(tables, parts, strict=True)]
@@ -113,7 +115,7 @@ def _outcomes(books: Books, policies: Sequence[Policy], *, realised: bool, exact
     for labels, among in _plan(pool, policies):
         known = {} if realised or len(labels) > 1 else fixed(books, labels[0], among)
         laws = {} if realised or len(labels) > 1 or not exact else by_law(books, labels[0], among)
-        for at, policy in enumerate(among):
+        for at, policy in enumerate(steps(among, "policies")):
             result = known.get(at)
             if result is None:
                 result = _played(books, policy, labels, laws.get(at))

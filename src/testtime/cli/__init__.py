@@ -12,12 +12,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import Annotated, TypeAlias
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
 
+from testtime.cli.steps import Steps
 from testtime.core.errors import BadInput, TesttimeError, unknown_name
+from testtime.core.progress import watched
 from testtime.core.secret import struck
 
 COMMANDS = {
@@ -184,7 +187,8 @@ def dispatch(argv: Sequence[str]) -> None:
     from testtime.spec import accepted, canonical_flags  # only now: --help shall not wait for pydantic
 
     try:
-        app()(canonical_flags(argv), exit_on_error=False, print_error=False)
+        with watched(Steps()) if sys.stderr.isatty() else nullcontext():
+            app()(canonical_flags(argv), exit_on_error=False, print_error=False)
     except UnknownOptionError as error:
         typed = str(error.token.keyword or error.token.value).lstrip("-").partition("=")[0]
         flags = (name[2:] for argument in error.argument_collection for name in argument.names if name[:2] == "--")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.cli.flags import flags_of
 from testtime.cli.run import HOW, JUDGING, WHERE, carry_out
 from testtime.core.errors import BadInput
@@ -24,7 +25,7 @@ def calibrate(
     corruptions: Annotated[
         list[str] | None, Parameter(help="How problems are broken; by default in every way.")
     ] = None,
-    json: Annotated[bool, Parameter(show_default=False, help="Print the numbers as JSON, unrounded.")] = False,
+    json: Json = False,
 ) -> None:
     """Break solvable problems, draw answers to them and to the originals, and say how often each are declined."""
     from testtime import api, calibrating

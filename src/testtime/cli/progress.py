@@ -1,4 +1,5 @@
-"""How a run gets on: draws, running accuracy, tokens a second, time left. A bar in a terminal, plain lines elsewhere.
+"""How a run gets on: draws, running accuracy, tokens a second, dollars, time left. A bar in a terminal, plain lines
+elsewhere.
 
 It goes to standard error, so that what is piped on is the table alone.
 """
@@ -16,6 +17,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from testtime.cli.steps import clock
 from testtime.session import Progress
 
 EVERY = 5.0
@@ -57,9 +59,11 @@ def line(progress: Progress, seconds: float) -> str:
         words.append(f"{progress.failed:,} failed")
     if progress.tokens and seconds > 0:
         words.append(f"{progress.tokens / seconds:,.0f} tokens/s")
+    if progress.usd:
+        words.append(f"${progress.usd:,.4f}")
     left = _total(progress) - drawn
     if progress.made and left > 0:
-        words.append(f"{_clock(left * seconds / progress.made)} left")
+        words.append(f"{clock(left * seconds / progress.made)} left")
     return " · ".join(words)
 
 
@@ -85,16 +89,3 @@ def _print(progress: Progress, started: float, said: str) -> str:
 def _total(progress: Progress) -> int:
     """What is known to be due; never less than what was drawn."""
     return max(progress.due, progress.kept + progress.made)
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> _clock(8.2), _clock(100), _clock(8000)
-    ('8 s', '1 min 40 s', '2 h 13 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

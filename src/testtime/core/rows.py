@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from testtime.core.errors import BadInput
+from testtime.core.progress import steps
 
 MOST_DIGITS = 400
 """Longer numbers, and exponents beyond ± this, are refused: no dataset needs them and they can take minutes."""
@@ -53,7 +54,7 @@ def read(path: Path | str) -> Iterator[Row]:
     path = Path(path)
     data = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
     empty = True
-    for line, value in _array(data, path) if data.lstrip()[:1] == b"[" else _lines(data, path):
+    for line, value in steps(_array(data, path) if data.lstrip()[:1] == b"[" else _lines(data, path), "rows read"):
         where = f"{path}:{line}"
         if not isinstance(value, dict):
             raise BadInput(f"a row is {_kind(value)}, not an object", where=where, mend='write rows as {"key": …}')

@@ -254,7 +254,7 @@ def _draws(
     def table(name: str, empty: float) -> NDArray[Any]:
         filled = np.full(shape, empty, dtype=values[name].dtype)
         filled[problem, draw] = values[name][first:last]
-        return filled[kept] if len(kept) < sizes.size else filled
+        return filled[kept] if len(kept) < shape[0] else filled
 
     sizes = sizes[kept]
     return Draws(

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testtime.core.errors import BadInput
+from testtime.core.progress import steps
 from testtime.core.records import canonical
 from testtime.store.atomic import whole
 from testtime.store.codec import SURROGATE, encode
@@ -68,7 +69,7 @@ def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str
         whole(Path(path)) as part,
         pq.ParquetWriter(part, stamped, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for group in _groups(rows):
+        for group in _groups(steps(rows, "rows written", count)):
             writer.write_table(_table(group, stamped, path))
             written += len(group)
         if written != count:
