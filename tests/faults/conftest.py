@@ -1,9 +1,8 @@
-"""Short by default; TESTTIME_FAULTS=long (`make faults`) tries more of everything."""
+"""What the fault suite shares; it is short by default (length.py)."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ import fake_model
 from testtime import api, session
 from testtime.core.errors import BadInput
 from testtime.models import BUILTIN
-
-LONG = os.environ.get("TESTTIME_FAULTS") == "long"
 
 
 @pytest.fixture

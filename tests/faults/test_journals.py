@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from length import LONG
 from polars.testing import assert_frame_equal
 
-from conftest import LONG
 from testtime.core.records import Arm, Problem
 from testtime.core.seeds import digest
 from testtime.core.strings import parse
@@ -100,7 +100,7 @@ def foreign(lines: list[bytes], dice: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [cut, doubled, twice_over, reordered, interleaved, overwritten, foreign])
-@pytest.mark.parametrize("seed", range(20 if LONG else 3))
+@pytest.mark.parametrize("seed", range(20 if LONG else 2))
 def test_a_damaged_journal_costs_only_the_replies_whose_lines_it_lost(
     whole: Path, tmp_path: Path, damage: Damage, seed: int
 ) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from length import LONG
 
 import fake_model
-from conftest import LONG
 from testtime.store.journal import read_journal
 
 RUN = "run --model fake:one --dataset gsm8k --dataset_path sums.jsonl --policies adaptive_margin:max_n=6 --run r"
