@@ -22,11 +22,11 @@ from testtime.core.records import Candidate, Part, Problem, Verdict
 from testtime.core.registry import find
 from testtime.core.seeds import digest, seed_of
 from testtime.core.spend import Spend
-from testtime.core.strings import parse, text_of
+from testtime.core.strings import fields_of, parse, text_of
 from testtime.engine.caps import Caps
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
-from testtime.grid import grid
+from testtime.grid import DEFAULT_GRID, grid
 from testtime.lanes import as_sent, in_common, lanes_of, marks_of, persona_of, refuse_requests, roles_of
 from testtime.meters.price import catalogue
 from testtime.models.naming import digest_of_files, is_local
@@ -43,9 +43,10 @@ from testtime.verifiers.asking import Keeps
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
     dataset, path = _local_name(spec.dataset, spec.dataset_path)
-    asked = spec.policies if "policies" in spec.model_fields_set else _usual_policies(dataset)
+    chosen_by_hand = "policies" in spec.model_fields_set
+    asked = spec.policies if chosen_by_hand else _usual_policies(dataset)
     chosen = {"policy": asked, "decoding": usual_decoding(spec), "task": (dataset,)}
-    texts = grid(chosen, spec.settings)
+    texts = grid(chosen, spec.settings if chosen_by_hand else {**_up_to(spec, asked), **spec.settings})
     policies: list[Policy] = [parse("policy", text) for text in texts["policy"]]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
         given = f"{len(policies)} policies are" if len(policies) != 1 else "num_candidates is"
@@ -84,6 +85,16 @@ def _usual_policies(dataset: str) -> tuple[str, ...]:
     """What a run is scored by where nobody says: votes, or pass@n where answers are programs, which have no votes."""
     programs = getattr(find("task", dataset.partition(":")[0].strip()), "verifier", "") == "code"
     return PICKED if programs else DEFAULT_POLICIES
+
+
+def _up_to(spec: RunSpec, policies: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """The usual settings of policies that nobody chose, none above the candidates that were asked for."""
+    if spec.num_candidates is None:
+        return {}
+    names = {text.partition(":")[0] for text in policies}
+    needed = {key for name in names for key in fields_of("policy", name)}
+    few = {key: [value for value in usual if int(value) < spec.num_candidates] for key, usual in DEFAULT_GRID.items()}
+    return {key: (*values, str(spec.num_candidates)) for key, values in few.items() if key in needed}
 
 
 def _refuse_votes(task: Task, policies: Sequence[Policy]) -> None:

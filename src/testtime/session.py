@@ -107,6 +107,7 @@ def carry_out(
     asked, folder, plan = planned(spec)
     meter = plan.meter
     _open(plan)
+    _refuse_others_files(folder, asked)
     if not fresh:
         _whole(folder, asked)
     elif folder.path.exists():
@@ -119,6 +120,16 @@ def carry_out(
         if tell is not None and not all(map(is_local, plan.models)):
             tell(next(_foreseen(asked, folder, plan).lines()))
         return _draw(folder, _whole(folder, asked), _asked(plan, asked), plan, watch, notes)
+
+
+def _refuse_others_files(folder: RunFolder, asked: RunSpec) -> None:
+    """A file in the place of an output, where no run is that could have written it, is somebody's. Raises BadInput."""
+    ours = [folder.outcomes]
+    if asked.output is not None:
+        ours += [folder.outcomes.with_suffix(suffix) for suffix in (".parquet", ".retries.parquet")]
+    if not is_run(folder.path) and (there := [path for path in ours if path.exists()]):
+        mend = "give another --output (or --run), or move the file"
+        raise BadInput("this file would be written over, and no run of ours wrote it", where=str(there[0]), mend=mend)
 
 
 def planned(spec: RunSpec) -> tuple[RunSpec, RunFolder, Plan]:

@@ -187,7 +187,8 @@ def test_a_judge_that_nothing_asks_needs_no_key_and_is_told(testtime: Run, folde
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ("--model nobody-7b", "not certain who serves"), ("--model openai:gpt-5", "no temperature but 1"),
+        ("--model nobody-7b", "not certain who serves"),
+        ("--model openai:gpt-5 --temperature 0.7", "no temperature but 1"),
         ("--dataset gsm9k", "unknown task"), ("--dataset_path none.jsonl", "no such file"),
         ("--policies best_of_n:n=2,by=rm", "no column 'rm'"), ("--temprature 1", "unknown flag 'temprature'"),
         ("--temperature -1", "temperature"), ("--max_examples 0", "max_queries"), ("--live", "one policy alone"),
@@ -337,6 +338,7 @@ def test_a_run_works_inside_a_running_event_loop(folder: Path) -> None:
 
 def test_a_file_a_mapping_and_a_spec_are_one_run(folder: Path) -> None:
     asked = {"model": "fake:n", "dataset": "gsm8k", "dataset_path": "sums.jsonl", "sc_n": [2], "policies": "sc_fixed"}
+    asked["out_dir"] = "results"
     (folder / "run.yaml").write_text(yaml.safe_dump(asked))
     first = tt.run(asked)
     before = calls(folder)

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import fake_model
 import testtime as tt
@@ -53,6 +54,25 @@ def test_an_output_named_as_a_file_is_written_whole_and_goes_on(testtime: Run, f
     before = calls(folder)
     assert "no call was made" in testtime("run --config out/pool.v1.run/spec.yaml").out
     assert calls(folder) == before
+
+
+@pytest.mark.parametrize("output", ["sums.parquet", "sums.jsonl"])
+def test_an_output_never_replaces_a_file_that_no_run_wrote(testtime: Run, folder: Path, output: str) -> None:
+    before = (folder / "sums.jsonl").read_bytes()
+    said = testtime(f"run --model fake:n {DATA} --policies sc_fixed:n=1 --output {output}")
+    assert said.code == 2
+    assert "sums.jsonl" in said.err
+    assert (folder / "sums.jsonl").read_bytes() == before
+    assert not (folder / "sums.run").exists()
+    assert calls(folder) == 0
+
+
+def test_candidates_without_policies_are_all_that_is_drawn(testtime: Run, folder: Path) -> None:
+    assert testtime(f"run --model fake:n {DATA} --num_candidates 3 --output pool.parquet").code == 0
+    assert pl.read_parquet(folder / "pool.parquet").height == 36
+    texts = yaml.safe_load((folder / "pool.run/spec.yaml").read_bytes())["policies"]
+    assert "sc_fixed:n=3" in texts
+    assert not [text for text in texts if re.search("n=([4-9]|1[0-9])", text)]
 
 
 def test_a_configuration_keeps_its_pool_beside_itself(testtime: Run, folder: Path) -> None:
