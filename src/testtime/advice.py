@@ -109,7 +109,12 @@ def _compared(pool: Pool, policies: Sequence[str] | None) -> list[Policy]:
     draws = min(draws.sampled for draws in pool.arms.values())
     shared = set.intersection(*(set(draws.columns) for draws in pool.arms.values()))
     scores = sorted(name for name in shared - KNOWN_SPENDS if not name.startswith(NO_SCORES))
-    return [parse("policy", text) for text in ladder(draws, scores)]
+    below = {name for name in scores if any((one.column(name) < 0).any() for one in pool.arms.values())}
+    return [
+        parse("policy", text)
+        for text in ladder(draws, scores)
+        if not (text.startswith("weighted:") and text.rpartition("by=")[2] in below)  # no weight of a vote
+    ]
 
 
 def plan(

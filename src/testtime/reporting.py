@@ -148,7 +148,7 @@ def _material(
             tell(f"{name}: replaying policies")
             found, left_out = _outcomes(one, run, policies, orders, seed)
             if found is not None:
-                outcomes.append(found.with_columns(run=pl.lit(name), split=pl.lit(_splits(one.pool))))
+                outcomes.append(found.with_columns(run=pl.lit(name), split=pl.lit(None, dtype=pl.String)))
             if policies is None and _is_large(one.pool):
                 notes.append(
                     f"{name}: a large pool, of which only sc_fixed and adaptive_margin are compared; name --policies"
@@ -163,11 +163,6 @@ def _material(
         runs, pl.concat(outcomes) if outcomes else None, browsed, budgets, command, versions,
         datetime.now(UTC).isoformat(timespec="seconds"), seed, notes,
     )  # fmt: skip
-
-
-def _splits(pool: Pool) -> str | None:
-    """All splits of a pool in one name, so that a setting is one row of the page's tables."""
-    return ", ".join(dict.fromkeys(split for split in pool.splits if split)) or None
 
 
 def _run(name: str, one: Opened) -> RunData:

@@ -298,3 +298,22 @@ def test_limits_in_closed_form():
     assert (found.maj, found.passes, found.points) == (0.25, 0.5, 0.25)
     easy = np.zeros((200, 20), dtype=np.int16)
     assert least_draws(easy, 0.99) < 2.5
+
+
+def test_splits_of_a_pool_are_advised_together():
+    """Two splits are chosen on as one pool of the same problems is."""
+    rng = np.random.default_rng(0)
+    right = rng.random((40, 6)) < rng.random((40, 1))
+    frame = pl.DataFrame({
+        "arm": "a", "query_id": np.repeat([f"q{at}" for at in range(40)], 6),
+        "candidate_idx": np.tile(np.arange(6), 40),
+        "split": np.repeat(["easy", "hard"] * 20, 6), "answer_key": np.where(right, "1", "0").ravel(),
+        "is_verified": right.ravel(), "completion_tokens": 10,
+    })  # fmt: skip
+    policies = [parse("policy", f"sc_fixed:n={n}") for n in (1, 3, 5)]
+    found = [
+        recommend(outcomes(pool_of(one, {}), policies), Budget.of("50tok/q"))
+        for one in (frame, frame.with_columns(split=pl.lit("all")))
+    ]
+    assert found[0].honest == found[1].honest
+    assert found[0].ranked["setting"].to_list() == found[1].ranked["setting"].to_list()

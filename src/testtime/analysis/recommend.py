@@ -92,18 +92,21 @@ class Field:
 
     @classmethod
     def of(cls, outcomes: pl.DataFrame, column: str) -> Field:
-        """Raises BadInput where no problem is common to all settings, or none has a known verdict and spend."""
-        parts = groups(outcomes.filter(pl.col("exhausted").fill_null(0) == 0, pl.col("correct").is_not_null()))
+        """All splits of a pool together. Raises BadInput where no problem is common to all settings, or none has a
+        known verdict and spend.
+        """
+        joined = outcomes.with_columns(_split=pl.col("split"), split=pl.lit(None, dtype=pl.String))
+        parts = groups(joined.filter(pl.col("exhausted").fill_null(0) == 0, pl.col("correct").is_not_null()))
         if not parts:
             raise BadInput("no setting has an outcome with a verdict", mend="give a pool with gold answers")
-        common = parts[0].select("split", "query_id", "cluster")
+        common = parts[0].select("_split", "query_id", "cluster")
         for part in parts[1:]:
             common = common.join(
-                part.select("split", "query_id"), on=["split", "query_id"], nulls_equal=True, maintain_order="left"
+                part.select("_split", "query_id"), on=["_split", "query_id"], nulls_equal=True, maintain_order="left"
             )
         if common.is_empty():
             raise BadInput("the pools share no problem", mend="give pools over the same dataset")
-        key = ["split", "query_id"]
+        key = ["_split", "query_id"]
         met = [common.join(part, on=key, how="left", nulls_equal=True, maintain_order="left") for part in parts]
         unit = units_of(common["cluster"].to_list(), common.height)
         first = {int(u): query for u, query in reversed(list(zip(unit, common["query_id"], strict=True)))}

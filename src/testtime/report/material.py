@@ -68,7 +68,7 @@ class Material:
 
     runs: Sequence[RunData]
     outcomes: pl.DataFrame | None
-    """Of every policy that is shown, splits joined (`together`); None where no answer is known to be right or wrong."""
+    """Of every policy that is shown, all splits together; None where no answer is known to be right or wrong."""
     browsed: Sequence[Browsed]
     budgets: Sequence[str]
     """Budgets that were asked about; empty: the page chooses some."""
