@@ -5,44 +5,24 @@ Best-of-N over `beam` draws, by `search_score`, is DVTS: independent subtrees wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
-from testtime.core.protocols import Ask, Cap
-from testtime.core.records import Candidate, Map, Problem, Request
-from testtime.core.settings import check, setting, settings_of
-from testtime.decoding.population import Member, Population, best
+from testtime.core.protocols import Ask
+from testtime.core.records import Candidate, Map, Problem
+from testtime.core.settings import setting
+from testtime.decoding.population import Member, Population, Search, best
 
 
 @dataclass(frozen=True)
-class Beam:
+class Beam(Search):
     """`width` texts are kept after each step; each is gone on with in `branch` ways; after `depth` steps they end."""
 
-    sampling: Map = field(default_factory=dict)
-    """Parameters of every request; max_tokens are those of one text."""
     width: int = setting("texts that are kept after each step", 2, least=1)
     branch: int = setting("ways in which each is gone on with", 4, least=1)
-    depth: int = setting("steps after which texts are written to their end", 8, least=1)
-    step_size: int = setting("tokens of a step", 24, least=1)
-    scorer: str = setting("the stage that scores steps", "steps")
 
     name: ClassVar[str] = "beam"
-    roles: ClassVar[Mapping[str, frozenset[Cap]]] = {"model": frozenset({"continuation", "n"})}
-    calls: ClassVar[int | None] = None
-    notes: ClassVar[frozenset[str]] = frozenset({"search_score", "members", "steps", "chosen_tokens"})
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    @property
-    def settings(self) -> Sequence[Map]:
-        """One arm."""
-        return (settings_of(self),)
-
-    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
-        """A first step."""
-        return [("model", Request(messages, params={**self.sampling, "max_tokens": self.step_size}))]
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """The best text of one beam. Raises ModelError."""

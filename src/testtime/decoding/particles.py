@@ -8,47 +8,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from testtime.core.history import Floats
-from testtime.core.protocols import Ask, Cap
-from testtime.core.records import Candidate, Map, Problem, Request
-from testtime.core.settings import check, setting, settings_of
-from testtime.decoding.population import Member, Population, best
+from testtime.core.protocols import Ask
+from testtime.core.records import Candidate, Map, Problem
+from testtime.core.settings import setting
+from testtime.decoding.population import Member, Population, Search, best
 
 
 @dataclass(frozen=True)
-class Particles:
+class Particles(Search):
     """`number` texts; after each step as many are drawn again, with weights score ** sharpness."""
 
-    sampling: Map = field(default_factory=dict)
-    """Parameters of every request; max_tokens are those of one text."""
     number: int = setting("texts", 8, least=1)
     resampling: Literal["systematic", "multinomial", "none"] = setting("how texts are drawn again", "systematic")
     sharpness: float = setting("weights are score ** sharpness", 4.0, least=0)
-    depth: int = setting("steps after which texts are written to their end", 8, least=1)
-    step_size: int = setting("tokens of a step", 24, least=1)
-    scorer: str = setting("the stage that scores steps", "steps")
 
     name: ClassVar[str] = "particles"
-    roles: ClassVar[Mapping[str, frozenset[Cap]]] = {"model": frozenset({"continuation", "n"})}
-    calls: ClassVar[int | None] = None
-    notes: ClassVar[frozenset[str]] = frozenset({"search_score", "members", "steps", "chosen_tokens"})
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    @property
-    def settings(self) -> Sequence[Map]:
-        """One arm."""
-        return (settings_of(self),)
-
-    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
-        """A first step."""
-        return [("model", Request(messages, params={**self.sampling, "max_tokens": self.step_size}))]
 
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """The best particle at the end. Raises ModelError."""

@@ -6,12 +6,14 @@ parts of kind `member`; its spend is all that the population cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from testtime.core.errors import ModelError
-from testtime.core.protocols import Ask
+from testtime.core.protocols import Ask, Cap
 from testtime.core.records import Candidate, Finish, Generation, Map, Part, PartKind, Problem, Request
+from testtime.core.settings import check, setting, settings_of
 from testtime.core.spend import Spend, add
 
 
@@ -32,6 +34,33 @@ class Member:
     def prefix(self) -> str | tuple[int, ...]:
         """What its model goes on from."""
         return self.text if self.ids is None else self.ids
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the decodings over a population share: a step's size, its scorer, how many steps, and what is noted."""
+
+    sampling: Map = field(default_factory=dict)
+    """Parameters of every request; max_tokens are those of one text."""
+    depth: int = setting("steps after which texts are written to their end", 8, least=1)
+    step_size: int = setting("tokens of a step", 24, least=1)
+    scorer: str = setting("the stage that scores steps", "steps")
+
+    roles: ClassVar[Mapping[str, frozenset[Cap]]] = {"model": frozenset({"continuation", "n"})}
+    calls: ClassVar[int | None] = None
+    notes: ClassVar[frozenset[str]] = frozenset({"search_score", "members", "steps", "chosen_tokens"})
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def settings(self) -> Sequence[Map]:
+        """One arm."""
+        return (settings_of(self),)
+
+    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
+        """A first step."""
+        return [("model", Request(messages, params={**self.sampling, "max_tokens": self.step_size}))]
 
 
 @dataclass(eq=False)

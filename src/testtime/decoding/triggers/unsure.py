@@ -1,4 +1,7 @@
-"""Triggers on one statistic: the base is unsure of its next token, or the oracle thinks little of it."""
+"""Triggers on one statistic: the base is unsure of its next token, or the oracle thinks little of it.
+
+Each says which statistic it reads, whether little of it asks or much, and from where.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,23 @@ from testtime.decoding.triggers import ORACLE_PROB, Moment
 
 
 @dataclass(frozen=True)
-class Entropy:
+class Statistic:
+    """A statistic of the next token reaches a threshold: from above where little of it is a doubt, else from below."""
+
+    threshold: float
+
+    reads: ClassVar[frozenset[str]]
+    little: ClassVar[bool] = False
+
+    def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
+        """At the threshold, or beyond it."""
+        (name,) = self.reads
+        value = moment.stats[name]
+        return value <= self.threshold if self.little else value >= self.threshold
+
+
+@dataclass(frozen=True)
+class Entropy(Statistic):
     """The entropy of the base's next token reaches a threshold, in bits."""
 
     threshold: float = setting("bits from which the oracle is asked", 1.0, least=0)
@@ -20,13 +39,9 @@ class Entropy:
     name: ClassVar[str] = "entropy"
     reads: ClassVar[frozenset[str]] = frozenset({"entropy"})
 
-    def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
-        """At or above it."""
-        return moment.stats["entropy"] >= self.threshold
-
 
 @dataclass(frozen=True)
-class Varentropy:
+class Varentropy(Statistic):
     """The variance of the base's surprisal reaches a threshold, in bits²."""
 
     threshold: float = setting("bits² from which the oracle is asked", 1.0, least=0)
@@ -34,41 +49,31 @@ class Varentropy:
     name: ClassVar[str] = "varentropy"
     reads: ClassVar[frozenset[str]] = frozenset({"varentropy"})
 
-    def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
-        """At or above it."""
-        return moment.stats["varentropy"] >= self.threshold
-
 
 @dataclass(frozen=True)
-class TopProb:
+class TopProb(Statistic):
     """The base's most probable token has at most the threshold's probability."""
 
     threshold: float = setting("probability down from which the oracle is asked", 0.6, least=0)
 
     name: ClassVar[str] = "top_prob"
     reads: ClassVar[frozenset[str]] = frozenset({"top_prob"})
-
-    def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
-        """At or below it."""
-        return moment.stats["top_prob"] <= self.threshold
+    little: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
-class ProbTop2Diff:
+class ProbTop2Diff(Statistic):
     """The base's two most probable tokens lie at most the threshold apart in probability."""
 
     threshold: float = setting("lead in probability down from which the oracle is asked", 0.3, least=0)
 
     name: ClassVar[str] = "prob_top2_diff"
     reads: ClassVar[frozenset[str]] = frozenset({"prob_top2_diff"})
-
-    def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
-        """At or below it."""
-        return moment.stats["prob_top2_diff"] <= self.threshold
+    little: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class Disagreement(Statistic):
     """The oracle gives the token that the base proposes at most the threshold's probability.
 
     The oracle reads all that the base writes: it writes little, and is not cheap.
@@ -78,7 +83,4 @@ class Disagreement:
 
     name: ClassVar[str] = "disagreement"
     reads: ClassVar[frozenset[str]] = frozenset({ORACLE_PROB})
-
-    def wants(self, moment: Moment, rng: np.random.Generator) -> bool:
-        """At or below it."""
-        return moment.stats[ORACLE_PROB] <= self.threshold
+    little: ClassVar[bool] = True
