@@ -157,12 +157,16 @@ def lengths(several: Sequence[Curves]) -> ChartType:
 def correlation(rows: pl.DataFrame) -> ChartType:
     """Accuracy's correlation with each continuous metric: rows of series, metric, value."""
     base = alt.Chart(rows).encode(
-        x=alt.X("metric:N", title=None, axis=alt.Axis(labelAngle=-30)),
-        y=alt.Y("series:N", title=None, axis=alt.Axis(labelLimit=0)),
+        x=alt.X("metric:N", title=None, axis=alt.Axis(labelAngle=-30), sort=None),
+        y=alt.Y("series:N", title=None, axis=alt.Axis(labelLimit=0), sort=None),
     )
     scale = alt.Scale(scheme="blueorange", domain=[-1, 1], reverse=True)
+    dark = alt.expr.abs(alt.datum.value) > 0.6
     cells = base.mark_rect(stroke="white").encode(color=alt.Color("value:Q", scale=scale, legend=alt.Legend(title="r")))
-    words = base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2f"))
+    words = base.mark_text(fontSize=11).encode(
+        text=alt.Text("value:Q", format=".2f"),
+        color=alt.when(dark).then(alt.value("white")).otherwise(alt.value("black")),
+    )
     chart = alt.layer(cells, words).properties(width=alt.Step(62), height=alt.Step(30))
     return dress(chart, alt.TitleParams("Accuracy's correlation with continuous metrics over budgets"))
 
