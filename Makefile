@@ -50,7 +50,7 @@ faults: .venv/ready  # the fault suite at length: more damage, more noise, a hun
 
 lock: .venv/ready  # requirements.lock anew, with the newest that fits: once a month, and whenever pyproject.toml changes
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --all-extras --group test --group check --universal \
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --all-extras --group test --group check --group docs --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements.lock
 	sed -i '1i # Made by `make lock`: every dependency of every extra and group, for all platforms, each file by its hash.' \
 		requirements.lock
