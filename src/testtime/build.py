@@ -54,7 +54,6 @@ def resolve(spec: RunSpec) -> RunSpec:
     if len(texts["task"]) != 1:
         raise BadInput(f"a run has one dataset, and {', '.join(texts['task'])} are given", mend="give one value each")
     task = open_task(texts["task"][0], path)
-    _refuse_votes(task, policies)
     named = {"model": whole_name(spec.model, spec.provider, spec.generator)}
     mock = usual_mock(spec, named["model"], texts["decoding"])
     others = {**{key: getattr(spec, key) for key in OTHER_MODELS}, "mock_model": mock}
@@ -82,7 +81,7 @@ PICKED = ("best_of_n:by=oracle(is_verified)",)
 
 
 def _usual_policies(dataset: str) -> tuple[str, ...]:
-    """What a run is scored by where nobody says: votes, or pass@n where answers are programs, which have no votes."""
+    """What a run is scored by where nobody says: votes, or pass@n where answers are programs."""
     programs = getattr(find("task", dataset.partition(":")[0].strip()), "verifier", "") == "code"
     return PICKED if programs else DEFAULT_POLICIES
 
@@ -97,12 +96,23 @@ def _up_to(spec: RunSpec, policies: tuple[str, ...]) -> Mapping[str, tuple[str, 
     return {key: (*values, str(spec.num_candidates)) for key, values in few.items() if key in needed}
 
 
-def _refuse_votes(task: Task, policies: Sequence[Policy]) -> None:
-    """No two programs are the same answer, so none gets a second vote."""
-    if task.verifier == "code":
-        for policy in policies:
-            if not getattr(policy, "picks", False):
-                raise Refused(f"{task.name} has no votes, which {policy.name} counts", mend=f"use {PICKED[0]}, pass@n")
+def _refuse_votes(task: Task, spec: RunSpec, policies: Sequence[Policy], problems: Sequence[Problem]) -> None:
+    """Programs are one vote where they do the same on examples that the prompt shows: without any, none gets a second.
+
+    Of a shard the whole dataset is asked.
+    """
+    votes = next((policy for policy in policies if not getattr(policy, "picks", False)), None)
+    if votes is None or not _silent(task, problems):
+        return
+    if spec.shard is None or _silent(task, problems_of(task, spec.model_copy(update={"shard": None}))):
+        what = f"no problem of {task.name} shows an example to run programs on, so {votes.name} has no votes to count"
+        raise Refused(what, mend=f"use best_of_n or pass@k ({PICKED[0]})")
+
+
+def _silent(task: Task, problems: Sequence[Problem]) -> bool:
+    """Whether all answers are programs of which no problem shows an example."""
+    fields = [problem.fields for problem in problems]
+    return all(one.get("verifier", task.verifier) == "code" and not one.get("public") for one in fields)
 
 
 def _local_name(dataset: str, path: Path | None) -> tuple[str, Path | None]:
@@ -135,6 +145,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies =
     task = open_task(spec.dataset, spec.dataset_path)
     problems = problems_of(task, spec)
     policies: list[Policy] = [parse("policy", text) for text in spec.policies]
+    _refuse_votes(task, spec, policies, problems)
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
     lanes = lanes_of(spec, due, _tool_prompt(task, spec))
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}

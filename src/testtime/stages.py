@@ -1,4 +1,7 @@
-"""The stages that judge a run's candidates: the task's and a judge behind it, whether they decline, their persona."""
+"""The stages that judge a run's candidates: the task's and a judge behind it, whether they decline, their persona.
+
+Beside them runs what gives programs their votes, where a problem shows examples.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from testtime.verifiers.code import Code
 from testtime.verifiers.each import Each
 from testtime.verifiers.judge import Judge
 from testtime.verifiers.judge_prompts import schema
+from testtime.verifiers.outputs import Outputs
 from testtime.verifiers.persona import Persona
 from testtime.verifiers.refusal import Refusal
 
@@ -52,6 +56,8 @@ def stages_of(
     scores = _asked(asking, model, "persona_judge") if spec.persona_judge else None
     if marks is not None or scores is not None:
         stages.append(Persona(task, text or "", marks, scores))
+    if any(problem.fields.get("public") for problem in problems):
+        stages.append(Outputs(task, spec.sandbox))
     return stages
 
 

@@ -69,9 +69,13 @@ def test_programs_are_run_judged_and_scored_by_pass_at_n(dataset: Path, capsys: 
     assert table.filter(pl.col("setting").str.starts_with("n=4"))["accuracy"][0] == pytest.approx(any_right)
 
 
-def test_a_vote_over_programs_is_refused(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("part", [[], ["--shard", "1/2"]])
+def test_a_vote_over_programs_that_show_no_example_is_refused(
+    dataset: Path, capsys: pytest.CaptureFixture[str], part: list[str]
+) -> None:
     line = ["run", "--model", "coder:a", "--dataset", "humaneval", "--dataset_path", str(dataset)]
-    assert main([*line, "--policies", "sc_fixed", "--sc_n", "4"]) == 2
+    assert main([*line, "--policies", "sc_fixed", "--sc_n", "4", *part]) == 2
     said = capsys.readouterr().err
-    assert "humaneval has no votes, which sc_fixed counts; use best_of_n:by=oracle(is_verified)" in said
+    assert "no problem of humaneval shows an example to run programs on, so sc_fixed has no votes" in said
+    assert "use best_of_n or pass@k" in said
     assert not Path("results").exists()

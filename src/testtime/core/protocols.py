@@ -297,7 +297,8 @@ class Sandbox(Protocol):
     async def check(self, source: str, setup: str, tests: str, limits: Limits, names: Sequence[str] = ()) -> Ran:
         """Runs tests against a program that they cannot see into, and that cannot see them.
 
-        `setup` is the dataset's own code; what the tests name beyond it is the program's, and so are `names`.
+        `setup` is the dataset's own code; what the tests name beyond it is the program's, and so are `names`. Where the
+        tests set `__outputs__`, its canonical text is the `stdout`: equal plain values have equal texts.
         """
         ...
 

@@ -17,7 +17,7 @@ from testtime.core.protocols import Policy
 from testtime.core.records import Candidate, Verdict
 from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Plan
-from testtime.engine.rows import columns_of, row_of
+from testtime.engine.rows import columns_of, key_of, row_of
 
 
 @dataclass
@@ -45,9 +45,10 @@ class Board:
             if one.retry_of is None and one.query_id in self.plan.at and one.arm in self.plan.arms:
                 arm, at = self.plan.arms[one.arm], self.plan.at[one.query_id]
                 columns: Mapping[str, float] = {}
+                said = verdicts(one)
                 if self._needs:
-                    columns = columns_of(row_of(self.plan.problems[at], arm, one, verdicts(one)))
-                self._land(arm.label, at, one.candidate_idx, one.facts.get("answer_key"), columns)
+                    columns = columns_of(row_of(self.plan.problems[at], arm, one, said))
+                self._land(arm.label, at, one.candidate_idx, key_of(one, said), columns)
 
     def _land(self, label: str, at: int, idx: int, key: str | None, columns: Mapping[str, float]) -> None:
         self._grow(label, idx + 1)

@@ -20,9 +20,16 @@ from testtime.store.schema import CANDIDATES
 def row_of(problem: Problem, arm: Arm, candidate: Candidate, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """The row, but for what was paid."""
     noted = {name: value for name, value in candidate.facts.items() if name not in ("answer", "answer_key")}
-    answered = (candidate.facts.get("answer"), candidate.facts.get("answer_key"))
+    answered = (candidate.facts.get("answer"), key_of(candidate, verdicts))
     shown = [replace(verdict, columns=_declared(verdict) | scores_of_verdict(verdict)) for verdict in verdicts]
     return candidate_row(replace(candidate, facts=noted), problem, arm, answered, shown, scores_of_facts(noted))
+
+
+def key_of(candidate: Candidate, verdicts: Sequence[Verdict]) -> str | None:
+    """What is compared in a vote: what a stage gave that ran the answer, else what the task read; None abstains."""
+    given = [verdict.columns["answer_key"] for verdict in verdicts if verdict.columns.get("answer_key") is not None]
+    key: str | None = given[0] if given else candidate.facts.get("answer_key")
+    return key
 
 
 def scores_of_facts(facts: Mapping[str, Any]) -> dict[str, float]:

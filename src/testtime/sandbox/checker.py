@@ -2,7 +2,8 @@
 
 A line in: `{"setup": …, "tests": …, "names": […]}`; each is done in a child of its own. Lines out: `{"ask": request}`,
 answered by one line of the candidate's side, and at last `{"verdict": true | false, "why": …}`, then `{"done": …}` by
-the parent. The tests compare builtin values only (see wire.py), and the candidate never sees them.
+the parent. Tests that set `__outputs__` have its text (form.py) beside the verdict, as `outputs`. The tests compare
+builtin values only (see wire.py), and the candidate never sees them.
 Runs inside sandboxes: standard library only.
 """
 
@@ -14,6 +15,7 @@ import os
 import sys
 from typing import Any
 
+from testtime.sandbox.form import form
 from testtime.sandbox.guest import confine
 from testtime.sandbox.wire import Caught, decode, encode
 
@@ -80,7 +82,8 @@ def _verdict(job: dict[str, Any]) -> dict[str, Any]:
         for name in job["names"]:
             names[name] = _asked("name", 0, (name,))
         exec(compile(job["tests"], "<tests>", "exec"), names)
-        return {"verdict": True, "why": "all tests pass"}
+        told = {"outputs": form(names["__outputs__"])} if "__outputs__" in names else {}
+        return {"verdict": True, "why": "all tests pass", **told}
     if isinstance(caught.error, AssertionError):
         return {"verdict": False, "why": f"a test fails: {_place(caught.error)}"}
     return {"verdict": False, "why": f"{type(caught.error).__name__}: {caught.why()}"}

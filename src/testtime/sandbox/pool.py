@@ -46,7 +46,7 @@ class Boxes(ABC):
         self._slot = _Slot()
         self._started: set[Box] = set()
         self._lock = threading.Lock()
-        self._guest, self._checker = program("wire", "guest"), program("wire", "guest", "checker")
+        self._guest, self._checker = program("wire", "guest"), program("wire", "guest", "form", "checker")
 
     @abstractmethod
     def start(self) -> Start:
@@ -124,7 +124,7 @@ class Boxes(ABC):
                 checker.send(_answer(guest, json.dumps(said["ask"]).encode(), until), until)
             checker.line(until)
             self._slot.checker, checker = checker, None  # type: ignore[assignment]
-            return Ran("exit", verdict=said["verdict"] is True, why=said["why"])
+            return Ran("exit", stdout=said.get("outputs", ""), verdict=said["verdict"] is True, why=said["why"])
         except Gone:
             return Ran("lost", why="the tests' process went away")
         finally:

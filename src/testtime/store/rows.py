@@ -48,7 +48,7 @@ def candidate_row(
     """A row of candidates.parquet.
 
     `answered` is what the task read from the text: the answer as printed, and its key. Of the verdicts,
-    those of the stages refusal and persona fill their own columns, the first other one `is_verified`; every
+    those of the stages refusal, persona and outputs fill their own columns, the first other one `is_verified`; every
     number in a verdict's `columns` is a score column of that name. `more` holds what the records do not say
     (provider, timestamp, paid_usd, input_messages, …) and wins.
     """
@@ -165,7 +165,7 @@ def _said(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         elif verdict.stage == "persona":
             out |= {"persona_score": verdict.score, "persona_confidence": verdict.confidence}
             out |= {"persona_judge_reasoning": verdict.explanation}
-        elif "is_verified" not in out:
+        elif verdict.stage != "outputs" and "is_verified" not in out:
             out |= {
                 "is_verified": verdict.value,
                 "verification_confidence": verdict.confidence,

@@ -4,7 +4,8 @@ A row needs a question; one made up, of a CSV `id,question,answer`: `7,What is 2
 
 Prompt: the question, with its options a line each where `choices_column` is given, and how to end. Extraction and
 scoring follow `answers`: `number` (exact, as GSM8K), `expression` (as MATH), `choice` (a letter, or an option in its
-words), `code` (the tests of `tests_column`: a list of asserts, or of {input, output}), `text` (judged).
+words), `code` (the tests of `tests_column`: a list of asserts, or of {input, output}; a vote may run those of
+`public_column`, which are tests that the question shows), `text` (judged).
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Local:
     id_column: str = setting("column of the problem's id", "id")
     choices_column: str = setting("column of the options, a list or joined by |", "choices")
     tests_column: str = setting("column of the tests, a list", "tests")
+    public_column: str = setting("column of the tests that the question shows, if any, a list", "public_tests")
 
     name: ClassVar[str] = "local"
     prompt: ClassVar[str] = "{question}"
@@ -101,6 +103,7 @@ class Local:
             tests = _list(row, self.tests_column)
             named = "cases" if tests and isinstance(tests[0], dict) else "asserts"
             fields |= {"language": "python", "entry_point": None, named: tests}
+            fields["public"] = [] if row.get(self.public_column) is None else _list(row, self.public_column)
         return Problem(query, split, f"{question}\n\n{ENDS[self.answers]}".strip(), reference, fields)
 
 

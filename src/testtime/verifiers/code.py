@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Ask, Sandbox, Task
-from testtime.core.records import Candidate, Limits, Problem, Ran, Verdict
+from testtime.core.records import Candidate, Limits, Map, Problem, Ran, Verdict
 from testtime.core.registry import find
 from testtime.core.seeds import digest
 from testtime.verifiers.said import unjudgeable, verdict
@@ -47,7 +47,7 @@ class Code:
     def refuses(self, problem: Problem) -> str | None:
         """Why no program can run here, if none can."""
         try:
-            _opened(self.sandbox)
+            opened(self.sandbox)
         except BadInput as error:
             return f"{error.what} ({error.mend})"
         return None
@@ -62,18 +62,14 @@ class Code:
         if fields.get("cases"):
             return await self._cases(str(program), fields["cases"])
         tests = fields.get("test") or "\n".join(fields["asserts"])
-        shared = fields.get("setup") or ""
-        setup = "\n".join([_body(fields.get("prompt")), _imports(shared)])
-        names = [fields["entry_point"]] if fields.get("entry_point") else []
-        source = f"{program}\n{shared}"  # a setup may build objects of classes that the program defines
-        ran = await self._box.check(source, setup, tests, self.limits, names)
+        ran = await checked(self._box, str(program), fields, tests, self.limits)
         if ran.verdict is None:
             return self._said(None, 0.0, "sandbox failed", ran.why)
         return self._said(ran.verdict, 1.0, "tests" if ran.ended == "exit" else ran.ended, ran.why)
 
     @property
     def _box(self) -> Sandbox:
-        return _opened(self.sandbox)
+        return opened(self.sandbox)
 
     async def _cases(self, program: str, cases: Sequence[Any]) -> Verdict:
         """Every input gives its output, but for white space at the ends of lines."""
@@ -91,17 +87,26 @@ class Code:
 
 
 @cache
-def _opened(name: str) -> Sandbox:
-    """One sandbox a process: its boxes are kept started between programs."""
-    opened: Sandbox = find("sandbox", name)()
-    return opened
+def opened(name: str) -> Sandbox:
+    """One sandbox a process: its boxes are kept started between programs. Raises BadInput where it does not work."""
+    box: Sandbox = find("sandbox", name)()
+    return box
+
+
+async def checked(box: Sandbox, program: str, fields: Map, tests: str, limits: Limits) -> Ran:
+    """Tests run against a program, with what the problem's fields give both."""
+    shared = fields.get("setup") or ""
+    setup = "\n".join([_body(fields.get("prompt")), _imports(shared)])
+    names = [fields["entry_point"]] if fields.get("entry_point") else []
+    source = f"{program}\n{shared}"  # a setup may build objects of classes that the program defines
+    return await box.check(source, setup, tests, limits, names)
 
 
 def _wrong(ran: Ran, expected: str) -> tuple[str, str] | None:
     """(Rule, why) where a program did not give an output."""
     if ran.ended != "exit" or ran.exit != 0:
         return ran.ended, ran.why or f"it ends with exit code {ran.exit}"
-    return ("tests", "another output") if _lines(ran.stdout) != _lines(expected) else None
+    return ("tests", "another output") if lines_of(ran.stdout) != lines_of(expected) else None
 
 
 def _body(prompt: str | None) -> str:
@@ -118,7 +123,7 @@ def _imports(setup: str) -> str:
     return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)))
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """Lines without white space at their ends, and without empty ones at the end."""
     lines = [line.rstrip() for line in text.split("\n")]
     while lines and not lines[-1]:
