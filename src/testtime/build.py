@@ -96,17 +96,21 @@ def _up_to(spec: RunSpec, policies: tuple[str, ...]) -> Mapping[str, tuple[str, 
     return {key: (*values, str(spec.num_candidates)) for key, values in few.items() if key in needed}
 
 
-def _refuse_votes(task: Task, spec: RunSpec, policies: Sequence[Policy], problems: Sequence[Problem]) -> None:
-    """Programs are one vote where they do the same on examples that the prompt shows: without any, none gets a second.
+def _policies_of(task: Task, spec: RunSpec, problems: Sequence[Problem]) -> list[Policy]:
+    """The policies. Raises Refused for one that counts votes which answers to these problems cannot have.
 
+    Programs are one vote where they do the same on examples that the prompt shows: without any, none gets a second.
     Of a shard the whole dataset is asked.
     """
+    policies: list[Policy] = [parse("policy", text) for text in spec.policies]
     votes = next((policy for policy in policies if not getattr(policy, "picks", False)), None)
-    if votes is None or not _silent(task, problems):
-        return
-    if spec.shard is None or _silent(task, problems_of(task, spec.model_copy(update={"shard": None}))):
-        what = f"no problem of {task.name} shows an example to run programs on, so {votes.name} has no votes to count"
+    silent = votes is not None and _silent(task, problems)
+    if silent and spec.shard is not None:
+        silent = _silent(task, problems_of(task, spec.model_copy(update={"shard": None})))
+    if votes is not None and silent:
+        what = f"no problem of {task.name} shows an example to run programs on, so {votes.name} has no votes"
         raise Refused(what, mend=f"use best_of_n or pass@k ({PICKED[0]})")
+    return policies
 
 
 def _silent(task: Task, problems: Sequence[Problem]) -> bool:
@@ -144,8 +148,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies =
     """
     task = open_task(spec.dataset, spec.dataset_path)
     problems = problems_of(task, spec)
-    policies: list[Policy] = [parse("policy", text) for text in spec.policies]
-    _refuse_votes(task, spec, policies, problems)
+    policies = _policies_of(task, spec, problems)
     due = 0 if spec.live else max([spec.num_candidates or 0, *(policy.floor for policy in policies)])
     lanes = lanes_of(spec, due, _tool_prompt(task, spec))
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
