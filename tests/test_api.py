@@ -48,6 +48,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         "compare",
         "get_samplewise_breakthrough_and_skew",
         "inspect",
+        "ledger",
         "load",
         "run",
         "run_all",

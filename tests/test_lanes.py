@@ -125,7 +125,7 @@ def test_a_folder_grows_by_a_decoding_and_every_policy_is_scored_on_each(data: P
     assert both.path == first.path
     rows = pl.read_parquet(both.path / "candidates.parquet")
     assert dict(rows["arm"].value_counts().rows()) == {"plain": 8, "twice": 8, "twice:times=2": 8}
-    assert both.drawn.progress.kept == 8
+    assert (both.drawn.progress.due, both.drawn.progress.kept) == (16, 0), "plain was not asked for again"
     assert both.drawn.spec.decoding == ("plain", "twice", "twice:times=2")
     plan_of(spec(data, decoding="twice", oracle_model="fake:n", policies="best_of_n:n=2,by=asked"), "r")
     with pytest.raises(Refused, match="no column 'asked'"):

@@ -124,6 +124,8 @@ def cut(argv: list[str]) -> list[str] | None:
             more = {"--dry_run": [], "--dataset_path": ["gsm8k.jsonl"]}
             argv = [*argv, *(word for flag, value in more.items() if flag not in argv for word in (flag, *value))]
         argv = few(argv)
+    if argv[0] == "stats":
+        argv = [word for word in argv if word != "--learn"]  # there are too few errors to learn from
     if argv[0] == "demo":
         argv = [*argv, "--max_queries", str(FEW)]
     return argv

@@ -51,14 +51,22 @@ PUBLISHED = {  # price, method: tokens read, written and dollars a question on S
 }  # fmt: skip
 
 
+OFF = {  # how far the printed tokens at these prices are from the printed dollars, where that is more than rounding
+    (GPT4, "SC", "SQA"): 0.0005, (GPT4, "ASC", "GSM8K"): -0.0005, (GPT4, "ASC", "CSQA"): -0.0008,
+    (GPT4, "ASC", "SQA"): 0.0041, (GPT4, "ASC", "Letter"): 0.0032, (GPT4, "ESC", "GSM8K"): 0.0021,
+    (GPT4, "ESC", "CSQA"): -0.0010, (GPT4, "ESC", "Letter"): 0.0048, (GPT35, "ESC", "GSM8K"): 0.0112,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize(("price", "method"), PUBLISHED)
 def test_published_dollars_follow_from_published_tokens(price, method, name):
-    """36 cells, to the digits that are printed; one is cut there, not rounded (.00485 as .0048)."""
+    """36 cells: 27 to the digits that are printed; the rest are printed up to 1.2 % off their own tokens."""
     prompt, written, published = PUBLISHED[price, method][SETS.index(name)]
     one = np.ones(1)
     usd = dollars("calls", price, prompt * one, written * one, one, one)[0]
-    assert usd == pytest.approx(published, rel=0.003, abs=5.5e-5)
+    off = OFF.get((price, method, name), 0.0)
+    assert usd == pytest.approx(published * (1 + off), abs=5.1e-5)
 
 
 def test_one_call_a_draw_makes_adaptive_sampling_dearer_than_forty_at_once_on_math():

@@ -51,8 +51,9 @@ def port() -> Iterator[int]:
 def test_all_there_is_of_a_kind_is_listed_with_a_sentence(testtime: Run, what: str) -> None:
     ran = testtime(f"list {what}")
     assert ran.code == 0
-    lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
-    assert lines.keys() == set(names(KINDS[what]))
+    *listed, last = ran.out.splitlines()
+    assert dict(line.split(maxsplit=1) for line in listed).keys() == set(names(KINDS[what]))
+    assert last.startswith("next: testtime ")
 
 
 def test_the_table_of_models_has_its_day_prices_and_what_is_retired(testtime: Run) -> None:

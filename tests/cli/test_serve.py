@@ -36,4 +36,4 @@ def test_it_serves_until_it_is_told_to_end(end: signal.Signals) -> None:
 
 def test_a_setting_that_the_model_has_not_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--model", "pocket-s", "--dtype", "float16"]) == 2
-    assert "pocket: models have no dtype; they have no settings" in capsys.readouterr().err
+    assert "pocket: models have no dtype; they have leave_core_free" in capsys.readouterr().err
