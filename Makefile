@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm check-ray check-gridengine faults lock audit vllm-cpu demo check bench peers peer-inspect peer-its_hub clean
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests do without
 	$(BIN)/python -m pip install --quiet --editable '.[anthropic,gemini,bedrock,energy]'

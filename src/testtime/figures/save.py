@@ -41,7 +41,10 @@ def render(chart: ChartType, form: str) -> bytes:
     require()
     try:
         return _rendered(chart, form)
-    except ValueError as error:
+    except BaseException as error:
+        # a panic of the drawing library is no Exception, and its class cannot be imported
+        if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
+            raise
         raise BadInput(f"the figure cannot be drawn: {error}") from error
 
 
