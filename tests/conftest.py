@@ -19,3 +19,8 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip("real data absent: no ../shared/data beside the project")
     return DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pages first: the longest of them takes two minutes, which a worker should not be left with at the end."""
+    items.sort(key=lambda item: "test_pages" not in item.nodeid)
