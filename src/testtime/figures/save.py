@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,12 +42,17 @@ def render(chart: ChartType, form: str) -> bytes:
     """
     require()
     try:
+        _room()
         return _rendered(chart, form)
-    except BaseException as error:
-        # a panic of the drawing library is no Exception, and its class cannot be imported
-        if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
-            raise
+    except (ValueError, OSError) as error:
         raise BadInput(f"the figure cannot be drawn: {error}") from error
+
+
+def _room(files: int = 16) -> None:
+    """Raises OSError where that many files cannot be opened any more: the drawing library would abort on it."""
+    with ExitStack() as stack:
+        for _ in range(files):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
 
 
 def _rendered(chart: ChartType, form: str) -> bytes:
