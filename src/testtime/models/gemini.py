@@ -130,8 +130,11 @@ class Gemini:
     def _models(self) -> Any:
         """The SDK's client, made in the event loop that uses it."""
         if self._client is None:
-            sdk = load("google.genai", "gemini")
+            sdk, wire = load("google.genai", "gemini"), load("httpx2", "gemini")
             options: dict[str, Any] = {"timeout": int(TIMEOUT * 1000), "retry_options": {"attempts": 1}}
+            # with a transport given, the SDK never takes an installed aiohttp, whose failures are others
+            limits = wire.Limits(max_connections=None, max_keepalive_connections=None)
+            options["async_client_args"] = {"transport": wire.AsyncHTTPTransport(limits=limits)}
             if base := keys.value("GOOGLE_GEMINI_BASE_URL"):
                 options["base_url"] = base
             if version := keys.value("GOOGLE_GENAI_API_VERSION"):
