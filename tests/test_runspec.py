@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
-from testtime.runspec import KEY, RunSpec, differing, digest_of, key_of, resolved_yaml, run_spec, together
+from testtime.runspec import KEY, RunSpec, differing, digest_of, key_of, resolved_yaml, run_spec, specs_of, together
 
 LEAST = {"model": "pocket-m", "dataset": "pocket-math"}
 OTHER: dict[str, Any] = {
@@ -122,3 +122,13 @@ def test_a_folder_grows_to_the_union(first: RunSpec, second: RunSpec) -> None:
     assert (both.num_candidates or 0) == max(first.num_candidates or 0, second.num_candidates or 0)
     assert together(both, second, where="") == both
     assert key_of(both) == key_of(first)
+
+
+@pytest.mark.parametrize("flags", [{"provider": "pocket", "model": "pocket-m"}, {"model": "pocket:pocket-m"}])
+def test_who_serves_the_model_of_a_flag_is_not_asked_of_the_file(tmp_path: Path, flags: dict[str, str]) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("model: gpt-4o\ngenerator: openai\ndataset: pocket-math\n")
+    (spec,) = specs_of(flags, file)
+    assert spec.generator is None
+    assert spec.model == flags["model"]
+    assert specs_of({}, file)[0].generator == "openai"

@@ -189,12 +189,21 @@ class RunSpec(BaseModel):
 
 def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:
     """The spec of a run from flags over a file. Raises BadInput."""
-    return typed(RunSpec, flags, config, KINDS, lambda path: _read(path)[0])
+    return typed(RunSpec, flags, config, KINDS, lambda path: _under(flags, path))
 
 
 def notices_of(config: Path | None) -> list[str]:
     """What a file says that is accepted and changes nothing, a sentence each. Raises BadInput."""
     return [] if config is None else _read(config)[1]
+
+
+def _under(flags: Mapping[str, Any], path: Path) -> Document:
+    """A file's keys under flags: who serves its own model says nothing of a model whose provider the flags name."""
+    document, given = _read(path)[0], {canonical(key): value for key, value in flags.items() if value is not None}
+    if not given.keys() & {"provider", "generator"} and ":" not in str(given.get("model", "")):
+        return document
+    kept = {key: value for key, value in document.values.items() if key not in ("provider", "generator")}
+    return replace(document, values=kept)
 
 
 def _read(path: Path) -> tuple[Document, list[str]]:
@@ -212,7 +221,7 @@ def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSp
     Of a file, where nobody says where the pool goes, it is `results/STEM.parquet` beside the file. Raises BadInput for
     any of them.
     """
-    document = _read(config)[0].values if config else {}
+    document = _under(flags, config).values if config else {}
     merged = {**document, **{canonical(key): value for key, value in flags.items() if value is not None}}
     axes = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
     several = [key for key, values in axes.items() if len(values) > 1]
