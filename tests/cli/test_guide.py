@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,6 +15,8 @@ import pytest
 from testtime.cli import main
 from testtime.guide import calibrated, evaluate, normal, parameters
 from testtime.runspec import run_spec
+
+Run = Callable[[str], Any]
 
 PAIR = ["guide", "--base_model", "pocket-s", "--oracle_model", "pocket-m"]
 SET = ["--dataset", "pocket-math", "--split", "validation-medium", "--num_samples", "4"]
@@ -83,3 +89,28 @@ def test_dials_are_set_on_another_split(tmp_path: Path) -> None:
     table = evaluate(run_spec({**flags, **here})).rows.group_by("decoding").agg(pl.col("oracle_tokens").mean())
     spent = dict(table.iter_rows())
     assert all(3.5 <= spent[text] <= 9 for text in texts), spent
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra `figures` is not installed, whatever other tests have imported."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "altair" or name.startswith("testtime.figures")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "altair", None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "altair" else found(name))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_without_the_drawing_library_all_is_told_and_only_figures_are_refused(testtime: Run, folder: Path) -> None:
+    models = "--base_model pocket-s --oracle_model pocket-m"
+    grid = f"guide {models} --dataset pocket-math --split easy --num_samples 2 --c 0 1 --k 2 --output_file g.jsonl"
+    refused = testtime(f"{grid} --out_png g.png")
+    assert refused.code == 2
+    assert 'pip install "testtime[figures]"' in refused.err
+    assert not (folder / "g.jsonl").exists()
+    assert testtime(f"guide {models} --c 1 --k 2 --max_new_tokens 9 --prompt 2+2").code == 0
+    assert testtime(grid).code == 0
+    assert testtime("stats --stats_file g.jsonl --output_file a.jsonl --every --out_html t.html").code == 0
+    assert "consultation" in (folder / "t.html").read_text(encoding="utf-8")
+    assert testtime("stats --stats_file g.jsonl --output_file a.jsonl --out_png c.png").code == 2

@@ -11,7 +11,8 @@ import pytest
 
 from testtime.core.errors import BadInput
 from testtime.core.records import Part
-from testtime.figures.guidance import accuracy_against_oracle, grid_rows, interleaved, page, surface
+from testtime.figures.guidance import accuracy_against_oracle, surface
+from testtime.figures.guidance_tables import grid_rows, interleaved, page
 from testtime.figures.tables import text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,9 +55,7 @@ class Agreement:
 
 def agreement(overlay: pl.DataFrame) -> Agreement:
     """Of an overlay of verdicts: rows with `stage`, `was_verified`, `is_verified`; Wilson's interval, over rows."""
-    pairs = overlay.select("was_verified", "is_verified").rows()
-    values = (True, False, None)
-    counts = {(was, now): pairs.count((was, now)) for was in values for now in values}
+    counts = Counter(overlay.select("was_verified", "is_verified").iter_rows())
     both = sum(count for (was, now), count in counts.items() if was is not None and now is not None)
     agree = counts[True, True] + counts[False, False]
     stage = str(overlay["stage"][0]) if "stage" in overlay.columns and overlay.height else "a later stage"

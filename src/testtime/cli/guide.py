@@ -15,6 +15,7 @@ from testtime.cli import Json
 from testtime.cli.flags import part_of, says, settings_of
 from testtime.cli.run import NO_BACKEND, Backend
 from testtime.core.errors import BadInput, StoppedEarly
+from testtime.figures.save import require
 from testtime.runspec import RunSpec, run_spec
 from testtime.spec import read_yaml
 
@@ -81,6 +82,8 @@ def guide(
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Let a small model write, and ask a large one now and then."""
+    if out_png or surface_png:
+        require()  # before anything is paid for
     given = {"model": model, "oracle_model": oracle_model, "temperature": temperature, "top_p": top_p}
     for flags in (part, backend, settings):
         given |= dataclasses.asdict(flags)
@@ -130,7 +133,7 @@ def with_presets(given: Mapping[str, Any]) -> dict[str, Any]:
 def _answer(spec: RunSpec, prompt: str, json: bool) -> None:
     """Prints what each setting makes of one prompt."""
     from testtime.cli import show
-    from testtime.figures.guidance import interleaved
+    from testtime.figures.guidance_tables import interleaved
     from testtime.guide import answer
 
     out, several = show.console(), answer(spec, prompt)
@@ -157,7 +160,7 @@ def _evaluate(
     """
     from testtime.analysis.guidance import grid_table
     from testtime.cli import progress, show
-    from testtime.figures.guidance import grid_rows
+    from testtime.figures.guidance_tables import grid_rows
     from testtime.guide import evaluate, write_rows
 
     found = evaluate(spec, fresh=fresh, watch=progress.shown)
@@ -207,6 +210,8 @@ def _say(found: Evaluation, budget: float | None) -> None:
 
 
 def _draw(table: pl.DataFrame, found: Evaluation, files: Mapping[str, Path | None], x: str) -> list[Path]:
+    if not (files["accuracy"] or files["surface"]):
+        return []
     from testtime.figures.guidance import accuracy_against_oracle, surface
     from testtime.figures.save import form_of, render
     from testtime.store.atomic import whole
@@ -231,7 +236,7 @@ def _texts(rows: pl.DataFrame) -> None:
 
     from testtime.cli import show
     from testtime.core import records
-    from testtime.figures.guidance import interleaved
+    from testtime.figures.guidance_tables import interleaved
     from testtime.store.codec import decode
 
     out, right, known = show.console(), 0.0, 0

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from testtime.cli import Json
 from testtime.core.errors import BadInput
+from testtime.figures.save import require
 
 if TYPE_CHECKING:
     from testtime.analysis.positions import Law
@@ -52,6 +53,8 @@ def stats(
     from testtime.cli import show
     from testtime.statistics import analyse, read_texts, write_lines
 
+    if out_png or positions_png:
+        require()  # before anything is computed
     found = analyse(read_texts(stats_file), device=device, mode=stats_mode, every=every)
     if output:
         write_lines(found, output)
@@ -92,7 +95,7 @@ def _analyses(found: Sequence[Mapping[str, Any]], ahead: int) -> dict[str, Seque
 
 def _report(analyses: Mapping[str, Sequence[Mapping[str, Any]]], ahead: int) -> None:
     from testtime.cli import show
-    from testtime.figures.positions import auc_rows, correlation_rows, effect_rows
+    from testtime.figures.position_tables import auc_rows, correlation_rows, effect_rows
 
     if not any(analyses.values()):
         show.notes(["no consultation, and not both ends of the scale on one problem: nothing to set beside each other"])
@@ -129,7 +132,7 @@ def _notes(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _draw(found: Sequence[Mapping[str, Any]], files: Mapping[str, Path | None]) -> list[Path]:
-    from testtime.figures.positions import along, heat_map, shaded
+    from testtime.figures.position_tables import shaded
     from testtime.figures.save import form_of, render
     from testtime.store.atomic import whole
 
@@ -140,6 +143,8 @@ def _draw(found: Sequence[Mapping[str, Any]], files: Mapping[str, Path | None]) 
         if key == "page":
             content = shaded(found).encode()
         else:
+            from testtime.figures.positions import along, heat_map
+
             content = render(heat_map(found) if key == "heat" else along(found), form_of(path))
         with whole(path) as part:
             part.write_bytes(content)
@@ -165,7 +170,7 @@ def _steps(path: Path, model: str | None, prompt: str, device: str | None, outpu
     """Labelled steps: do statistics at the start and the end of a step go with its label?"""
     from testtime.analysis.positions import step_correlations
     from testtime.cli import show
-    from testtime.figures.positions import correlation_rows
+    from testtime.figures.position_tables import correlation_rows
     from testtime.statistics import read_steps, write_lines
 
     if model is None:

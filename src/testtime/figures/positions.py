@@ -1,4 +1,4 @@
-"""Statistics at positions, for reading: tables with intervals, a heat map, lines along the text, shaded texts."""
+"""Statistics at positions, drawn: a heat map of their correlations, and lines along the text."""
 
 from __future__ import annotations
 
@@ -13,64 +13,10 @@ from altair.typing import ChartType
 from testtime.analysis.positions import Text, matrix
 from testtime.core.errors import BadInput
 from testtime.core.signals import STATISTICS
-from testtime.figures.frontier import FONT
-from testtime.figures.guidance import page
-from testtime.figures.tables import UNKNOWN, Rows
+from testtime.figures.guidance import dressed
 
 UNITS = {"entropy": "bits", "varentropy": "bits²", "attn_entropy": "bits", "attn_varentropy": "bits²"}
 BINS = 20
-MOST_TEXTS = 30
-"""Texts of a page."""
-
-
-def correlation_rows(rows: Sequence[Mapping[str, Any]], where: str) -> Rows:
-    """Correlations as a table."""
-    heads = ("statistic", "r", "95 % interval", "p, Holm", "texts", "problems")
-    cells = [
-        (row["statistic"], _signed(row["r"]), _interval(row), _p(row["p_holm"]), str(row["n"]), str(row["problems"]))
-        for row in rows
-    ]
-    return Rows(f"correlation {where} with rightness" if "label" not in where else f"correlation {where}", heads, cells)
-
-
-def auc_rows(rows: Sequence[Mapping[str, Any]], ahead: int) -> Rows:
-    """How well statistics foretell an error, as a table."""
-    heads = ("statistic", "AUC", "95 % interval", "p, Holm", "before an error", "elsewhere", "problems")
-    cells = [
-        (row["statistic"], _plain(row["auc"]), _interval(row, False), _p(row["p_holm"]), f"{row['yes']:,}",
-         f"{row['no']:,}", str(row["problems"]))
-        for row in rows
-    ]  # fmt: skip
-    return Rows(f"the base goes wrong within {ahead} tokens; below 0.5, low values warn", heads, cells)
-
-
-def effect_rows(rows: Sequence[Mapping[str, Any]]) -> Rows:
-    """Statistics where a consultation helped, hurt or changed nothing, as a table."""
-    heads = ("statistic", "consultation", "n", "mean", "less nothing's", "95 % interval", "p, Holm")
-    cells = [
-        (row["statistic"], row["effect"], str(row["n"]), _plain(row["mean"]), _signed(row.get("difference")),
-         _interval(row), _p(row["p_holm"]))
-        for row in rows
-    ]  # fmt: skip
-    return Rows("one consultation, set beside the same text without it", heads, cells, left=True)
-
-
-def _plain(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.3f}"
-
-
-def _signed(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:+.3f}"
-
-
-def _interval(row: Mapping[str, Any], signed: bool = True) -> str:
-    low, high = row.get("low"), row.get("high")
-    show = _signed if signed else _plain
-    return UNKNOWN if low is None or high is None else f"[{show(low)}, {show(high)}]"
-
-
-def _p(value: float | None) -> str:
-    return UNKNOWN if value is None else "< 0.01" if value < 0.01 else f"{value:.2f}"
 
 
 def heat_map(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
@@ -99,7 +45,7 @@ def heat_map(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
     ).properties(
         width=alt.Step(56), height=alt.Step(34), title=heading,
     )  # fmt: skip
-    return _dress(chart)
+    return dressed(chart)
 
 
 def along(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
@@ -133,7 +79,7 @@ def along(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
             subtitle=["mean of positions in a twentieth of the text; bands: ± 1.96 standard errors"],
         )
     )
-    return _dress(chart)
+    return dressed(chart)
 
 
 def _panel(shown: pl.DataFrame, name: str, last: bool) -> Any:
@@ -156,28 +102,3 @@ def _panel(shown: pl.DataFrame, name: str, last: bool) -> Any:
         ),
         base.mark_line().encode(x=x, y=y, color=colour),
     ).properties(width=270, height=130)
-
-
-def shaded(found: Sequence[Mapping[str, Any]], most: int = MOST_TEXTS) -> str:
-    """A page of texts shaded by entropy at every token. Raises BadInput where no text was looked at token by token."""
-    texts = []
-    for row in found:
-        bits = {entry["position"]: entry["entropy"] for entry in row["analysis_result"]}
-        tokens, at = [], 0
-        for piece in row["interleaved_outputs"]:
-            spelled = piece.get("spelled") or [piece["output"]]
-            for text in spelled:
-                tokens.append((text, piece["model_type"], bits.get(at)))
-                at += 1 if piece.get("spelled") else int(piece.get("tokens") or 0)
-            at = at if not piece.get("spelled") else at + int(piece.get("tokens") or 0) - len(spelled)
-        if sum(value is not None for _, _, value in tokens) > 1:
-            told = {1: "right", 0: "wrong"}.get(row["acc"], "unknown")
-            texts.append((f"{row.get('query_id')} · {row.get('decoding', '')} · {told}", tokens))
-    if not texts:
-        raise BadInput("no text was looked at token by token", mend="add --every")
-    return page(texts[:most])
-
-
-def _dress(chart: ChartType) -> ChartType:
-    dressed: ChartType = chart.configure(font=FONT).configure_title(anchor="start", fontSize=14, subtitleColor="#555")
-    return dressed
