@@ -19,6 +19,7 @@ from tooled import BFCL, PLACE, QUESTIONS, SOLVER, rows
 from testtime import api
 from testtime.build import resolve
 from testtime.cli import main
+from testtime.core.definitions import arguments_of
 from testtime.core.errors import BadInput, Refused
 from testtime.core.records import Arm, Completion, Problem
 from testtime.core.strings import parse
@@ -261,10 +262,10 @@ def test_names_that_providers_do_not_take_are_rewritten_each_to_another() -> Non
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in made.values())
 
 
-def one_draw(tmp_path: Path, script: Any, tools: Any, **means: Any) -> dict[str, Any]:
+def one_draw(tmp_path: Path, script: Any, tools: Any, native: bool = True, **means: Any) -> dict[str, Any]:
     """One problem, one draw, of a model that is scripted."""
     model = Scripted(script, name="scripted:1")
-    made = parse("decoding", "tools:max_iterations=3", means=Means(native=True, **means))
+    made = parse("decoding", "tools:max_iterations=3", means=Means(native=native, **means))
     arm = Arm("tools", {"model": model.name})
     lane = Lane((arm,), made, lambda problem: [{"role": "user", "content": problem.question}], 1, made.again_of(arm))
     problem = Problem("q", "tool_calling", "?", fields={"tools": tools})
@@ -275,6 +276,34 @@ def one_draw(tmp_path: Path, script: Any, tools: Any, **means: Any) -> dict[str,
     asyncio.run(execute(plan, tmp_path / "run"))
     (row,) = pl.read_parquet(tmp_path / "run" / "candidates.parquet").to_dicts()
     return row
+
+
+WRITTEN = {
+    "brackets without end": "[" * 100_000,
+    "deeper than can be written down": '{"city":' * 900 + "1" + "}" * 900,
+    "no number": '{"city": NaN}',
+    "half a surrogate pair": '{"city": "\\ud800"}',
+    "a number of 5,000 digits": '{"city": ' + "9" * 5000 + "}",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+def test_whatever_is_written_as_arguments_the_model_is_told_and_the_draw_goes_on(
+    tmp_path: Path, written: str, native: bool
+) -> None:
+    called = {"id": "a", "name": "get_weather", "arguments": arguments_of(written)}
+    text = f'<tool_call>{{"name": "get_weather", "arguments": {written}}}</tool_call>'
+    call = Completion("" if native else text, "tools" if native else "stop", 4, tool_calls=[called] if native else [])
+
+    def script(request: Any, seed: int) -> Any:
+        came = [one for one in request.messages if one["role"] == "tool" or "<tool_result>" in str(one["content"])]
+        return "It is told." if came else call
+
+    row = one_draw(tmp_path, script, [{"name": "get_weather"}], native=native)
+    assert (row["finish_reason"], row["error"], row["candidate_text"]) == ("stop", None, "It is told.")
+    assert row["tool_calls_total"] == 1
 
 
 def test_a_definition_without_a_name_fails_its_draw_and_not_the_run(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ FAULTS = {
     "half a stream": Fault(half_a_stream, "", "--stream"),
     "says nothing": Fault(lambda to, asked: send(to, b""), "no JSON"),
     "null": Fault(lambda to, asked: send(to, b"null"), "no chat reply"),
+    "nested without end": Fault(lambda to, asked: send(to, b'{"a":' * 60_000 + b"1" + b"}" * 60_000), "too deep"),
     "429 for ever": Fault(lambda to, asked: send(to, {"error": {"message": "slow"}}, 429, retry_after="1"), "429: "),
     "wrong key": Fault(lambda to, asked: send(to, {"error": {"message": "bad key"}}, 401), "401: "),
 }

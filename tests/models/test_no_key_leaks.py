@@ -4,6 +4,7 @@ key in errors, in its reply, or answers nonsense, a bug in a backend that quotes
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from fake_http import Answer, Seen, serving
 
@@ -142,6 +144,11 @@ def error(seen: Seen) -> dict[str, Any]:
     return {"error": said, "message": quoting(seen)}
 
 
+def nested(seen: Seen) -> str:
+    """JSON that no reader follows to its end."""
+    return '{"a":' * 60_000 + json.dumps(quoting(seen)) + "}" * 60_000
+
+
 SERVERS: dict[str, Callable[[Backend, Seen], Answer]] = {
     "quotes it in an error": lambda backend, seen: Answer(error(seen), 401),
     "quotes it in an error that is no JSON": lambda backend, seen: Answer(quoting(seen), 400),
@@ -150,6 +157,7 @@ SERVERS: dict[str, Callable[[Backend, Seen], Answer]] = {
     ),
     "quotes it in its reply": lambda backend, seen: Answer(backend.reply(f"{quoting(seen)}\nFinal Answer: 3")),
     "answers nonsense": lambda backend, seen: Answer({"id": quoting(seen), "choices": quoting(seen)}),
+    "nests it without end": lambda backend, seen: Answer(nested(seen)),
     "answers no JSON": lambda backend, seen: Answer(quoting(seen), headers={"content-type": "text/plain"}),
 }
 
@@ -167,6 +175,18 @@ def test_a_server_that_quotes_the_key(
         assert there.seen
         assert all(KEY in str(dict(one.headers)) for one in there.seen)
         assert (folder / "results" / "r").is_dir()
+
+
+def test_a_reply_nested_without_end_fails_its_draw_and_not_the_run(
+    folder: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(lambda seen: Answer(nested(seen))) as there:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", there.url)
+        planted(folder, backend, there.url)
+        assert main(f"run {backend.line.format(url=there.url)} {RUN}".split()) == 3
+    errors = pl.read_parquet(folder / "results/r/candidates.parquet")["error"]
+    assert errors.null_count() == 0
+    assert errors.str.contains("too deep").all()
 
 
 def test_a_bug_that_quotes_the_key_in_a_traceback(folder: Path) -> None:

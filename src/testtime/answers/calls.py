@@ -135,7 +135,7 @@ def _one(item: Any) -> Call | None:
         if isinstance(arguments, str):
             try:
                 arguments = json.loads(arguments)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return None
         return (str(item["name"]), arguments) if isinstance(arguments, dict) else None
     if len(item) == 1:

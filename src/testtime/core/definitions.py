@@ -6,6 +6,7 @@ is ever run.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from testtime.core.records import Map
 
 DEEPEST = 12
 """Levels of a schema that are followed; what lies deeper is not looked at."""
+DEEPEST_CALL = 64
+"""Levels of a call's arguments: far above what a tool takes, far below what Python's own recursion allows."""
 TYPES = {"dict": "object", "float": "number", "double": "number", "int": "integer", "long": "integer",
          "tuple": "array", "list": "array", "bool": "boolean", "str": "string", "any": None}  # fmt: skip
 """Types that datasets write in words of their own → those of JSON Schema; None, as of any other word: whatever."""
@@ -46,6 +49,35 @@ class Definition:
         """As JSON."""
         more = {} if self.returns is None else {"returns": self.returns}
         return {"name": self.name, "description": self.about, "parameters": self.parameters, **more}
+
+
+def arguments_of(said: Any) -> Any:
+    """A call's arguments as a value that can be written down again, from JSON text or as an SDK read them.
+
+    What is no JSON stays the text that it is, and so does what is nested deeper than `DEEPEST_CALL`.
+
+    >>> arguments_of('{"city": "Graz"}'), arguments_of("Graz")
+    ({'city': 'Graz'}, 'Graz')
+    """
+    try:
+        value = json.loads(said) if isinstance(said, str) else said
+    except (ValueError, RecursionError):
+        return said
+    if _is_shallow(value):
+        return value
+    return said if isinstance(said, str) else "(nested too deep)"
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST_CALL):
+        level = [
+            inner for one in level if isinstance(one, (Mapping, list, tuple))
+            for inner in (one.values() if isinstance(one, Mapping) else one)
+        ]  # fmt: skip
+        if not level:
+            return True
+    return False
 
 
 def definition(raw: Any) -> Definition:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testtime.answers.extract import unthink
-from testtime.core.definitions import Definition
+from testtime.core.definitions import Definition, arguments_of
 from testtime.core.errors import ToolError
 from testtime.core.protocols import Ask
 from testtime.core.records import Completion, Finish, Generation, Map, Part, canonical
@@ -218,7 +218,7 @@ def _read(text: str, id: str) -> Called:
         return Called(id, "(unreadable)", text.strip()[:SHOWN])
     if not isinstance(said, dict) or not isinstance(said.get("name"), str):
         return Called(id, "(unreadable)", text.strip()[:SHOWN])
-    return Called(id, said["name"], said.get("arguments", {}))
+    return Called(id, said["name"], arguments_of(said.get("arguments", {})))
 
 
 def _before(text: str) -> str:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from testtime.core.definitions import arguments_of
 from testtime.core.errors import ModelError
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
@@ -148,6 +149,8 @@ class Claude:
             raise ModelError(f"no reply: {error.__cause__ or error}", lost=True) from None
         except sdk.AnthropicError as error:
             raise ModelError(f"{type(error).__name__}: {error}") from None
+        except RecursionError:
+            raise ModelError("the reply is nested too deep to be read", lost=True) from None
 
 
 def thinking(asked: Asked) -> Map | None:
@@ -167,7 +170,7 @@ def told(message: Any) -> Generation:
         raise ModelError(f"the reply ended with {message.stop_reason!r}", retry=message.stop_reason is None)
     text = "".join(block.text for block in message.content if block.type == "text")
     calls = [
-        {"id": block.id, "name": block.name, "arguments": block.input}
+        {"id": block.id, "name": block.name, "arguments": arguments_of(block.input)}
         for block in message.content
         if block.type == "tool_use"
     ]

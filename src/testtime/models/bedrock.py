@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from testtime.core.definitions import arguments_of
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
@@ -173,6 +174,8 @@ class Bedrock:
             raise ModelError(f"no reply: {error}", lost=True) from None
         except errors.BotoCoreError as error:
             raise ModelError(f"{type(error).__name__}: {error}") from None
+        except RecursionError:
+            raise ModelError("the reply is nested too deep to be read", lost=True) from None
 
 
 def told(reply: Map, model: str) -> Generation:
@@ -187,9 +190,9 @@ def told(reply: Map, model: str) -> Generation:
             raise ModelError(f"the reply holds {', '.join(sorted(block))}, which nobody asked for")
     text = "".join(block["text"] for block in blocks if "text" in block)
     calls = [
-        {"id": block["toolUse"]["toolUseId"], "name": block["toolUse"]["name"], "arguments": block["toolUse"]["input"]}
+        {"id": used["toolUseId"], "name": used["name"], "arguments": arguments_of(used["input"])}
         for block in blocks
-        if "toolUse" in block
+        if (used := block.get("toolUse"))
     ]
     if calls and all(_plain(block) for block in blocks):  # thinking has to come back as it was, signed
         calls[0]["kept"] = list(blocks)

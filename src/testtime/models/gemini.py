@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from testtime.core.definitions import arguments_of
 from testtime.core.errors import ModelError
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
@@ -156,6 +157,8 @@ class Gemini:
             raise ModelError(f"no reply: {type(error).__name__}: {error}", lost=True) from None
         except (ValueError, TypeError) as error:
             raise ModelError(f"the SDK cannot read it: {type(error).__name__}: {error}") from None
+        except RecursionError:
+            raise ModelError("the reply is nested too deep to be read", lost=True) from None
 
 
 def _checked(config: Map) -> Any:
@@ -203,7 +206,7 @@ def _completion(candidate: Any, alone: Spend | None) -> Completion:
 
 
 def _call_of(call: Any, at: int) -> dict[str, Any]:
-    return {"id": call.id or f"call-{at}", "name": call.name, "arguments": call.args or {}}
+    return {"id": call.id or f"call-{at}", "name": call.name, "arguments": arguments_of(call.args or {})}
 
 
 def _laws(result: Any) -> tuple[tuple[int, ...] | None, Sequence[Mapping[str, float]] | None]:

@@ -238,6 +238,8 @@ class OpenAI:
             raise failing.model_error(error, self.url, self.timeout) from None
         except json.JSONDecodeError as error:
             raise ModelError(f"the reply is no JSON ({error})", lost=True) from None
+        except RecursionError:
+            raise ModelError("the reply is nested too deep to be read", lost=True) from None
 
     def _client(self) -> Any:
         """The client of this event loop."""

@@ -55,7 +55,7 @@ def _records(data: bytes) -> Iterator[Map]:
     for line in data.split(b"\n"):
         try:
             said = json.loads(line) if line.strip() else None
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(said, dict) and isinstance(said.get("custom_id"), str):
             yield said

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from testtime.core.definitions import arguments_of
 from testtime.core.errors import ModelError
 from testtime.core.records import Completion, Finish, Generation, Map
 from testtime.core.spend import Spend
@@ -202,10 +202,7 @@ def _law(token: str, logprob: float, tops: Sequence[Any]) -> dict[str, float]:
 
 def _called(id: str, call: Any) -> Map:
     """A call of a tool: its arguments as a mapping where they are one, else the text the model wrote."""
-    try:
-        arguments = json.loads(call.arguments)
-    except ValueError:
-        arguments = call.arguments
+    arguments = arguments_of(call.arguments)
     return {"id": id, "name": call.name, "arguments": arguments if isinstance(arguments, dict) else call.arguments}
 
 
