@@ -21,7 +21,7 @@ from real import draws
 HERE, THERE, ADDRESS = "testtime-a", "testtime-b", "10.213.77.1"
 COMMAND = (sys.executable, "-m", "testtime")
 REAL = os.environ.get("TESTTIME_REAL") == "hosts"
-WHY = lacking("ip") if REAL else "make check-hosts runs it"
+WHY = lacking("ip", "curl") if REAL else "make check-hosts runs it"
 pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
 
 
@@ -41,20 +41,8 @@ def server() -> Iterator[str]:
         for name, device, address in ((HERE, "tt0", ADDRESS), (THERE, "tt1", "10.213.77.2")):
             ip(f"-n {name} addr add {address}/24 dev {device}")
             ip(f"-n {name} link set {device} up")
-        words = [
-            "ip",
-            "netns",
-            "exec",
-            HERE,
-            *COMMAND,
-            "serve",
-            "--model",
-            "pocket-s",
-            "--host",
-            ADDRESS,
-            "--port",
-            "8000",
-        ]
+        words = ["ip", "netns", "exec", HERE, *COMMAND]
+        words += f"serve --model pocket-s --host {ADDRESS} --port 8000".split()
         with subprocess.Popen(words, stdout=subprocess.DEVNULL) as serving:
             try:
                 look = ("ip", "netns", "exec", THERE, "curl", "-s", "-m", "2", f"http://{ADDRESS}:8000/v1/models")
@@ -69,20 +57,8 @@ def server() -> Iterator[str]:
 
 def test_a_run_on_one_host_draws_from_a_server_on_another_and_outlives_the_wire(server: str, tmp_path: Path) -> None:
     line = "--dataset pocket-math --splits easy --max_queries 40 --policies sc_fixed:n=8 --max_tokens 96 --run"
-    run = [
-        "ip",
-        "netns",
-        "exec",
-        THERE,
-        *COMMAND,
-        "run",
-        "--model",
-        "vllm:pocket-s",
-        "--base_url",
-        server,
-        "--concurrency",
-        "3",
-    ]
+    run = ["ip", "netns", "exec", THERE, *COMMAND, "run", "--model", "vllm:pocket-s", "--base_url", server]
+    run += ["--concurrency", "3"]
     first = subprocess.Popen(
         [*run, *line.split(), "r", "--timeout", "8"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
