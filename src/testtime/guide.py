@@ -223,7 +223,9 @@ def write_rows(evaluation: Evaluation, output: Path) -> None:
 
 
 # ---- calibration ----
-def calibrated(spec: RunSpec, targets: Sequence[float], split: str, count: int = 60) -> list[str]:
+def calibrated(
+    spec: RunSpec, targets: Sequence[float], split: str, count: int = 60, watch: Watch | None = None
+) -> list[str]:
     """The spec's decodings, each with its dial set so that it takes each target of oracle tokens a problem on a split.
 
     By bisection, on problems that the spec does not evaluate. Raises BadInput where it does, and for a trigger
@@ -245,7 +247,7 @@ def calibrated(spec: RunSpec, targets: Sequence[float], split: str, count: int =
                 update={"decoding": tuple(dict.fromkeys(texts)), "splits": (split,), "max_queries": count,
                         "start_index": 0, "run": "calibration", "out_dir": Path(room)}
             )  # fmt: skip
-            drawn = carry_out(trial)
+            drawn = carry_out(trial, watch=watch)
             means = dict(
                 rows_of(drawn.folder.path).group_by("decoding").agg(pl.col("oracle_tokens").mean()).iter_rows()
             )

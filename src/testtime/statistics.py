@@ -1,7 +1,8 @@
 """Statistics of guided texts by the base's own weights: at each consultation, or at every token.
 
 A backend that shows its states (`pocket`, `hf`) gives all eight; another one names a few most probable tokens, and what
-can be said from these is marked `truncated`: entropy is a lower bound then, and attention is null.
+can be said from these is marked `truncated`: entropy is a lower bound then, and attention is null. The weights that a
+server of this machine holds are opened here, by `hf`, where a device is named.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Any, Literal
 
 from testtime import sources
 from testtime.analysis.positions import Text, effect, parting
+from testtime.backends import HOSTED_HERE
 from testtime.core import rows
-from testtime.core.errors import BadInput
+from testtime.core.errors import BadInput, ModelError
 from testtime.core.progress import Tick, counting
 from testtime.core.protocols import Model
 from testtime.core.records import Request, Vocabulary
+from testtime.core.seeds import digest
 from testtime.core.signals import ATTENTION, LISTED, STATISTICS, left_over, listed
 from testtime.guide import documented, rows_of
 from testtime.models.naming import open_model, resolve, settings_of_provider
@@ -60,10 +63,13 @@ class Reader:
     def open(cls, name: str, device: str | None, mode: Mode) -> Reader:
         """Raises BadInput for a device the backend does not have, or a mode it does not know."""
         whole_name = resolve(name)
-        provider = whole_name.partition(":")[0]
+        provider, _, model_name = whole_name.partition(":")
+        if device is not None and provider in HOSTED_HERE:
+            provider, whole_name = "hf", f"hf:{model_name}"
         has_device = "device" in settings_of_provider(provider)
         if device not in (None, "cpu") and not has_device:
-            raise BadInput(f"{provider} models do not run on {device}", mend="leave out --device")
+            mend = "leave out --device, or name the weights: --model hf:ORG/NAME"
+            raise BadInput(f"{provider} models do not run on {device}", mend=mend)
         model = open_model(whole_name, {"device": device} if device and has_device else {})
         if mode == "original" and provider != "pocket":
             raise BadInput(f"--stats_mode original is not known of {provider} models", mend="use it with pocket models")
@@ -83,6 +89,14 @@ class Reader:
         if not {"logprobs", "continuation"} <= self.model.can:
             raise BadInput(f"{self.model.name} shows neither states nor logprobs", mend="read with another model")
         return [await self._listed(request, position) for position in positions]
+
+    async def length(self, request: Request) -> int:
+        """Tokens of a request's prefix, as the model counts them; 0 where it does not, and is asked by text alone."""
+        if not request.prefix or "score" not in self.model.can:
+            return 0
+        model: Any = self.model
+        (scores,) = await model.score(Request(request.messages), [request.prefix])
+        return len(scores)
 
     async def _listed(self, request: Request, position: int) -> dict[str, Any]:
         prefix = request.prefix[:position] if isinstance(request.prefix, tuple) else request.prefix
@@ -124,17 +138,16 @@ def request_of(row: Mapping[str, Any]) -> Request:
 
 
 async def analysed(reader: Reader, row: Mapping[str, Any], every: bool) -> dict[str, Any]:
-    """The row with `analysis_result`, an entry a position, and `acc`: 1, 0, or null where nothing is known."""
-    places, request = places_of(row, every), request_of(row)
-    total = int(row["total_tokens_generated"])
-    if isinstance(request.prefix, str) and "states" not in reader.model.can:
-        pieces = _before_each(row)
-        several = [(Request(request.messages, text), at) for text, at in pieces if not every]
-        found = [one for asked, at in several for one in await reader.at(asked, [at])]
-        places = [at for _, at in several]
+    """The row with `analysis_result`, an entry a position, and `acc`: 1, 0, or null where nothing is known.
+
+    Raises BadInput where every token is to be looked at and none is known.
+    """
+    request, total = request_of(row), int(row["total_tokens_generated"])
+    if isinstance(request.prefix, tuple):
+        places = [place for place in places_of(row, every) if place <= len(request.prefix)]
+        found = await reader.at(request, places)
     else:
-        kept = [place for place in places if place <= len(request.prefix)]
-        found, places = await reader.at(request, kept), kept
+        places, found = await _by_text(reader, row, request, every)
     spans = {at: tokens for at, tokens in _spans(row)}
     entries = [
         {"position": place, "normalized_position": place / max(total, 1), **stats,
@@ -143,15 +156,28 @@ async def analysed(reader: Reader, row: Mapping[str, Any], every: bool) -> dict[
     ]  # fmt: skip
     if every and isinstance(request.prefix, tuple) and (known := getattr(reader.model, "vocabulary", None)):
         row = {**row, "interleaved_outputs": [_spelled(piece, known) for piece in row["interleaved_outputs"]]}
+    read_by = {"analysis_model": reader.model.name, "stats_mode": reader.mode}
+    return {**row, **read_by, "analysis_result": entries, "acc": _acc(row)}
+
+
+def _acc(row: Mapping[str, Any]) -> int | None:
+    """1 for a right text, 0 for a wrong one, None where nothing is known."""
     right = row.get("correct", None if row.get("ground_truth") is None else row["ground_truth"] == row["parsed_answer"])
-    acc = None if right is None else int(bool(right))
-    return {
-        **row,
-        "analysis_model": reader.model.name,
-        "stats_mode": reader.mode,
-        "analysis_result": entries,
-        "acc": acc,
-    }
+    return None if right is None else int(bool(right))
+
+
+async def _by_text(
+    reader: Reader, row: Mapping[str, Any], request: Request, every: bool
+) -> tuple[list[int], list[dict[str, Any]]]:
+    """(Positions, statistics) of a text whose tokens the row does not know: the reader's own where all are wanted."""
+    asked = [(Request(request.messages, text), at) for text, at in _before_each(row)]
+    if every or not asked:
+        if "states" not in reader.model.can:
+            raise BadInput(f"{reader.model.name} does not tell the tokens of a text", mend="leave out --every")
+        places = list(range(await reader.length(request)))
+        return places, await reader.at(request, places)
+    several = [one for before, _ in asked for one in await reader.at(before, [await reader.length(before)])]
+    return [at for _, at in asked], several
 
 
 def _spelled(piece: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
@@ -180,17 +206,29 @@ def _share(tokens: int | None, total: int) -> float | None:
 
 
 def analyse(
-    texts: Sequence[Mapping[str, Any]], *, device: str | None = None, mode: Mode = "corrected", every: bool = False
+    texts: Sequence[Mapping[str, Any]],
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    mode: Mode = "corrected",
+    every: bool = False,
 ) -> list[dict[str, Any]]:
-    """All rows, analysed by the base model that wrote them, many at once. Raises BadInput."""
-    readers = {name: Reader.open(name, device, mode) for name in dict.fromkeys(row["base_model_id"] for row in texts)}
+    """All rows, analysed by the base model that wrote them, or by the one that is named, many at once.
+
+    A text that its reader cannot read keeps its row, with `analysis_error` and no entries. Raises BadInput.
+    """
+    bases = dict.fromkeys(row["base_model_id"] for row in texts)
+    readers = {name: Reader.open(model or name, device, mode) for name in bases}
 
     async def work() -> list[dict[str, Any]]:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(row: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
             async with gate:
-                found = await analysed(readers[row["base_model_id"]], row, every)
+                try:
+                    found = await analysed(readers[row["base_model_id"]], row, every)
+                except ModelError as error:
+                    found = {**row, "analysis_result": [], "analysis_error": str(error), "acc": _acc(row)}
             tick()
             return found
 
@@ -259,52 +297,84 @@ def _ids(row: Mapping[str, Any]) -> list[Any]:
 
 
 # ---- labelled steps ----
-def labelled_steps(path: Path) -> Iterator[tuple[str, str, str, str, int]]:
-    """(Problem's name, problem, text before the step, step, rating −1, 0 or 1) of data in PRM800K's format.
+@dataclass(frozen=True)
+class LabelledStep:
+    """One completion of a step that somebody rated."""
 
-    Earlier steps are those that were chosen, or written by a person; steps are joined by line ends. Raises BadInput.
+    query_id: str
+    """Of its problem: rows of one problem share it."""
+    row: int
+    """From 0, in the file."""
+    step: int
+    problem: str
+    before: str
+    """The text that it follows."""
+    text: str
+    rating: int
+    """-1, 0 or 1."""
+    finish_reason: str | None
+    """Of the whole solution: solution, found_error, give_up, bad_problem."""
+
+
+def labelled_steps(path: Path) -> tuple[list[LabelledStep], int]:
+    """The rated completions of data in PRM800K's format, and how many rows were left out.
+
+    Left out are questions for quality control and for screening, which were given to many labelers. Earlier steps are
+    those that were chosen, or where none was, what a person wrote; where neither is there the solution ends. A
+    completion without a rating is none that was rated. Steps are joined by line ends. Raises BadInput.
     """
+    found, left_out = list[LabelledStep](), 0
     for number, row in enumerate(rows.read(path)):
         question, label = row.need("question"), row.need("label")
-        problem, before = str(question["problem"]), ""
-        for step in label["steps"]:
-            for one in step["completions"] or ():
-                if one.get("rating") is not None:
-                    yield f"{number}", problem, before, str(one["text"]), int(one["rating"])
-            chosen = step.get("chosen_completion")
-            taken = step["completions"][chosen] if chosen is not None else step.get("human_completion")
-            if taken is None:
-                break
-            before += str(taken["text"]) + "\n"
+        if row.get("is_quality_control_question") or row.get("is_initial_screening_question"):
+            left_out += 1
+            continue
+        try:
+            found += _steps_of(number, str(question["problem"]), label)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            row.bad(f"the row is not in PRM800K's format ({type(error).__name__}: {error})")
+    return found, left_out
+
+
+def _steps_of(number: int, problem: str, label: Mapping[str, Any]) -> Iterator[LabelledStep]:
+    before, query = "", digest(problem)
+    for at, step in enumerate(label["steps"]):
+        completions = step["completions"] or ()
+        for one in completions:
+            if one.get("rating") is not None:
+                rating, ended = int(one["rating"]), label.get("finish_reason")
+                yield LabelledStep(query, number, at, problem, before, str(one["text"]), rating, ended)
+        chosen = step.get("chosen_completion")
+        taken = completions[chosen] if chosen is not None else step.get("human_completion")
+        if taken is None:
+            return
+        before += str(taken["text"]) + "\n"
 
 
 def read_steps(
-    path: Path, model: str, prompt: str = "{question}", *, device: str | None = None
+    steps: Sequence[LabelledStep], model: str, prompt: str = "{question}", *, device: str | None = None
 ) -> list[dict[str, Any]]:
-    """Statistics at the start and the end of every labelled step: rows {query_id, at, rating, statistic: value, …}."""
+    """Statistics at the start and the end of every labelled step: rows {query_id, at, rating, statistic: value, …}.
+
+    A step that the model cannot read keeps its rows, with `analysis_error` and no values. Raises BadInput.
+    """
     reader = Reader.open(model, device, "corrected")
 
     async def work() -> list[dict[str, Any]]:
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one(step: tuple[str, str, str, str, int], at: str) -> dict[str, Any]:
-            query, problem, before, text, rating = step
-            messages = [{"role": "user", "content": prompt.format(question=problem)}]
-            request = Request(messages, before if at == "start" else before + text)
+        async def one(step: LabelledStep, at: str) -> dict[str, Any]:
+            messages = [{"role": "user", "content": prompt.format(question=step.problem)}]
+            request = Request(messages, step.before if at == "start" else step.before + step.text)
+            told = {key: getattr(step, key) for key in ("query_id", "row", "step", "rating", "finish_reason", "text")}
+            told |= {"at": at, "analysis_model": reader.model.name}
             async with gate:
-                (stats,) = await reader.at(request, [await _length(reader, request)])
-            return {"query_id": query, "at": at, "rating": rating, **stats}
+                try:
+                    (stats,) = await reader.at(request, [await reader.length(request)])
+                except ModelError as error:
+                    return {**told, **dict.fromkeys(STATISTICS), "analysis_error": str(error)}
+            return {**told, **stats}
 
-        steps = list(labelled_steps(path))
         return await asyncio.gather(*(one(step, at) for step in steps for at in ("start", "end")))
 
     return complete(work)
-
-
-async def _length(reader: Reader, request: Request) -> int:
-    """Tokens of a request's prefix, as the model counts them."""
-    if not request.prefix or "score" not in reader.model.can:
-        return 0
-    model: Any = reader.model
-    (scores,) = await model.score(Request(request.messages), [request.prefix])
-    return len(scores)

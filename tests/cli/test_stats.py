@@ -1,5 +1,6 @@
 """`testtime stats` on the pocket models: by the base's own weights, at each consultation or every token; bounds are
-marked where a model shows no states; labelled steps in PRM800K's format.
+marked where a model shows no states; labelled steps in PRM800K's format (prm800k.jsonl: made by hand, every field and
+oddity of the published one in it).
 """
 
 from __future__ import annotations
@@ -138,10 +139,95 @@ def test_labelled_steps_follow_what_was_chosen(tmp_path: Path, capsys: pytest.Ca
         question = {"problem": PROMPT.format(question=problem.question), "ground_truth_answer": problem.reference}
         written.append({"question": question, "label": {"steps": steps, "finish_reason": "solution"}})
     file.write_text("".join(json.dumps(row) + "\n" for row in written))
-    found = list(labelled_steps(file))
-    assert found[2][2] == found[0][3] + "\n", "the chosen step stands before the next"
-    assert {rating for *_, rating in found} == {1, -1}
+    found, left_out = labelled_steps(file)
+    assert not left_out
+    assert found[2].before == found[0].text + "\n", "the chosen step stands before the next"
+    assert {one.rating for one in found} == {1, -1}
     out = tmp_path / "out.jsonl"
     assert main(["stats", "--steps_file", str(file), "--model", "pocket-m", "--output_file", str(out)]) == 0
     assert "at the end of a step" in capsys.readouterr().out
     assert len(read(out)) == 2 * len(found)
+
+
+LABELLED = Path(__file__).parent / "prm800k.jsonl"
+
+
+def test_the_published_format_is_read_with_its_oddities() -> None:
+    found, left_out = labelled_steps(LABELLED)
+    assert left_out == 2, "quality control and screening"
+    told = [(one.row, one.step, one.rating, one.before) for one in found]
+    assert told == [
+        (0, 0, 1, ""), (0, 0, -1, ""), (0, 0, 0, ""),
+        (0, 1, -1, "27+18=45\n"), (0, 1, 1, "27+18=45\n"),  # the third completion was not rated
+        (0, 2, 1, "27+18=45\n45-5=40\n"),  # the second completion was chosen
+        (1, 0, -1, ""), (1, 0, -1, ""),
+        (1, 1, 1, "12*13=156\n"),  # what a person wrote, which nobody rated
+        (2, 0, 1, ""), (2, 1, -1, "3*4=12\n"), (2, 1, -1, "3*4=12\n"),  # given up there
+        (4, 0, 1, ""), (4, 1, -1, "27+18=45\n"), (4, 1, 1, "27+18=45\n"),  # ended at the first error
+        (5, 0, 1, ""), (5, 1, 1, "12*13=156\n"),
+    ]  # fmt: skip
+    assert {one.row: one.finish_reason for one in found} == {
+        0: "solution", 1: "solution", 2: "give_up", 4: "found_error", 5: "solution",
+    }  # fmt: skip
+    by_problem = {one.row: one.query_id for one in found}
+    assert by_problem[0] == by_problem[4] != by_problem[1] == by_problem[5], "rows of one problem are one cluster"
+
+
+def test_statistics_of_labelled_steps_are_those_of_the_reading_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert main(["stats", "--steps_file", str(LABELLED), "--model", "pocket-s", "--output_file", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "17 labelled steps of 3 problems, by pocket-s" in shown.out
+    assert "1 of 34 could not be read" in shown.out, "# is no token of the model: the end of one step"
+    base, written = PocketModel("pocket-s", threads=1), read(out)
+    assert len(written) == 2 * 17
+    steps, _ = labelled_steps(LABELLED)
+    for step, (start, end) in zip(steps, zip(written[::2], written[1::2], strict=True), strict=True):
+        for row, text in ((start, step.before), (end, step.before + step.text)):
+            if "#" in text:
+                assert row["entropy"] is None
+                continue
+            request = Request([{"role": "user", "content": step.problem}], text)
+            (law,) = asyncio.run(base.score(request, [(5,)], full=True))
+            assert row["entropy"] == pytest.approx(statistics(law[0])["entropy"], abs=1e-9)
+            assert row["rating"] == step.rating
+            assert row["attn_entropy"] is not None
+
+
+@pytest.mark.parametrize(
+    "label",
+    [{"steps": [{}]}, {"steps": [{"completions": [], "chosen_completion": 0}]}, {"steps": 3}, {}, {"steps": [3]}],
+)
+def test_rows_in_no_such_format_are_one_line(label: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "steps.jsonl"
+    file.write_text(json.dumps({"question": {"problem": "x"}, "label": label}))
+    assert main(["stats", "--steps_file", str(file), "--model", "pocket-s"]) == 2
+    assert f"{file}:1" in capsys.readouterr().err
+
+
+def test_a_named_model_reads_the_texts_instead(rows: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.jsonl"
+    assert main(["stats", "--stats_file", str(rows), "--output_file", str(out), "--model", "pocket-m"]) == 0
+    assert {row["analysis_model"] for row in read(out)} == {"pocket:pocket-m"}
+
+
+def test_texts_without_token_ids_are_read_by_the_models_own(rows: Path) -> None:
+    """At the same places the statistics are those by ids, wherever the joints fall between whole tokens."""
+    reader = Reader(PocketModel("pocket-s", threads=1))
+    for row in [row for row in read(rows) if row["cheat_positions"]][:3]:
+        bare = {**row, "interleaved_outputs": [{**one, "token_ids": None} for one in row["interleaved_outputs"]]}
+        for every in (False, True):
+            sure, other = (asyncio.run(analysed(reader, one, every)) for one in (row, bare))
+            assert [one["position"] for one in other["analysis_result"]] == [
+                one["position"] for one in sure["analysis_result"]
+            ]
+            for one, two in zip(sure["analysis_result"], other["analysis_result"], strict=True):
+                assert two["entropy"] == pytest.approx(one["entropy"], abs=1e-4)
+
+
+def test_the_weights_of_a_server_here_are_opened_where_a_device_is_named() -> None:
+    pytest.importorskip("openai", reason="openai is not installed")
+    assert Reader.open("8B", None, "corrected").model.name == "vllm:meta-llama/Llama-3.1-8B-Instruct"
+    assert Reader.open("8B", "cuda", "corrected").model.name == "hf:meta-llama/Llama-3.1-8B-Instruct"

@@ -17,6 +17,7 @@ from testtime.models.naming import PROVIDERS, open_model, resolve
         ("claude-sonnet-4-5", "anthropic:claude-sonnet-4-5"), ("gemini-2.5-pro", "gemini:gemini-2.5-pro"),
         ("org/name", "hf:org/name"), ("org/name:free", "hf:org/name:free"), ("vllm:org/name", "vllm:org/name"),
         ("bedrock:us.meta.x-v1:0", "bedrock:us.meta.x-v1:0"), ("echo:1", "echo:1"),
+        ("1B", "vllm:meta-llama/Llama-3.2-1B-Instruct"), ("70B", "vllm:meta-llama/Llama-3.1-70B-Instruct"),
     ],
 )  # fmt: skip
 def test_a_name_means_one_model(name: str, whole: str) -> None:

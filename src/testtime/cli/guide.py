@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from testtime.session import Drawn
 
 OWN = frozenset(RunSpec.model_fields) | {"config", "fresh", "json", "debug", "help", "version", "verbose"}
-PRESETS = {
-    "1B": ("vllm:meta-llama/Llama-3.2-1B-Instruct", 8001),
-    "3B": ("vllm:meta-llama/Llama-3.2-3B-Instruct", 8003),
-    "8B": ("vllm:meta-llama/Llama-3.1-8B-Instruct", 8008),
-    "70B": ("vllm:meta-llama/Llama-3.1-70B-Instruct", 8070),
-}
-"""Short name → model and the port of this machine where its server is expected."""
 PART = (
     "dataset", "splits", "dataset_path", "max_queries", "start_index", "num_candidates", "max_tokens", "seed",
     "concurrency", "env_file", "out_dir", "run",
@@ -96,11 +89,11 @@ def guide(
         _answer(spec, prompt, json)
         return
     if oracle_tokens:
+        from testtime.cli import progress
         from testtime.guide import calibrated
 
-        spec = spec.model_copy(
-            update={"decoding": tuple(calibrated(spec, oracle_tokens, calibrate_on)), "settings": {}}
-        )
+        texts = calibrated(spec, oracle_tokens, calibrate_on, watch=progress.shown)
+        spec = spec.model_copy(update={"decoding": tuple(texts), "settings": {}})
     files = {"rows": output, "accuracy": out_png, "surface": surface_png}
     _evaluate(spec, fresh, None if json else verbose, files, x, oracle_budget)
 
@@ -109,25 +102,8 @@ def _with_usual(given: Mapping[str, Any], config: Path | None, output: Path | No
     """The flags with what is usual where neither they nor the file say it; the run of an output file lies beside it."""
     file = () if config is None else read_yaml(config).values
     usual = {key: value for key, value in USUAL.items() if key not in file}
-    given = with_presets(given)
     usual |= {} if output is None else {"out_dir": output.parent, "run": f"{output.stem}.run"}
     return {**given, **{key: value for key, value in usual.items() if given.get(key) is None}}
-
-
-def with_presets(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags with short names made models behind ports, where no address is given for their role.
-
-    >>> made = with_presets({"model": "1B", "oracle_model": "pocket-m", "base_url": None})
-    >>> made["model"], made["base_url"]
-    ('vllm:meta-llama/Llama-3.2-1B-Instruct', ['model=http://localhost:8001/v1'])
-    """
-    made, urls = dict(given), list(given.get("base_url") or ())
-    for role in ("model", "oracle_model"):
-        if (name := given.get(role)) in PRESETS:
-            made[role], port = PRESETS[str(name)]
-            if not any(url.startswith((f"{role}=", "http")) for url in urls):
-                urls.append(f"{role}=http://localhost:{port}/v1")
-    return {**made, "base_url": urls} if urls else made
 
 
 def _answer(spec: RunSpec, prompt: str, json: bool) -> None:

@@ -23,10 +23,15 @@ def stats(
     steps_file: Annotated[
         Path | None, Parameter(help="Labelled steps in PRM800K's format, to be read by --model instead.")
     ] = None,
-    model: Annotated[str | None, Parameter(help="The model that reads labelled steps.")] = None,
+    model: Annotated[
+        str | None,
+        Parameter(help="The model that reads the texts instead of their base, or that reads labelled steps."),
+    ] = None,
     prompt: Annotated[str, Parameter(help="The template of their problems, with {question} in it.")] = "{question}",
     output: Annotated[Path | None, Parameter(help="Rows with their analysis, as JSON Lines.")] = None,
-    device: Annotated[str | None, Parameter(help="cpu, or cuda where the backend has it.")] = None,
+    device: Annotated[
+        str | None, Parameter(help="cpu, or cuda where the backend has it; a served model's weights are opened there.")
+    ] = None,
     every: Annotated[
         bool, Parameter(show_default=False, help="Look at every token, not at consultations alone.")
     ] = False,
@@ -55,7 +60,7 @@ def stats(
 
     if out_png or positions_png:
         require()  # before anything is computed
-    found = analyse(read_texts(stats_file), device=device, mode=stats_mode, every=every)
+    found = analyse(read_texts(stats_file), model=model, device=device, mode=stats_mode, every=every)
     if output:
         write_lines(found, output)
     drawn = _draw(found, {"heat": out_png, "along": positions_png, "page": out_html})
@@ -124,11 +129,18 @@ def _print_law(law: Law) -> None:
 def _notes(found: Sequence[Mapping[str, Any]]) -> list[str]:
     entries = [one for row in found for one in row["analysis_result"]]
     cut = sum(one["truncated"] for one in entries)
-    models = ", ".join(dict.fromkeys(row["analysis_model"] for row in found))
+    models = ", ".join(dict.fromkeys(row["analysis_model"] for row in found if "analysis_model" in row)) or "no model"
     told = [f"{len(entries):,} positions of {len(found):,} texts, by the states of {models}"]
+    told += _unread(found)
     if cut:
         told.append(f"{cut:,} positions know the most probable tokens alone: their entropy is a lower bound")
     return told
+
+
+def _unread(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What could not be read, with the first reason."""
+    why = [row["analysis_error"] for row in found if "analysis_error" in row]
+    return [f"{len(why):,} of {len(found):,} could not be read, and have no statistics: {why[0]}"] if why else []
 
 
 def _draw(found: Sequence[Mapping[str, Any]], files: Mapping[str, Path | None]) -> list[Path]:
@@ -171,20 +183,25 @@ def _steps(path: Path, model: str | None, prompt: str, device: str | None, outpu
     from testtime.analysis.positions import step_correlations
     from testtime.cli import show
     from testtime.figures.position_tables import correlation_rows
-    from testtime.statistics import read_steps, write_lines
+    from testtime.statistics import labelled_steps, read_steps, write_lines
 
     if model is None:
         raise BadInput("no model reads the steps", mend="add --model")
-    found = read_steps(path, model, prompt, device=device)
+    steps, left_out = labelled_steps(path)
+    if not steps:
+        raise BadInput("no step is rated", where=str(path))
+    found = read_steps(steps, model, prompt, device=device)
     if output:
         write_lines(found, output)
     several = step_correlations(found)
     if json:
-        show.json({"steps": len(found) // 2, "correlations": several})
+        show.json({"steps": len(steps), "rows_left_out": left_out, "correlations": several})
         return
     for at in dict.fromkeys(row["at"] for row in several):
         title = f"with the label, at the {at} of a step"
         show.tables([correlation_rows([row for row in several if row["at"] == at], title)])
-    show.notes([f"{len(found) // 2:,} labelled steps"])
+    told = f"{len(steps):,} labelled steps of {len({step.query_id for step in steps}):,} problems, by {model}"
+    aside = [f"{left_out:,} rows for quality control or screening are left out"] if left_out else []
+    show.notes([told, *aside, *_unread(found)])
     show.wrote(output)
     show.next_step("testtime guide --base_model pocket-s --oracle_model pocket-m --dataset pocket-math --split medium")

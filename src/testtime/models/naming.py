@@ -1,6 +1,7 @@
 """Names of models: `provider:name`, and what a name without a provider means.
 
     pocket-m            → pocket:pocket-m       by the preset table
+    8B                  → vllm:meta-llama/…     by the table of short names
     org/name            → hf:org/name           a repository of the hub
     llama-3.1-8b        → refused, with the providers that could be meant
 
@@ -34,6 +35,13 @@ PRESETS = {
     "*/*": ("hf",),
 }
 """Pattern → providers that serve such names; the first that fits decides, several are ambiguous."""
+SHORT = {
+    "1B": "meta-llama/Llama-3.2-1B-Instruct",
+    "3B": "meta-llama/Llama-3.2-3B-Instruct",
+    "8B": "meta-llama/Llama-3.1-8B-Instruct",
+    "70B": "meta-llama/Llama-3.1-70B-Instruct",
+}
+"""Short name → model, which a vLLM on this machine serves unless said otherwise, at its port of openai/hosts.toml."""
 GENERATORS = {"claude": "anthropic", "openai": "openai"}
 """What `generator:` says → provider."""
 
@@ -41,13 +49,15 @@ GENERATORS = {"claude": "anthropic", "openai": "openai"}
 def resolve(name: str, provider: str | None = None, generator: str | None = None) -> str:
     """The whole name, `provider:name`. Raises BadInput with the candidates where that is not certain.
 
-    >>> resolve("pocket-m"), resolve("org/model:free"), resolve("m", "vllm")
-    ('pocket:pocket-m', 'hf:org/model:free', 'vllm:m')
+    >>> resolve("pocket-m"), resolve("org/model:free"), resolve("m", "vllm"), resolve("1B")
+    ('pocket:pocket-m', 'hf:org/model:free', 'vllm:m', 'vllm:meta-llama/Llama-3.2-1B-Instruct')
     """
     said, rest = _split(name)
     wanted = _wanted(provider, generator)
     if said and wanted and said != wanted:
         raise BadInput(f"the model {name!r} names the provider {said}, and {wanted} is asked for", mend="name one")
+    if not said and name in SHORT:
+        return f"{wanted or 'vllm'}:{SHORT[name]}"
     chosen = wanted or said or _preset(name)
     if not rest:
         raise BadInput(f"no model is named in {name!r}", mend=f"write {chosen}:NAME")
