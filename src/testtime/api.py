@@ -219,7 +219,8 @@ def _shown(drawn: Drawn) -> Run:
     if not folder.candidates.exists():
         return Run(folder.path, None, drawn, (), [*notes, "nothing was drawn"])
     pool = open_pool(folder.path)
-    files.append(folder.candidates)
+    named = folder.outcomes.with_suffix(".parquet")
+    files += [named, folder.candidates] if drawn.spec.output and named.exists() else [folder.candidates]
     if not has_gold(pool):
         return Run(folder.path, None, drawn, files, [*notes, *pool.notes, "no answer is known to be right or wrong"])
     outcomes, told = scored(pool, [parse("policy", text) for text in drawn.spec.policies], drawn.asked)

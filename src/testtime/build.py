@@ -17,7 +17,7 @@ from testtime import answers
 from testtime.answers.structured import final_answer
 from testtime.backends import open_models
 from testtime.core.errors import BadInput, Refused
-from testtime.core.protocols import Meter, Model, Policy, Task, Verifier
+from testtime.core.protocols import Meter, Mixed, Model, Policy, Task, Verifier
 from testtime.core.records import Candidate, Part, Problem, Verdict
 from testtime.core.registry import find
 from testtime.core.seeds import digest, seed_of
@@ -43,17 +43,11 @@ from testtime.verifiers.asking import Keeps
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
     dataset, path = _local_name(spec.dataset, spec.dataset_path)
-    chosen_by_hand = "policies" in spec.model_fields_set
-    asked = spec.policies if chosen_by_hand else _usual_policies(dataset)
-    chosen = {"policy": asked, "decoding": usual_decoding(spec), "task": (dataset,)}
-    texts = grid(chosen, spec.settings if chosen_by_hand else {**_up_to(spec, asked), **spec.settings})
+    texts, task = _chosen(spec, dataset, path)
     policies: list[Policy] = [parse("policy", text) for text in texts["policy"]]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
         given = f"{len(policies)} policies are" if len(policies) != 1 else "num_candidates is"
         raise BadInput(f"--live executes one policy alone, and {given} given", mend="name one policy and nothing more")
-    if len(texts["task"]) != 1:
-        raise BadInput(f"a run has one dataset, and {', '.join(texts['task'])} are given", mend="give one value each")
-    task = open_task(texts["task"][0], path)
     named = {"model": whole_name(spec.model, spec.provider, spec.generator)}
     mock = usual_mock(spec, named["model"], texts["decoding"])
     others = {**{key: getattr(spec, key) for key in OTHER_MODELS}, "mock_model": mock}
@@ -80,10 +74,22 @@ PICKED = ("best_of_n:by=oracle(is_verified)",)
 """The policies of a run on programs where none is given: pass@n."""
 
 
-def _usual_policies(dataset: str) -> tuple[str, ...]:
-    """What a run is scored by where nobody says: votes, or pass@n where answers are programs."""
+def _chosen(spec: RunSpec, dataset: str, path: Path | None) -> tuple[Mapping[str, Sequence[str]], Task]:
+    """Policies, decodings and the task as texts, and the task opened; where nobody names policies, its usual ones."""
+    by_hand = "policies" in spec.model_fields_set
     programs = getattr(find("task", dataset.partition(":")[0].strip()), "verifier", "") == "code"
-    return PICKED if programs else DEFAULT_POLICIES
+    while True:
+        asked = spec.policies if by_hand else PICKED if programs else DEFAULT_POLICIES
+        chosen = {"policy": asked, "decoding": usual_decoding(spec), "task": (dataset,)}
+        texts = grid(chosen, spec.settings if by_hand else {**_up_to(spec, asked), **spec.settings})
+        if len(texts["task"]) != 1:
+            raise BadInput(
+                f"a run has one dataset, and {', '.join(texts['task'])} are given", mend="give one value each"
+            )
+        task = open_task(texts["task"][0], path)
+        if by_hand or programs or not (isinstance(task, Mixed) and task.programs(spec.splits)):
+            return texts, task
+        programs = True
 
 
 def _up_to(spec: RunSpec, policies: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
@@ -113,10 +119,14 @@ def _policies_of(task: Task, spec: RunSpec, problems: Sequence[Problem]) -> list
     return policies
 
 
+PROGRAMS = ("code", "no_tests")
+"""Stages of problems whose answers are programs."""
+
+
 def _silent(task: Task, problems: Sequence[Problem]) -> bool:
     """Whether all answers are programs of which no problem shows an example."""
     fields = [problem.fields for problem in problems]
-    return all(one.get("verifier", task.verifier) == "code" and not one.get("public") for one in fields)
+    return all(one.get("verifier", task.verifier) in PROGRAMS and not one.get("public") for one in fields)
 
 
 def _local_name(dataset: str, path: Path | None) -> tuple[str, Path | None]:

@@ -1,7 +1,8 @@
 """Verdicts given anew: on the candidates of a pool, nothing being drawn, or on pairs of a reference and an answer.
 
 A pool's new verdicts are an overlay in its folder `verdicts/`, one file a stage and digest, with the old verdict beside
-the new: texts and first verdicts are never rewritten.
+the new: texts and first verdicts are never rewritten. Where a stage is the first to say anything of a pool that was
+imported, what it says is put into the pool as well, votes of programs with it, so that all that reads pools finds it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from testtime.core import rows
 from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
 from testtime.core.progress import Tick, counting
 from testtime.core.protocols import Ask, Model, Task, Verifier
-from testtime.core.records import Candidate, Finish, Generation, Map, Part, Problem, Request, Verdict
+from testtime.core.records import Candidate, Finish, Generation, Map, Part, Problem, Request
 from testtime.core.registry import find, names
 from testtime.core.seeds import seed_of
 from testtime.core.strings import parse
+from testtime.engine.plan import ABSTAIN
 from testtime.importers import candidates
 from testtime.importers.write import import_to
+from testtime.lanes import marks_of, persona_of
 from testtime.models.naming import open_model, resolve
 from testtime.sources import place
 from testtime.stages import asking_of
@@ -39,11 +42,17 @@ from testtime.store.codec import decode
 from testtime.store.folder import RunFolder
 from testtime.store.kept import Kept
 from testtime.store.pack import is_pack
-from testtime.store.parquet import read_meta
+from testtime.store.parquet import fill, read_meta, written_from
+from testtime.store.rows import verdict_columns
+from testtime.store.schema import CANDIDATES, arrow
 from testtime.verifiers.asking import Keeps
+from testtime.verifiers.code import Code
 from testtime.verifiers.each import Each
 from testtime.verifiers.judge import Judge
 from testtime.verifiers.math import judge_pair
+from testtime.verifiers.outputs import Outputs
+from testtime.verifiers.persona import Persona
+from testtime.verifiers.refusal import Refusal
 from testtime.verifiers.said import verdict
 
 SHOWN = ("question", "ground_truth_answer", "answer")
@@ -52,11 +61,23 @@ AT_ONCE = 256
 """Candidates in work at once."""
 READ = (
     "arm", "query_id", "candidate_idx", "split", "question", "ground_truth_answer", "candidate_text", "parts", "answer",
-    "answer_key", "finish_reason", "error", "is_verified", "verification_method",
+    "answer_key", "finish_reason", "error", "is_verified", "verification_method", "refusal_is_refusal", "persona_score",
+    "persona_markers",
 )  # fmt: skip
-ASKS_MORE = ("likelihood", "refusal", "persona")
-"""Stages that ask for other things than a judge does, or say other things than right and wrong."""
 KEY = ("arm", "query_id", "candidate_idx")
+VERDICT = (
+    "is_verified", "verification_confidence", "verification_explanation", "verification_method",
+    "verification_verifier_name", "verification_saw_reference", "verification_llm_judge_used",
+    "verification_llm_judge_failed", "answer_key",
+)  # fmt: skip
+FILLS: Mapping[str, tuple[str, ...]] = {
+    "refusal": ("refusal_is_refusal", "refusal_confidence", "refusal_type", "refusal_matched_patterns"),
+    "persona": (
+        "persona_markers", "persona_constraint_violations", "persona_score", "persona_confidence",
+        "persona_judge_reasoning", "persona_judge_model",
+    ),
+}  # fmt: skip
+"""Stage → the columns it fills, its word first; all others fill `VERDICT`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +85,29 @@ class Reverified:
     """New verdicts beside the old ones."""
 
     frame: pl.DataFrame
-    """KEY, was_verified, is_verified, the other columns of a verdict, SHOWN."""
+    """KEY, the stage's columns, what its first one said before as `was_…`, SHOWN."""
     path: Path
     """Where they are kept."""
     calls: int
     """Of a judge."""
+    word: str = "is_verified"
+    """The column of the stage's word."""
+    first: bool = False
+    """Whether nobody had said anything before, so that the pool holds them now."""
 
     @property
     def flips(self) -> pl.DataFrame:
-        """The rows whose verdict is another one now; null is one of its own."""
-        return self.frame.filter(pl.col("was_verified").ne_missing(pl.col("is_verified")))
+        """The rows of which another thing is said now; null is one of its own."""
+        return self.frame.filter(pl.col(was(self.word)).ne_missing(pl.col(self.word)))
+
+
+def was(word: str) -> str:
+    """The name of a stage's word as it was before.
+
+    >>> was("is_verified"), was("refusal_is_refusal")
+    ('was_verified', 'was_refusal')
+    """
+    return f"was_{word.split('_is_')[0].removeprefix('is_')}"
 
 
 def reverify(
@@ -83,33 +117,50 @@ def reverify(
     dataset: str | None = None,
     dataset_path: Path | None = None,
     judge_model: str | None = None,
+    persona: str | None = None,
+    sandbox: str | None = None,
     concurrency: int = 16,
 ) -> Reverified:
     """Judges a pool's candidates by another stage. Raises BadInput: no pool, an unknown stage or dataset."""
-    if is_pack(pool):
-        raise BadInput("is packed, and verdicts are kept beside a pool", where=str(pool), mend="unzip it first")
-    folder = pool if pool.is_dir() else None
-    file = RunFolder.open(pool).candidates if folder else pool
+    packed = is_pack(pool)
+    opened = place(pool)
+    folder = opened if opened.is_dir() else None
+    file = RunFolder.open(opened).candidates if folder else opened
     meta, spec = read_meta(file), _spec(folder)
     task = _task(
-        dataset or str(spec.get("dataset") or meta.get("dataset") or ""), dataset_path or spec.get("dataset_path")
+        dataset or str(spec.get("dataset") or meta.get("dataset") or ""),
+        dataset_path or spec.get("dataset_path"),
+        needs_rows=verifier not in FILLS,
     )
     table = _table(file)
-    solo = _Solo(_model(judge_model, meta), concurrency)
-    kept: Keeps = Kept((folder or file).parent, solo.model.name) if solo.model else dict[str, Map]()
-    stage = _stage(verifier, task, solo, kept, named=judge_model is not None)
+    solo = _Solo(_model(judge_model), concurrency)
+    beside = pool.parent if packed else (folder or file).parent
+    kept: Keeps = Kept(beside, solo.model.name) if solo.model else dict[str, Map]()
     problems = _problems(task, table, spec)
-    if why := next(filter(None, map(stage.refuses, problems.values())), None):
+    stages = _stages(
+        _stage(verifier, task, solo, kept, persona or spec.get("persona"), sandbox or spec.get("sandbox") or "auto"),
+        problems,
+    )
+    if why := next(filter(None, map(stages[0].refuses, problems.values())), None):
         raise Refused(f"{verifier} cannot judge these: {why}")
-    said = asyncio.run(_judge(stage, task, problems, table, solo))
-    frame = _frame(table, said)
-    path = (
-        folder / "verdicts" if folder else file.with_suffix(".verdicts")
-    ) / f"{slug(verifier)}-{stage.digest}.parquet"
+    said = asyncio.run(_judge(stages, task, problems, table, solo))
+    columns = FILLS.get(verifier, VERDICT)
+    frame = _frame(table, said, columns)
+    kept_at = folder / "verdicts" if folder and not packed else pool.with_suffix(".verdicts")
+    path = kept_at / f"{slug(verifier)}-{stages[0].digest}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         frame.write_parquet(part)
-    return Reverified(frame, path, solo.calls)
+    first = not packed and written_from(file) is None and not any(_spoken(row, columns) for row in table)
+    if first:
+        fill(file, frame.select(columns))
+    return Reverified(frame, path, solo.calls, columns[0], first)
+
+
+def _spoken(row: Map, columns: Sequence[str]) -> bool:
+    """Whether a stage that fills these columns has said anything of a row."""
+    told = ("verification_method", "is_verified") if columns is VERDICT else columns
+    return any(row.get(name) is not None for name in told)
 
 
 def verify_pairs(file: Path, verifier: str, output: Path) -> Map:
@@ -177,7 +228,7 @@ def _spec(folder: Path | None) -> dict[str, Any]:
     return RunFolder.open(folder).read_spec() if folder and spec and spec.exists() else {}
 
 
-def _task(dataset: str, path: Path | str | None) -> Task:
+def _task(dataset: str, path: Path | str | None, *, needs_rows: bool = True) -> Task:
     """The task, also where its rows are not at hand: what an answer is does not depend on them."""
     name = dataset.partition(":")[0]
     if name not in names("task"):
@@ -185,7 +236,7 @@ def _task(dataset: str, path: Path | str | None) -> Task:
     reads = "path" in {f.name for f in fields(find("task", name))}
     if path is None and reads:
         task: Task = parse("task", dataset, path="")
-        if task.verifier != "math":
+        if needs_rows and task.verifier != "math":
             raise BadInput(f"{name} is judged by what its rows hold, and they are not here", mend="add --dataset_path")
         return task
     return open_task(dataset, Path(path) if path is not None else None)
@@ -222,35 +273,58 @@ def _table(file: Path) -> list[dict[str, Any]]:
 
 
 def _candidate(task: Task, problem: Problem, row: Map) -> Candidate:
-    """A row as the candidate it was; its answer is read anew where its text is there."""
+    """A row as the candidate it was; its answer is read anew where its text is there, and it ended by itself."""
     text = row["candidate_text"]
-    if text is None or row["error"] is not None:
+    finish: Finish = row["finish_reason"] or "stop"
+    if row["error"] is not None or finish in ABSTAIN:
+        printed, key = None, None
+    elif text is None:
         printed, key = row["answer"], row["answer_key"]
     else:
         printed, key = task.answer(problem, text)
     parts = [decode(Part, part) for part in json.loads(row["parts"] or "[]")] or [Part("answer", text or printed or "")]
     facts = {"answer": printed, "answer_key": key}
-    finish: Finish = row["finish_reason"] or "stop"
     idx, error = row["candidate_idx"], row["error"]
     return Candidate(row["arm"], problem.query_id, idx, parts, finish, facts=facts, error=error)
 
 
 # ---- who judges ----
-def _stage(verifier: str, task: Task, solo: _Solo, kept: Keeps, *, named: bool) -> Verifier:
+def _stage(verifier: str, task: Task, solo: _Solo, kept: Keeps, persona: str | None, sandbox: str) -> Verifier:
     if verifier not in names("verifier"):
         raise unknown_name("verifier", verifier, names("verifier"))
-    judge = Judge(task, asking_of(solo.model, kept, named=named) if solo.model else None)
+    asking = asking_of(solo.model, kept, named=True) if solo.model else None
+    judge = Judge(task, asking)
     if verifier == "judge":
         return judge
-    if verifier in ASKS_MORE:
-        raise BadInput(f"{verifier} says nothing of right and wrong alone", mend="it judges while a run draws")
+    if verifier == "likelihood":
+        raise BadInput(
+            "likelihood asks the model that answers", mend="name it while a run draws: --decoding likelihood"
+        )
+    if verifier == "refusal":
+        return Refusal(task, asking=asking)
+    if verifier == "persona":
+        marks = marks_of(persona)
+        if marks is None and asking is None:
+            raise BadInput("no persona's marks, and no model to judge it", mend="add --persona FILE, or --judge_model")
+        return Persona(task, persona_of(persona) or "", marks, asking)
+    if verifier == "code":
+        return Code(task, sandbox)
     stage: Verifier = find("verifier", verifier)(task)
     if isinstance(stage, Each):
-        stage.opened["judge"] = judge
+        stage.opened.update(judge=judge, code=Code(task, sandbox))
     return stage
 
 
-def _model(judge_model: str | None, meta: Map) -> Model | None:
+def _stages(stage: Verifier, problems: Mapping[str, Problem]) -> list[Verifier]:
+    """A stage, and beside one that runs programs what gives them their votes, where a problem shows examples."""
+    if not isinstance(stage, Code | Each) or not any(one.fields.get("public") for one in problems.values()):
+        return [stage]
+    code = stage if isinstance(stage, Code) else stage.opened["code"]
+    assert isinstance(code, Code)
+    return [stage, Outputs(code.task, code.sandbox)]
+
+
+def _model(judge_model: str | None) -> Model | None:
     return open_model(resolve(judge_model)) if judge_model else None
 
 
@@ -275,44 +349,40 @@ class _Solo:
 
 
 async def _judge(
-    stage: Verifier, task: Task, problems: Mapping[str, Problem], table: Sequence[Map], solo: _Solo
-) -> list[Verdict]:
-    """The verdicts of all rows, so many at once."""
+    stages: Sequence[Verifier], task: Task, problems: Mapping[str, Problem], table: Sequence[Map], solo: _Solo
+) -> list[Map]:
+    """What the stages say of all rows, so many at once, by column."""
 
-    async def one(row: Map, tick: Tick) -> Verdict:
+    async def one(row: Map, tick: Tick) -> Map:
         problem = problems[row["query_id"]]
+        candidate = _candidate(task, problem, row)
         try:
-            return await stage.verify(problem, _candidate(task, problem, row), cast(Ask, solo))
+            said = [await stage.verify(problem, candidate, cast(Ask, solo)) for stage in stages]
         except BoundaryError as error:
-            return verdict(stage, None, 0.0, "failed", str(error))
+            said = [verdict(stages[0], None, 0.0, "failed", str(error))]
         finally:
             tick()
+        return {"answer_key": candidate.facts["answer_key"], **verdict_columns(said)}
 
-    said: list[Verdict] = []
+    found: list[Map] = []
     several: Iterator[Map] = iter(table)
     with counting("verdicts", len(table)) as tick:
         while part := list(islice(several, AT_ONCE)):
-            said += await asyncio.gather(*(one(row, tick) for row in part))
-    return said
+            found += await asyncio.gather(*(one(row, tick) for row in part))
+    return found
 
 
-def _frame(table: Sequence[Map], said: Sequence[Verdict]) -> pl.DataFrame:
+def _frame(table: Sequence[Map], said: Sequence[Map], columns: Sequence[str]) -> pl.DataFrame:
+    kinds = pl.DataFrame(arrow({name: CANDIDATES[name] for name in columns}).empty_table()).schema
+    old = was(columns[0])
     return pl.DataFrame(
         {
             **{name: [row[name] for row in table] for name in KEY},
-            "was_verified": [row["is_verified"] for row in table],
-            "is_verified": [one.value for one in said],
-            "verification_confidence": [one.confidence for one in said],
-            "verification_method": [one.method for one in said],
-            "verification_explanation": [one.explanation for one in said],
-            "verification_verifier_name": [one.stage for one in said],
+            old: [row[columns[0]] for row in table],
+            **{name: [one.get(name) for one in said] for name in columns},
             **{name: [row[name] for row in table] for name in SHOWN},
         },
-        schema_overrides={
-            "was_verified": pl.Boolean,
-            "is_verified": pl.Boolean,
-            **dict.fromkeys(SHOWN, pl.String()),
-        },
+        schema_overrides={**kinds, old: kinds[columns[0]], **dict.fromkeys(SHOWN, pl.String())},
     )
 
 

@@ -175,6 +175,50 @@ def test_asserts_and_inputs_are_examples_too_and_what_gives_no_outputs_abstains(
     assert keys(task, silent, inputs) == [None] * 4
 
 
+@needs_bubblewrap
+def test_anyones_programs_vote_once_they_are_judged(
+    some: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in some.read_text().splitlines()]
+    wrong = "```python\n{prompt}    return 'no'\n```"
+    texts = [[wrong.format(**row), *["```python\n{prompt}{canonical_solution}\n```".format(**row)] * 2] for row in rows]
+    lines = [json.dumps({"query_id": row["task_id"], "texts": said}) for row, said in zip(rows, texts, strict=True)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines) + "\n")
+    told = ["import", "candidates", "mine.jsonl", "--dataset", "humaneval", "--dataset_path", str(some)]
+    assert main([*told, "--out", "out"]) == 0
+    assert main(["verify", "out/mine", "--verifier", "code"]) == 0, capsys.readouterr().err
+    made = pl.read_parquet("out/mine/candidates.parquet")
+    assert made["is_verified"].to_list() == [False, True, True] * len(rows)
+    assert made["answer_key"].null_count() == 0
+    line = ["replay", "out/mine", "--policies", "sc_fixed", "--sc_n", "3", "--out_csv", "s.csv"]
+    assert main(line) == 0, capsys.readouterr().err
+    assert pl.read_csv("s.csv")["accuracy"].to_list() == [1.0]
+
+
+@needs_bubblewrap
+def test_where_no_program_can_vote_the_usual_policy_picks_and_a_named_vote_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(BUILTIN, "square", f"{__name__}:Square")
+    row = {"question": "Square it.", "tests": [{"input": "5", "output": "25"}]}
+    (tmp_path / "local.jsonl").write_text(json.dumps(row) + "\n")
+    line = ["run", "--model", "square:a", "--dataset", "local:answers=code", "--dataset_path", "local.jsonl"]
+    assert main([*line, "--num_candidates", "2", "--output", "p.parquet"]) == 0, capsys.readouterr().err
+    assert pl.read_parquet("p.parquet")["is_verified"].to_list() == [True, True]
+    assert set(pl.read_csv("p.run/summary.csv")["accuracy"]) == {1.0}
+    capsys.readouterr()
+    assert main([*line, "--policies", "sc_fixed", "--output", "q.parquet"]) == 2
+    assert "use best_of_n or pass@k" in capsys.readouterr().err
+
+
+class Square(Scripted):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            lambda request, seed: "```python\nprint(int(input()) ** 2)\n```", name=f"square:{name}", can=ALL
+        )
+
+
 PLAIN = st.recursive(
     st.none()
     | st.booleans()

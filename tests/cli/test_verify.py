@@ -7,12 +7,16 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from testtime.core.records import Generation, Request
+from testtime.models import BUILTIN
+from testtime.models.scripted import Scripted
 from testtime.verifiers.math import installed
 
 Run = Callable[[str], Any]
@@ -42,7 +46,7 @@ def pool(folder: Path, testtime: Run) -> str:
 
 @pytest.mark.skipif(not installed(), reason="math-verify is not installed: the extra `math`")
 def test_imported_outputs_are_judged_and_both_verdicts_kept(testtime: Run, pool: str) -> None:
-    before = (Path(pool) / "candidates.parquet").read_bytes()
+    before = pl.read_parquet(Path(pool) / "candidates.parquet")
     ran = testtime(f"verify {pool} --verifier math")
     assert ran.code == 0, ran.err
     assert "4 right, 4 wrong, 0 null of 8" in ran.out
@@ -55,7 +59,69 @@ def test_imported_outputs_are_judged_and_both_verdicts_kept(testtime: Run, pool:
     assert f"testtime audit {overlay} --n 100" in ran.out
     assert testtime(f"audit {overlay} --n 3 --out_csv labels.csv").code == 0
     assert frame.select("verification_method", "verification_explanation").null_count().sum_horizontal().item() == 0
-    assert (Path(pool) / "candidates.parquet").read_bytes() == before
+    after = pl.read_parquet(Path(pool) / "candidates.parquet")
+    changed = {name for name in after.columns if not after[name].equals(before[name], null_equal=True)}
+    assert changed
+    assert all(name.startswith("verification_") or name == "is_verified" for name in changed)
+    assert after["is_verified"].to_list() == frame["is_verified"].to_list()  # the first word on it is the pool's
+    told = testtime(f"inspect {pool}")
+    assert "verified, of all rows" in told.out, told.err
+    written = (Path(pool) / "candidates.parquet").read_bytes()
+    assert "0 verdicts are others than before" in testtime(f"verify {pool} --verifier math").out
+    assert (Path(pool) / "candidates.parquet").read_bytes() == written  # a later word is kept beside it alone
+
+
+def test_a_text_cut_at_its_limit_is_no_answer_whoever_judges(
+    testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds a whole box, and the run says that nothing was answered: so does whoever judges it again."""
+    write(folder / "math.jsonl", MATH)
+    monkeypatch.setitem(BUILTIN, "cut", f"{__name__}:Cut")
+    drawn = testtime(
+        "run --model cut:a --dataset math --dataset_path math.jsonl --policies sc_fixed --sc_n 2 --output p.parquet"
+    )
+    assert drawn.code == 0, drawn.err
+    first = pl.read_parquet(folder / "p.parquet")
+    assert set(first["finish_reason"]) == {"length"}
+    assert first["is_verified"].to_list() == [False] * 4
+    ran = testtime("verify p.run --verifier math")
+    assert ran.code == 0, ran.err
+    assert "0 right, 4 wrong, 0 null of 4" in ran.out
+    assert "0 verdicts are others than before" in ran.out
+
+
+class Cut(Scripted):
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda request, seed: r"\boxed{2} and on", name=f"cut:{name}")
+
+    async def generate(self, request: Request) -> Generation:
+        """As it comes, but said to be cut."""
+        said = await super().generate(request)
+        return replace(said, completions=[replace(one, finish="length") for one in said.completions])
+
+
+def test_refusals_and_personas_of_anyones_outputs_are_told_too(testtime: Run, pool: str, folder: Path) -> None:
+    ran = testtime(f"verify {pool} --verifier refusal")
+    assert ran.code == 0, ran.err
+    rows = pl.read_parquet(Path(pool) / "candidates.parquet")
+    assert rows["refusal_is_refusal"].null_count() == 0
+    assert f"{rows['refusal_is_refusal'].sum()} declined, " in ran.out
+    assert rows["is_verified"].null_count() == 8
+    (folder / "gloomy.txt").write_text("Be gloomy.")
+    assert "add --persona FILE" in testtime(f"verify {pool} --verifier persona").err
+    (folder / "gloomy.yaml").write_text("markers:\n  dunno: no idea\n")
+    ran = testtime(f"verify {pool} --verifier persona --persona gloomy.txt")
+    assert ran.code == 0, ran.err
+    marks = pl.read_parquet(Path(pool) / "candidates.parquet")["persona_markers"].to_list()
+    assert marks == [0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_a_packed_run_is_judged_and_its_verdicts_lie_beside_it(testtime: Run, pool: str, folder: Path) -> None:
+    assert testtime(f"pack {pool} --out mine.zip").code == 0
+    ran = testtime("verify mine.zip --verifier math --dataset_path math.jsonl")
+    assert ran.code == 0, ran.err
+    assert "4 right, 4 wrong, 0 null of 8" in ran.out
+    assert len([*(folder / "mine.verdicts").glob("math-*.parquet")]) == 1
 
 
 def test_recorded_answers_are_judged_without_their_dataset(testtime: Run, folder: Path) -> None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from testtime.cli import Json
+
+if TYPE_CHECKING:
+    from testtime.verifying import Reverified
 
 SHOWN = 20
 """Flips that are printed."""
 
 
 def verify(
-    pool: Annotated[Path | None, Parameter(help="A run folder, or a candidates.parquet.")] = None,
+    pool: Annotated[Path | None, Parameter(help="A run folder, a packed run, or a candidates.parquet.")] = None,
     *,
-    verifier: Annotated[str, Parameter(help="The stage that judges: math, choice, tools, code, judge, each.")],
+    verifier: Annotated[
+        str, Parameter(help="The stage that judges: math, choice, tools, code, judge, each, refusal, persona.")
+    ],
     pairs: Annotated[
         Path | None, Parameter(help="In place of a pool: a file of rows {gold, prediction, options?}.")
     ] = None,
@@ -25,6 +31,13 @@ def verify(
     dataset: Annotated[str | None, Parameter(help="The benchmark, where the pool does not say.")] = None,
     dataset_path: Annotated[Path | None, Parameter(help="Its file or folder, where the pool does not say.")] = None,
     judge_model: Annotated[str | None, Parameter(help="The judge's model, as provider:name.")] = None,
+    persona: Annotated[
+        Path | None, Parameter(help="persona: its file, beside which its marks lie, where the pool does not say.")
+    ] = None,
+    sandbox: Annotated[
+        str | None,
+        Parameter(help="code: auto, bubblewrap, docker or subprocess; by default as the pool says, or auto."),
+    ] = None,
     concurrency: Annotated[int, Parameter(help="Calls of a judge in flight at once; by default 16.")] = 16,
     json: Json = False,
 ) -> None:
@@ -52,32 +65,49 @@ def verify(
         dataset=dataset,
         dataset_path=dataset_path,
         judge_model=judge_model,
+        persona=str(persona) if persona else None,
+        sandbox=sandbox,
         concurrency=concurrency,
     )
     if json:
-        show.json({"verdicts": done.frame["is_verified"].value_counts(sort=True), "flips": done.flips,
+        show.json({"verdicts": done.frame[done.word].value_counts(sort=True), "flips": done.flips,
                    "calls": done.calls, "path": done.path})  # fmt: skip
         return
     _report(done)
-    show.wrote(done.path)
-    show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
+    show.wrote(done.path, *([pool] if done.first else []))
+    if done.word == "is_verified":
+        show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
+    else:
+        show.next_step(f"testtime inspect {shlex.quote(str(pool))}")
 
 
-def _report(done: object) -> None:
+WORDS: Mapping[str, Mapping[object, str]] = {
+    "is_verified": {True: "right", False: "wrong", None: "null"},
+    "refusal_is_refusal": {True: "declined", False: "answered", None: "null"},
+}
+"""A stage's word → how its values are told."""
+
+
+def _report(done: Reverified) -> None:
     from testtime.cli import show
     from testtime.figures.tables import printable
-    from testtime.verifying import Reverified
+    from testtime.verifying import was
 
-    assert isinstance(done, Reverified)
-    words = {True: "right", False: "wrong", None: "null"}
-    values = done.frame["is_verified"].to_list()
-    out = show.console()
+    out, values = show.console(), done.frame[done.word].to_list()
+    words = WORDS.get(done.word)
+    if words is None:
+        known = [value for value in values if value is not None]
+        mean = f"{sum(known) / len(known):.2f} on average, " if known else ""
+        out.print(f"{done.word}: {mean}{len(known):,} known of {len(values):,}")
+        return
     out.print(", ".join(f"{values.count(value):,} {word}" for value, word in words.items()) + f" of {len(values):,}")
     flips = done.flips
     out.print(f"{flips.height:,} verdicts are others than before")
     for row in flips.head(SHOWN).iter_rows(named=True):
-        change = f"{words[row['was_verified']]} → {words[row['is_verified']]}"
-        told = f"{row['query_id']} #{row['candidate_idx']}: {change} by {row['verification_method']}"
-        out.print(printable(f"  {told}; {row['verification_explanation']}"), soft_wrap=True)
+        change = f"{words[row[was(done.word)]]} → {words[row[done.word]]}"
+        why = (
+            f" by {row['verification_method']}; {row['verification_explanation']}" if done.word == "is_verified" else ""
+        )
+        out.print(printable(f"  {row['query_id']} #{row['candidate_idx']}: {change}{why}"), soft_wrap=True)
     if done.calls:
         out.print(f"{done.calls:,} calls of the judge")

@@ -237,6 +237,15 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class Mixed(Protocol):
+    """A task of which settings and splits say whether answers are programs, which vote by what they do."""
+
+    def programs(self, splits: Sequence[str]) -> bool:
+        """Whether all answers of these splits are."""
+        ...
+
+
 class Verifier(Protocol):
     """One stage's judgement of candidates."""
 
@@ -409,6 +418,6 @@ class Learner(Protocol):
 
 
 __all__ = [
-    "Ask", "Asks", "Batches", "Cap", "Certifies", "Closes", "Decoding", "Ints", "Learner", "Meter", "Model", "Opens",
-    "Policy", "Scores", "States", "StoppingRule", "Task", "Tokens", "Verifier", "Vote",
+    "Ask", "Asks", "Batches", "Cap", "Certifies", "Closes", "Decoding", "Ints", "Learner", "Meter", "Mixed", "Model",
+    "Opens", "Policy", "Scores", "States", "StoppingRule", "Task", "Tokens", "Verifier", "Vote",
 ]  # fmt: skip

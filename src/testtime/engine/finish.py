@@ -30,6 +30,9 @@ from testtime.store.parquet import Row, write_calls, write_candidates, written_f
 from testtime.store.rows import call_row, model_of
 from testtime.store.schema import CALLS, CANDIDATES
 
+TESTS = ("test", "asserts", "cases")
+"""Fields of a problem that hold tests."""
+
 
 @dataclass
 class Index:
@@ -196,11 +199,12 @@ def _row(
 def _shown(plan: Plan, problem: Problem, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
     """The verdicts of the plan's verifiers, in its order, then the last word of each stage that it lacks.
 
-    A failed draw is judged by none: it is wrong where its problem has a gold answer, else nobody can say.
+    A failed draw is judged by none: it is wrong where its problem has a gold answer or tests, else nobody can say.
     """
     if candidate.error is not None and plan.verifiers:
         first, why = plan.verifiers[0], f"the draw failed: {candidate.error}"
-        value, sure = (False, 1.0) if problem.reference is not None else (None, 0.0)
+        told = problem.reference is not None or any(problem.fields.get(name) for name in TESTS)
+        value, sure = (False, 1.0) if told else (None, 0.0)
         return [Verdict(first.stage, first.digest, value, None, sure, "no answer", why, first.gold)]
     own = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage, plan)) in said]
     lacking = {verdict.stage: verdict for verdict in said.values()}

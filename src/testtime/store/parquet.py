@@ -185,6 +185,23 @@ def read_meta(path: Path, format: str = "testtime.candidates") -> dict[str, Any]
     return {name: _value(name, text, path) for name, text in known.items()}
 
 
+def fill(path: Path, columns: pl.DataFrame) -> None:
+    """Puts columns into a file of candidates, a value a row in its order; the rest of it, metadata too, stays.
+
+    Raises BadInput where it cannot be written.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as old, whole(path) as part:
+        schema, start = old.schema_arrow, 0
+        with pq.ParquetWriter(part, schema, compression="zstd", write_page_checksum=True) as writer:
+            for number in range(old.num_row_groups):
+                group = old.read_row_group(number)
+                for name in columns.columns:
+                    values = _array(columns[name][start : start + group.num_rows].to_list(), schema.field(name).type)
+                    group = group.set_column(schema.get_field_index(name), schema.field(name), values)
+                writer.write_table(group)
+                start += group.num_rows
+
+
 def written_from(path: Path) -> str | None:
     """What a file says it was written from; None where it does not, or cannot be read."""
     try:

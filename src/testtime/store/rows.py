@@ -83,7 +83,7 @@ def candidate_row(
         **_cost(candidate.alone),
         **_tools(candidate),
         **_quality(candidate, answered[0]),
-        **_said(verdicts),
+        **verdict_columns(verdicts),
         **(more or {}),
     }
 
@@ -155,8 +155,8 @@ def _quality(candidate: Candidate, answer: str | None) -> dict[str, Any]:
     }
 
 
-def _said(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The columns of the verdicts."""
+def verdict_columns(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What a candidate's verdicts say, by column; of two that fill one, the first."""
     out: dict[str, Any] = {}
     for verdict in verdicts:
         out |= {name: value for name, value in verdict.columns.items() if name not in out}

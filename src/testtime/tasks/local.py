@@ -11,7 +11,7 @@ words), `code` (the tests of `tests_column`: a list of asserts, or of {input, ou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -91,6 +91,10 @@ class Local:
             return numbers.same(key, problem.reference)
         gold = expression.key(problem.reference) if self.answers == "expression" else problem.reference
         return key is not None and key == gold
+
+    def programs(self, splits: Sequence[str]) -> bool:
+        """Whether answers are programs."""
+        return self.answers == "code"
 
     def _problem(self, row: Row, query: str, split: str, question: str) -> Problem:
         gold = row.get(self.answer_column)

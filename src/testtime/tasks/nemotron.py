@@ -17,7 +17,7 @@ a judge decides, where there is one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,6 +86,10 @@ class Nemotron:
         if problem.split != "math" or problem.reference is None:
             return None
         return key is not None and key == expression.key(problem.reference)
+
+    def programs(self, splits: Sequence[str]) -> bool:
+        """Whether code alone is asked for."""
+        return set(splits) == {"code"}
 
     def source(self, split: str) -> Path | str:
         """Where a split is read from: under `auto`, version 1 of the hub for tool_calling, version 2 for the rest."""

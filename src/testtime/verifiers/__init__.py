@@ -8,6 +8,7 @@ BUILTIN: dict[str, str] = {
     "likelihood": "testtime.verifiers.likelihood:Likelihood",
     "math": "testtime.verifiers.math:Math",
     "no_tests": "testtime.verifiers.no_tests:NoTests",
+    "persona": "testtime.verifiers.persona:Persona",
     "refusal": "testtime.verifiers.refusal:Refusal",
     "steps": "testtime.verifiers.steps:Steps",
     "tools": "testtime.verifiers.tools:Tools",
