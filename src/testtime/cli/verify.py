@@ -49,13 +49,7 @@ def verify(
     if pairs is not None:
         if pool is not None or output is None:
             raise BadInput("pairs are judged by themselves", mend="give --pairs FILE --verifier math --output F")
-        counts = verifying.verify_pairs(pairs, verifier, output)
-        if json:
-            show.json(counts)
-            return
-        show.console().print(f"{counts['right']:,} of {counts['rows']:,} are right")
-        show.wrote(output)
-        show.next_step(f"head -n 1 {shlex.quote(str(output))}")
+        _pairs(pairs, verifier, output, json=json)
         return
     if pool is None:
         raise BadInput("no pool given", mend="name a run folder, or --pairs FILE")
@@ -79,6 +73,19 @@ def verify(
         show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
     else:
         show.next_step(f"testtime inspect {shlex.quote(str(pool))}")
+
+
+def _pairs(pairs: Path, verifier: str, output: Path, *, json: bool) -> None:
+    from testtime import verifying
+    from testtime.cli import show
+
+    counts = verifying.verify_pairs(pairs, verifier, output)
+    if json:
+        show.json(counts)
+        return
+    show.console().print(f"{counts['right']:,} of {counts['rows']:,} are right")
+    show.wrote(output)
+    show.next_step(f"head -n 1 {shlex.quote(str(output))}")
 
 
 WORDS: Mapping[str, Mapping[object, str]] = {
