@@ -13,7 +13,7 @@ hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests 
 
 check-hf: .venv/ready  # local models: torch alone is 200 MB
 	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6'
-	$(BIN)/python -m pytest tests/models/test_hf.py tests/models/test_pocket_transformers.py
+	$(BIN)/python -m pytest tests/models/test_hf.py tests/models/test_hf_reward.py tests/models/test_pocket_transformers.py
 
 check-hub: .venv/ready  # the hub's own library, on repositories that lie here; it brings an HTTP stack of its own
 	$(BIN)/python -m pip install --quiet --editable '.[hub]'

@@ -34,7 +34,7 @@ from testtime.models.naming import resolve as whole_name
 from testtime.models.usual import usual
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.spec import DEFAULT_POLICIES
-from testtime.stages import asks_judge, stage, stages_of
+from testtime.stages import asks_judge, scorer, stages_of
 from testtime.tasks import HUB
 from testtime.toolbox import equipped, executor, usual_decoding, usual_mock
 from testtime.verifiers.asking import Keeps
@@ -171,7 +171,8 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies =
     elsewhere = [name for name, model in models.items() if getattr(model, "elsewhere", False)]
     prices = catalogue(own=spec.prices, batch=spec.batch, elsewhere=elsewhere)
     _refuse_batch(spec, models)
-    verifiers = stages_of(task, spec, problems, models[roles["judge"]], kept(roles["judge"]), persona)
+    judge, replies = models[roles["judge"]], kept(roles["judge"])
+    verifiers = stages_of(task, spec, problems, judge, replies, persona)
     for lane in lanes:
         _refuse_decoding(lane, problems)
         refuse_requests(lane, models, problems[0])
@@ -188,16 +189,12 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies =
         verifiers=verifiers,
         roles=roles,
         tools=executor(spec, lanes, models, roles["mock"]),
-        judges={name: stage(task, name, problems) for name in sorted(scorers)},
+        judges={name: scorer(task, name, problems, spec, judge, replies) for name in sorted(scorers)},
         price=prices.of(models) if spec.max_cost is None else prices,
         meter=meter,
         idle=IDLE,
         about={
-            "config": resolved_yaml(spec),
-            "config_hash": digest_of(spec),
-            "policies": list(spec.policies),
-            "notes": spec.notes,
-            "vote": "answer key",
+            **_about(spec),
             "prices": prices.source if prices.of(models) else None,
             "energy": meter.source if meter else None,
         },
@@ -210,6 +207,12 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies =
         retry_failed=spec.retry_failed,
         caps=Caps(spec.max_cost, spec.max_total_tokens, spec.max_seconds),
     )
+
+
+def _about(spec: RunSpec) -> dict[str, Any]:
+    """What a pool says of the spec it was drawn by."""
+    config = {"config": resolved_yaml(spec), "config_hash": digest_of(spec), "policies": list(spec.policies)}
+    return {**config, "notes": spec.notes, "vote": "answer key"}
 
 
 def _tool_prompt(task: Task, spec: RunSpec) -> str | None:

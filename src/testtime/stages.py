@@ -23,6 +23,7 @@ from testtime.verifiers.judge_prompts import schema
 from testtime.verifiers.outputs import Outputs
 from testtime.verifiers.persona import Persona
 from testtime.verifiers.refusal import Refusal
+from testtime.verifiers.step_judge import StepJudge
 
 RULES = frozenset({"math", "choice", "tools", "steps"})
 """Stages that ask no model."""
@@ -81,6 +82,22 @@ def _judged(task: Task, spec: RunSpec, model: Model, asking: Asking | None, prob
     if asking is None or first is judge or ruled:
         return first
     return Chain(first, judge, spec.llm_judge_fallback, spec.judge_threshold, spec.judge_audit)
+
+
+def scorer(task: Task, name: str, problems: Sequence[Problem], spec: RunSpec, model: Model, kept: Keeps) -> Verifier:
+    """A step scorer by name; `judge` asks the model of that role how good a beginning is.
+
+    Raises BadInput for one that is not known, Refused for one that sees the reference or cannot judge.
+    """
+    if name in ("judge", StepJudge.stage):
+        asking = asking_of(model, kept, named=spec.judge_model is not None)
+        if asking is None:
+            raise Refused(f"scorer={name}: {model.name} cannot judge", mend="name another with --judge_model")
+        return StepJudge(task, asking)
+    made = stage(task, name, problems)
+    if made.gold:
+        raise Refused(f"scorer={name} sees the reference", mend="score steps by steps, judge, likelihood or reward")
+    return made
 
 
 def asking_of(model: Model, kept: Keeps, *, named: bool) -> Asking | None:

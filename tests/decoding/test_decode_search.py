@@ -15,15 +15,21 @@ from drawing import asked, drawn, model, problems
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testtime.build import plan_of, resolve
+from testtime.core.errors import Refused
 from testtime.core.protocols import Ask
 from testtime.core.records import Candidate, Problem, Request, Verdict
 from testtime.decoding.beam import Beam
 from testtime.decoding.particles import Particles, indices
 from testtime.models.scripted import Scripted
+from testtime.runspec import run_spec
 from testtime.tasks.pocket_math import PocketMath, stories
 from testtime.tasks.pocket_story import Step
 from testtime.tasks.pocket_trace import head, line, thought
+from testtime.verifiers.asking import Asking
 from testtime.verifiers.likelihood import Likelihood
+from testtime.verifiers.reward import Reward
+from testtime.verifiers.step_judge import StepJudge
 from testtime.verifiers.steps import Steps
 
 WARM = {"temperature": 0.8, "top_p": 1.0, "max_tokens": 300}
@@ -151,3 +157,56 @@ def test_a_model_scores_steps_by_how_probable_it_finds_them(tmp_path: Path) -> N
     (one,) = drawn(tmp_path, made, count=1, judges=judges, beside=beside)["x"]
     (scores,) = asyncio.run(model("pocket-m").score(Request(asked(problems(1)[0])), [one.text]))
     assert one.facts["search_score"] == pytest.approx(np.exp(scores.mean()))
+
+
+def rating(request: Request, seed: int) -> str:
+    """A judge that likes the digit 7."""
+    shown = request.messages[0]["content"].partition("Solution so far:")[2].partition("How likely")[0]
+    digits = [sign for sign in shown if sign.isdigit()]
+    return f'{{"reasoning": "it counts", "score": {sum(sign == "7" for sign in digits) / max(len(digits), 1)}}}'
+
+
+def test_a_model_asked_as_judge_scores_steps_without_seeing_the_reference(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def told(request: Request, seed: int) -> str:
+        seen.append(request.messages[0]["content"])
+        return rating(request, seed)
+
+    models = {"s:1": Scripted(digits, name="s:1"), "s:judge": Scripted(told, name="s:judge")}
+    judges = {"judge": StepJudge(PocketMath(), Asking({}))}
+    made = {"x": Beam({"max_tokens": 2}, width=2, branch=3, depth=1, step_size=2, scorer="judge")}
+    roles = {"model": "s:1"}
+    one = drawn(tmp_path, made, 1, models=models, roles=roles, beside={"judge": "s:judge"}, judges=judges)["x"][0]
+    assert one.error is None
+    shares = [part.text.count("7") / 2 for part in one.parts]
+    assert [one.facts["search_score"], *one.facts["member_scores"]] == shares
+    assert one.facts["search_score"] == max(shares)
+    assert len(seen) == len(set(seen)), "a text is asked about once"
+    question = problems(1)[0].question
+    assert all(question in text and str(problems(1)[0].reference) not in text.replace(question, "") for text in seen)
+
+
+@pytest.mark.parametrize("said", ["no idea", '{"score": 3}', '{"score": true}', '{"reasoning": "0.5"}'])
+def test_a_judge_that_names_no_score_fails_the_draw(said: str, tmp_path: Path) -> None:
+    models = {"s:1": Scripted(digits, name="s:1"), "s:judge": Scripted(lambda request, seed: said, name="s:judge")}
+    judges = {"judge": StepJudge(PocketMath(), Asking({}))}
+    made = {"x": Beam({"max_tokens": 2}, width=1, branch=1, depth=1, step_size=2, scorer="judge")}
+    beside = {"judge": "s:judge"}
+    (one,) = drawn(tmp_path, made, 1, models=models, roles={"model": "s:1"}, beside=beside, judges=judges)["x"]
+    assert "the step scorer judge gave no score: " in str(one.error)
+
+
+def test_a_scorer_that_sees_the_reference_is_refused_and_one_that_cannot_judge(tmp_path: Path) -> None:
+    for decoding, words in (("beam:scorer=math", "sees the reference"), ("beam:scorer=judge", "cannot judge")):
+        spec = run_spec({"model": "pocket-s", "dataset": "pocket-math", "splits": ("easy",), "decoding": (decoding,),
+                         "max_queries": 1, "policies": ("sc_fixed:n=1",), "out_dir": tmp_path})  # fmt: skip
+        with pytest.raises(Refused, match=words):
+            plan_of(resolve(spec), "x")
+
+
+def test_a_reward_of_more_than_one_number_is_none(tmp_path: Path) -> None:
+    judges, beside = {"reward": Reward(PocketMath())}, {"judge": "pocket:pocket-m"}
+    made = {"x": Beam(WARM, width=1, branch=2, depth=2, scorer="reward")}
+    (one,) = drawn(tmp_path, made, count=1, judges=judges, beside=beside)["x"]
+    assert "the judge is no reward model" in str(one.error)

@@ -20,11 +20,13 @@ from scipy import stats
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.protocols import Tokens
 from testtime.core.records import Completion, Request
+from testtime.core.signals import STATISTICS
 from testtime.models.naming import open_model
 from testtime.models.pocket.backend import PocketModel
 from testtime.models.pocket.params import Params
 from testtime.models.pocket.sampling import Settings
 from testtime.models.pocket.sampling import choose as pocket_choose
+from testtime.statistics import labelled_steps, read_steps
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make check-hf runs these")
 pytest.importorskip("transformers", reason="transformers is not installed: make check-hf runs these")
@@ -259,3 +261,14 @@ def test_a_broken_folder_is_one_line(tmp_path: Path) -> None:
         HF(str(folder)).open()
     with pytest.raises(BadInput, match="batch_size=0 cannot be"):
         HF("pocket-m", batch_size=0)
+
+
+def test_labelled_steps_are_read_alike_by_both(local: HF) -> None:
+    """Data in PRM800K's format; one step holds a sign that the pocket runtime refuses to read."""
+    steps, _ = labelled_steps(Path(__file__).parents[1] / "cli" / "prm800k.jsonl")
+    theirs, ours = read_steps(steps, "hf:pocket-m", device="cpu"), read_steps(steps, "pocket-m")
+    assert len(theirs) == len(ours) == 2 * len(steps)
+    for one, other in zip(theirs, ours, strict=True):
+        assert (one["query_id"], one["at"], one["rating"]) == (other["query_id"], other["at"], other["rating"])
+        if "analysis_error" not in other:
+            assert [one[name] for name in STATISTICS] == pytest.approx([other[name] for name in STATISTICS], abs=1e-3)

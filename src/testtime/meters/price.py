@@ -28,7 +28,7 @@ SELLERS = {
     "together": "together",
 }
 """Our word for a provider → that of genai-prices."""
-HERE = frozenset({"pocket", "hf", "echo", "scripted"})
+HERE = frozenset({"pocket", "hf", "hf-reward", "echo", "scripted"})
 """Providers that run on this machine: nobody is paid for a token."""
 
 

@@ -6,6 +6,7 @@ BUILTIN: dict[str, str] = {
     "bedrock": "testtime.models.bedrock:Bedrock",
     "gemini": "testtime.models.gemini:Gemini",
     "hf": "testtime.models.hf.backend:HF",
+    "hf-reward": "testtime.models.hf.reward:Reward",
     "hyperbolic": "testtime.models.openai.backend:OpenAI",
     "openai": "testtime.models.openai.backend:OpenAI",
     "pocket": "testtime.models.pocket.backend:PocketModel",

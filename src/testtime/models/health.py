@@ -20,7 +20,10 @@ from testtime.models import keys
 from testtime.models.bedrock import Bedrock
 from testtime.models.openai import hosts
 
-PACKAGES = {"anthropic": "anthropic", "bedrock": "boto3", "gemini": "google-genai", "hf": "transformers"}
+PACKAGES = {
+    "anthropic": "anthropic", "bedrock": "boto3", "gemini": "google-genai", "hf": "transformers",
+    "hf-reward": "transformers",
+}  # fmt: skip
 """Provider → the package it needs; hosts of OpenAI's wire need openai, and the others none."""
 SERVERS = {
     "anthropic": ("ANTHROPIC_BASE_URL", "https://api.anthropic.com"),

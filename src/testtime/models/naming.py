@@ -111,7 +111,7 @@ def _installed(provider: str) -> Iterator[None]:
         ) from None
 
 
-LOCAL = ("pocket", "hf")
+LOCAL = ("pocket", "hf", "hf-reward")
 """Providers that run in this very process."""
 
 

@@ -10,6 +10,8 @@ BUILTIN: dict[str, str] = {
     "no_tests": "testtime.verifiers.no_tests:NoTests",
     "persona": "testtime.verifiers.persona:Persona",
     "refusal": "testtime.verifiers.refusal:Refusal",
+    "reward": "testtime.verifiers.reward:Reward",
+    "step_judge": "testtime.verifiers.step_judge:StepJudge",
     "steps": "testtime.verifiers.steps:Steps",
     "tools": "testtime.verifiers.tools:Tools",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from testtime.models.pocket.backend import SHIPPED
 
 Tokens = tuple[int, ...]
 BITS = ("8bit", "4bit")
+WRITES = "AutoModelForCausalLM"
 SMALL = 20_000_000
 """Parameters: the processor's products take tens of microseconds, less than handing them to other cores."""
 
@@ -73,8 +74,13 @@ class Loaded:
         return out.logits[:, -last:] if last else out.logits
 
 
-def load(name: str, dtype: str, device: str, quantization: str | None) -> Loaded:
-    """Loads a model. Raises BadInput, in one line: no such model, gated, no such device, a package is missing."""
+def load(
+    name: str, dtype: str, device: str, quantization: str | None, head: Callable[[Any], str] = lambda config: WRITES
+) -> Loaded:
+    """Loads a model by the class of transformers that `head` names for its configuration.
+
+    Raises BadInput, in one line: no such model, gated, no such device, a package is missing.
+    """
     import torch
     import transformers
 
@@ -95,7 +101,8 @@ def load(name: str, dtype: str, device: str, quantization: str | None) -> Loaded
     transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, token=how["token"])
-        model = transformers.AutoModelForCausalLM.from_pretrained(source, **how)
+        kind = head(transformers.AutoConfig.from_pretrained(source, token=how["token"]))
+        model = getattr(transformers, kind).from_pretrained(source, **how)
     except (OSError, ValueError, KeyError) as error:
         raise _why(name, error) from None
     model = (model if spread else model.to(chosen)).eval()
@@ -103,7 +110,7 @@ def load(name: str, dtype: str, device: str, quantization: str | None) -> Loaded
 
 
 def _ready(model: Any, tokenizer: Any, device: Any) -> Loaded:
-    said = model.generation_config.eos_token_id
+    said = getattr(getattr(model, "generation_config", None), "eos_token_id", None)  # one that writes none has neither
     ends = [*(said if isinstance(said, list) else [said]), tokenizer.eos_token_id]
     config = model.config.get_text_config()
     parameters = inspect.signature(model.forward).parameters
