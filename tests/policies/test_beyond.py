@@ -4,8 +4,10 @@ stopping against brute force, one budget spent to the draw, batches, a cascade a
 
 from __future__ import annotations
 
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import combinations, product
 from math import comb
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,11 +176,11 @@ def test_false_certificates_are_rare(shares, delta):
 
 
 def test_the_wealth_against_the_mode_is_a_supermartingale():
-    """Exact: over all sequences of five votes of three answers, its mean never exceeds 1 where answer 0 is a mode."""
-    sequences = np.array(list(product(range(3), repeat=5)), dtype=np.int16)
-    for shares in [(0.5, 0.5, 0.0), (0.4, 0.4, 0.2), (1 / 3, 1 / 3, 1 / 3), (0.6, 0.3, 0.1)]:
+    """Exact, over all sequences of six votes of three and four answers: its mean is at most 1 where 0 is a mode."""
+    for shares in [(0.5, 0.5, 0.0), (0.4, 0.4, 0.2), (1 / 3, 1 / 3, 1 / 3), (0.6, 0.3, 0.1), (0.3, 0.3, 0.3, 0.1)]:
+        sequences = np.array(list(product(range(len(shares)), repeat=6)), dtype=np.int16)
         chance = np.prod(np.array(shares)[sequences], axis=1)
-        for n in range(2, 6):  # after one vote alone nothing is shown
+        for n in range(2, 7):  # after one vote alone nothing is shown
             e = _against_first(sequences, n)
             assert float(chance @ e) <= 1 + 1e-9
 
@@ -187,10 +189,60 @@ def _against_first(sequences, n):
     """[sequence] the wealth of the gambler against answer 0 after n votes; he may be against the unseen one."""
     from testtime.policies.evidence import _Votes
 
-    votes = _Votes.of(np.concatenate([sequences, np.tile(np.arange(3, dtype=np.int16), (len(sequences), 1))], axis=1))
+    all_four = np.tile(np.arange(4, dtype=np.int16), (len(sequences), 1))
+    votes = _Votes.of(np.concatenate([sequences, all_four], axis=1))
     for j in range(n):
         votes.bet(sequences[:, j].astype(np.int64), 20.0, 40)
     return votes.wealth[votes.rival == 0]
+
+
+def test_what_another_rival_tells_of_the_share_is_part_of_the_stake():
+    """By hand, after votes 0 0 1 2 0 0: the bets of the last, against 1 by what 2 tells and against the unseen by 1."""
+    share, weight = mixture(40)
+    votes = np.array([[0, 0, 1, 2, 0, 0]], dtype=np.int16)
+
+    def like(ours, theirs):
+        return share**ours * (1 - share) ** theirs
+
+    told = weight * like(3, 1)
+    told /= told.sum()
+    against = (0.5 * weight + 0.5 * told) * like(3, 1)
+    assert _paid(votes, 1) == pytest.approx(2 * (against @ share) / against.sum())
+    unseen = (0.1 * weight + 0.9 * told) * like(3, 0)
+    assert _paid(votes, -1) == pytest.approx(2 * (unseen @ share) / unseen.sum())
+
+
+def _paid(votes, rival):
+    """What the last vote multiplied the wealth against `rival` by; −1: the unseen."""
+    from testtime.policies.evidence import _Votes
+
+    game, before = _Votes.of(votes), None
+    for code in votes.T:
+        before = game.wealth.copy()
+        game.bet(code.astype(np.int64), 1e9, 40)
+    return (game.wealth / before)[rival]
+
+
+def test_the_first_three_are_ranked_as_a_recount_ranks_them():
+    """By count, then by who reached it first."""
+    from testtime.policies.evidence import _Votes
+
+    codes = np.random.default_rng(SEED).integers(-1, 5, size=(200, 30)).astype(np.int16)
+    game = _Votes.of(codes)
+    for code in codes.T:
+        game.bet(code.astype(np.int64), 20.0, 40)
+    for row, (lead, second, third) in zip(codes, np.stack([game.lead, game.second, game.third], axis=1), strict=True):
+        reached = {a: (np.flatnonzero(row == a).size, -np.flatnonzero(row == a)[-1]) for a in set(row.tolist()) - {-1}}
+        assert [lead, second, third] == sorted(reached, key=reached.get, reverse=True)[:3]
+
+
+@pytest.mark.parametrize("shares", [[0.9, 0.1], [0.4, 0.3, 0.3], [0.5] + [0.05] * 10])
+def test_the_loop_of_the_measured_false_certificates_stops_where_the_policy_does(shares):
+    path = Path(__file__).parents[2] / "benchmarks" / "certificates.py"
+    spec = spec_from_file_location("certificates", path)
+    loop = module_from_spec(spec)
+    spec.loader.exec_module(loop)
+    assert loop.agrees(shares, number=40, draws=60)
 
 
 def test_its_batches_never_overshoot():

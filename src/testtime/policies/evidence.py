@@ -11,6 +11,10 @@ p is the mean of a mixture over shares given the two counts, even in the logarit
 knowing the share grows with the logarithm of the range only (Robbins 1970). Its range ends where max_n draws could
 not tell the shares apart. No stake is larger than what reaches 1/δ.
 
+Part of the mixture is what the leader's votes against one other rival say of the share: the second's tell of all below
+it, seen or not, the third's of the second. All rivals have to be beaten, so what knowing the share
+costs is paid once for all and not for each. Those votes were cast before the bet: p is still fixed before the vote.
+
 The first vote shows what to back and can be no bet on it. But a part of the wealth may double where it is not j's
 and be lost where it is, if the second vote pays for it: a third answer there leaves a quarter of that part. With
 q = p_j, S = Σ p_i² over the others, the part's mean after two votes is at most, at p = ½, 2S + 2q(1 − q) +
@@ -32,6 +36,9 @@ THIRD = 0.25
 """What a third answer at the second vote leaves of it."""
 CERTAIN = 0.1
 """Part of the mixture at p = 1."""
+TRUST, TRUST_THIRD = 0.9, 0.5
+"""Part of the mixture that another rival's votes say: the second's, and the third's; chosen on thirteen lists of shares
+that are not those reported."""
 _LARGEST, _STEP = 0.97, 0.6
 """2p − 1 of the other parts falls from here by this factor …"""
 _TABLED = 400
@@ -53,27 +60,55 @@ def mixture(max_n: int) -> tuple[Floats, Floats]:
 
 def stakes(max_n: int, ours: Ints, theirs: Ints) -> Floats:
     """Elementwise 2p, the payment if the next vote is ours, after so many votes ours and theirs."""
+    share, weight = mixture(max_n)
     if max_n <= _TABLED:
         found: Floats = _table(max_n)[ours, theirs]
         return found
-    return _stakes(max_n, ours, theirs)
+    return _means(_likelihoods(max_n, ours, theirs) * weight, share)
+
+
+def shared_stakes(max_n: int, ours: Ints, theirs: Ints, others: Ints, trust: Floats) -> Floats:
+    """The same where `others` are one other rival's votes, and `trust` is the part of the mixture they tell."""
+    share, weight = mixture(max_n)
+    told = likelihoods(max_n, ours, others) * weight
+    told *= (trust / told.sum(axis=-1))[..., None]
+    told += (1 - trust)[..., None] * weight
+    return _means(likelihoods(max_n, ours, theirs) * told, share)
+
+
+def likelihoods(max_n: int, ours: Ints, theirs: Ints) -> Floats:
+    """[…, share] how likely so many votes are under each share of the mixture, the largest 1."""
+    if max_n <= _TABLED:
+        found: Floats = _tabled(max_n)[ours, theirs]
+        return found
+    return _likelihoods(max_n, ours, theirs)
 
 
 @lru_cache(maxsize=8)
 def _table(max_n: int) -> Floats:
-    ours, theirs = np.meshgrid(*[np.arange(max_n + 1)] * 2, indexing="ij")
-    return _stakes(max_n, ours, theirs)
-
-
-def _stakes(max_n: int, ours: Ints, theirs: Ints) -> Floats:
     share, weight = mixture(max_n)
+    return _means(_tabled(max_n) * weight, share)
+
+
+@lru_cache(maxsize=8)
+def _tabled(max_n: int) -> Floats:
+    ours, theirs = np.meshgrid(*[np.arange(max_n + 1)] * 2, indexing="ij")
+    return _likelihoods(max_n, ours, theirs)
+
+
+def _likelihoods(max_n: int, ours: Ints, theirs: Ints) -> Floats:
+    share, _ = mixture(max_n)
     with np.errstate(divide="ignore"):
         lost = np.log(1 - share)
     a, b = ours[..., None], theirs[..., None]
     with np.errstate(invalid="ignore"):
-        logs = np.log(weight) + a * np.log(share) + np.where(b > 0, b * lost, 0.0)
-    like = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    means: Floats = 2 * (like @ share) / like.sum(axis=-1)
+        logs = a * np.log(share) + np.where(b > 0, b * lost, 0.0)
+    found: Floats = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return found
+
+
+def _means(parts: Floats, share: Floats) -> Floats:
+    means: Floats = 2 * (parts @ share) / parts.sum(axis=-1)
     return means
 
 
@@ -100,7 +135,7 @@ class _Votes:
         self.start = np.searchsorted(row, np.arange(rows))
         self.wealth = np.ones(row.size)
         self.counts = np.zeros((rows, width + 1), dtype=np.int64)  # the last place is the unseen answer's
-        self.lead, self.second = (np.full(rows, _NOBODY) for _ in range(2))
+        self.lead, self.second, self.third = (np.full(rows, _NOBODY) for _ in range(3))
         self.voted = np.zeros(rows, dtype=np.int64)
 
     @classmethod
@@ -124,12 +159,23 @@ class _Votes:
         self.wealth[votes == 0] = np.where(vote == self.rival, 1 - FORWARD, 1 + FORWARD)[votes == 0]
         self.wealth[(votes == 1) & (ours >= 0) & ~pair] *= (1 - FORWARD + 2 * FORWARD * THIRD) / (1 + FORWARD)
         at = np.flatnonzero((vote >= 0) & (ours >= 0) & pair)
-        row, us, them = self.row[at], ours[at], self.rival[at]
-        pays = stakes(max_n, self.counts[row, us], self.counts[row, them])
-        wealth = self.wealth[at]
+        us, wealth = ours[at], self.wealth[at]
+        pays = self._pays(at, us, max_n)
         pays = np.minimum(pays, np.maximum(goal / np.maximum(wealth, 1e-300), 1.0))
         self.wealth[at] = wealth * np.where(vote[at] == us, pays, 2 - pays)
         self._count(code)
+
+    def _pays(self, at: Ints, us: Ints, max_n: int) -> Floats:
+        """2p of the gamblers `at`, who back `us`."""
+        row, them = self.row[at], self.rival[at]
+        a, b, second, third = self.counts[row, us], self.counts[row, them], self.second[row], self.third[row]
+        pays = stakes(max_n, a, b)
+        other = np.where(them == second, third, second)
+        told = np.flatnonzero((other != _NOBODY) & (us == self.lead[row]))
+        other = other[told]
+        trust = np.where(them == second, TRUST_THIRD, TRUST)[told]
+        pays[told] = shared_stakes(max_n, a[told], b[told], self.counts[row[told], other], trust)
+        return pays
 
     def _count(self, code: Ints) -> None:
         rows = np.flatnonzero(code >= 0)
@@ -140,6 +186,11 @@ class _Votes:
         passes = (lead != voted) & ((lead == _NOBODY) | (count > self.counts[rows, lead]))
         follows = ~passes & (lead != voted) & (second != voted)
         follows &= (second == _NOBODY) | (count > self.counts[rows, second])
+        third = self.third[rows]
+        moves = (passes | follows) & (second != voted)  # the second becomes the third
+        joins = ~passes & ~follows & (lead != voted) & (second != voted) & (third != voted)
+        joins &= (third == _NOBODY) | (count > self.counts[rows, third])
+        self.third[rows] = np.where(moves, second, np.where(joins, voted, third))
         self.second[rows] = np.where(passes, lead, np.where(follows, voted, second))
         self.lead[rows] = np.where(passes, voted, lead)
 
