@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import fake_model
-from testtime.build import columns_here, plan_of, problems_of, resolve, text_of
+from testtime.build import columns_here, plan_of, problems_of, refuse_split, resolve, text_of
 from testtime.core.errors import BadInput, Refused
 from testtime.core.strings import parse
 from testtime.models import BUILTIN
@@ -121,3 +121,14 @@ def test_a_dataset_of_the_hub_is_named_by_its_id() -> None:
     assert spec.dataset == "mmlu:subjects=(anatomy,virology)"
     assert str(spec.dataset_path) == "cais/mmlu"
     assert resolve(spec) == spec
+
+
+def test_a_budget_across_all_questions_is_no_shards(data: Path) -> None:
+    """One line that names the key, for a shard and before a job is submitted; the whole in one part is no split."""
+    policies = ["sc_fixed:n=2", "greedy_budget:mean_n=3"]
+    with pytest.raises(Refused, match=r"^policies: greedy_budget:mean_n=3 spends one budget across all questions"):
+        plan_of(spec(data, policies=policies, shard="1/2"), "r")
+    with pytest.raises(Refused, match="a shard sees 1/3 of them"):
+        refuse_split(policies, 3)
+    plan_of(spec(data, policies=policies, shard="1/1"), "r")
+    plan_of(spec(data, policies=policies), "r")

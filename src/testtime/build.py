@@ -7,7 +7,7 @@ plan_of   RunSpec → Plan      a resolved spec with its models, problems, lanes
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
@@ -109,6 +109,8 @@ def _policies_of(task: Task, spec: RunSpec, problems: Sequence[Problem]) -> list
     Of a shard the whole dataset is asked.
     """
     policies: list[Policy] = [parse("policy", text) for text in spec.policies]
+    if spec.shard is not None:
+        refuse_split(spec.policies, int(spec.shard.partition("/")[2]))
     votes = next((policy for policy in policies if not getattr(policy, "picks", False)), None)
     silent = votes is not None and _silent(task, problems)
     if silent and spec.shard is not None:
@@ -121,6 +123,14 @@ def _policies_of(task: Task, spec: RunSpec, problems: Sequence[Problem]) -> list
 
 PROGRAMS = ("code", "no_tests")
 """Stages of problems whose answers are programs."""
+
+
+def refuse_split(policies: Iterable[str], parts: int) -> None:
+    """Raises Refused for a policy across problems where each part of a run sees but some of them."""
+    split = [text for text in policies if parse("policy", text).across]
+    if split and parts > 1:
+        what = f"policies: {split[0]} spends one budget across all questions, and a shard sees 1/{parts} of them"
+        raise Refused(what, mend="leave it out of the shards, and replay it over the merged run")
 
 
 def _silent(task: Task, problems: Sequence[Problem]) -> bool:

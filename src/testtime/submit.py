@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from testtime.backends import HOSTED_HERE
-from testtime.build import part_of
+from testtime.build import part_of, refuse_split
 from testtime.cluster.job import Job, Part, Resources, Scheduler, scripts
 from testtime.core.errors import BadInput
 from testtime.core.records import Problem
@@ -61,6 +61,7 @@ def prepared(specs: Sequence[RunSpec], shards: int, needs: Resources) -> tuple[J
         part, told = _share(_on_gpus(spec, needs), shards, at_once)
         asked, folder, plan = planned(part)
         part = part.model_copy(update={"output": asked.output})  # a date in its name is that of today, for all parts
+        refuse_split(asked.policies, shards)
         _fill(plan.problems, shards)
         each = [folder_of(asked.model_copy(update={"shard": f"{i}/{shards}"})) for i in range(1, shards + 1)]
         serves = [key for key in MODEL_KEYS if part.serve and _is_served(getattr(asked, key))]
