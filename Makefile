@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, check-ray, check-gridengine, check-hosts, faults, lock, audit, vllm-cpu, demo, check, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, check-ray, check-gridengine, check-hosts, check-cloud, faults, lock, audit, vllm-cpu, demo, check, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm check-ray check-gridengine check-hosts faults lock audit vllm-cpu demo check bench peers peer-inspect peer-its_hub clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm check-ray check-gridengine check-hosts check-cloud faults lock audit vllm-cpu demo check bench peers peer-inspect peer-its_hub clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -46,6 +46,10 @@ check-ray: .venv/ready  # a local Ray whose worker is killed: 70 MB that the oth
 
 check-hosts: .venv/ready  # a server and a run on two hosts, which are network namespaces of this one
 	TESTTIME_REAL=hosts $(BIN)/python -m pytest -rs tests/cluster/test_hosts.py
+
+check-cloud: .venv/ready  # outputs in object storage: S3 and Google's wire, as servers of others speak them
+	$(BIN)/python -m pip install --quiet --editable '.[cloud]' 'moto[server]>=5' gcp-storage-emulator
+	TESTTIME_REAL=cloud $(BIN)/python -m pytest -rs tests/cluster/test_cloud.py
 
 faults: .venv/ready  # the fault suite at length: more damage, more noise, a hundred kills
 	TESTTIME_FAULTS=long $(BIN)/python -m pytest tests/faults tests/engine/test_faults.py tests/shapes tests/store/test_journal.py

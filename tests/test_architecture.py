@@ -68,7 +68,19 @@ SHELLS = {
     "documented": 0,
 }
 """What stands above the rooms, lowest first: each may import the rooms and what is lower."""
-HEAVY = {"torch", "transformers", "vllm", "openai", "anthropic", "google", "boto3", "botocore", "ray", "datasets"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "vllm",
+    "openai",
+    "anthropic",
+    "google",
+    "boto3",
+    "botocore",
+    "ray",
+    "datasets",
+    "fsspec",
+}
 LATE = {"polars", "pyarrow", "altair", "pandas", "torch", "vl_convert"}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 450, 60
 

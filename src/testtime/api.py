@@ -44,6 +44,7 @@ from testtime.session import merge as merge_shards
 from testtime.sources import Sources, is_outcomes, paths_of, pools_at
 from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
 from testtime.store.atomic import whole, writable
+from testtime.store.cloud import push
 from testtime.store.frame import open_pool, read_columns
 from testtime.store.outcomes import read_outcomes, write_outcomes
 from testtime.store.pool import Pool
@@ -214,6 +215,12 @@ def asked_of(spec: RunSpec | str | Path | Mapping[str, Any] | None, overrides: M
 
 
 def _shown(drawn: Drawn) -> Run:
+    """A run with what it shows; one whose output is in a store is sent there."""
+    ran = _scored(drawn)
+    return replace(ran, notes=[*ran.notes, *push(ran.path)])
+
+
+def _scored(drawn: Drawn) -> Run:
     """Replays a run's policies, and writes outcomes, table and figure."""
     folder, notes, files = drawn.folder, list(drawn.notes), []
     if not folder.candidates.exists():

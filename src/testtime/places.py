@@ -9,6 +9,7 @@ from testtime.core.errors import BadInput
 from testtime.core.strings import parse
 from testtime.runspec import RunSpec, digest_of
 from testtime.store.atomic import slug
+from testtime.store.cloud import here
 from testtime.store.folder import RunFolder, default_name
 
 
@@ -35,15 +36,15 @@ def placed(spec: RunSpec) -> RunSpec:
 
 
 def folder_of(spec: RunSpec) -> RunFolder:
-    """Where a resolved spec's run lies."""
+    """Where a resolved spec's run lies: of one in a store, its copy. Raises BadInput."""
     if spec.output is not None:
-        return RunFolder.beside(_output(spec))
+        return RunFolder.beside(here(_output(spec)))
     provider, _, model = spec.model.partition(":")
     if spec.run is not None:
         name = f"{spec.run}{_variant(spec)}"
     else:
         name = default_name(spec.dataset.partition(":")[0], provider, f"{model}{_variant(spec)}", digest_of(spec))
-    return RunFolder.at(spec.out_dir, f"{name}{suffix_of(spec)}")
+    return RunFolder.at(here(spec.out_dir), f"{name}{suffix_of(spec)}")
 
 
 def _output(spec: RunSpec) -> Path:

@@ -16,13 +16,14 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from testtime.core.errors import BadInput
 from testtime.core.records import canonical as as_text
 from testtime.core.seeds import digest
 from testtime.documented import is_documented, translated
 from testtime.spec import DEFAULT_POLICIES, Document, Listed, Several, canonical, read_yaml, typed
+from testtime.store.cloud import address
 
 KEY = (
     "model", "oracle_model", "mock_model", "dataset", "sample", "start_index", "prompt", "persona", "structured_output",
@@ -177,7 +178,8 @@ class RunSpec(BaseModel):
     output: Path | None = None
     """P.parquet for the candidates or P.jsonl for the outcomes, in place of out_dir and run; the folder is P.run.
 
-    {model}, {n}, {temperature} and {date} may stand in it. By default, of a configuration: results/ beside it.
+    {model}, {n}, {temperature} and {date} may stand in it. By default, of a configuration: results/ beside it. Of
+    s3://… and gs://… (extra cloud) the run works in a copy on this machine, and sends it when it ends or is stopped.
     """
     model_digest: str | None = None
     """Digest of the files of local models; the run finds it."""
@@ -185,6 +187,10 @@ class RunSpec(BaseModel):
     """What sets it apart in a grid of runs; the grid names it."""
     notes: str | None = None
     """Anything worth remembering; kept with the pool."""
+
+    @field_serializer("output", "out_dir", when_used="json")
+    def _as_typed(self, path: Path | None) -> str | None:
+        return None if path is None else address(path) or str(path)
 
 
 def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:

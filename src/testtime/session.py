@@ -39,6 +39,7 @@ from testtime.models.presets import retires
 from testtime.places import folder_of, placed, suffix_of
 from testtime.runspec import RunSpec, differing, resolved_yaml, together
 from testtime.sources import place
+from testtime.store import cloud
 from testtime.store.atomic import whole
 from testtime.store.folder import RunFolder, is_run, runs
 from testtime.store.frame import open_pool
@@ -113,7 +114,8 @@ def carry_out(
     elif folder.path.exists():
         with folder.held():
             pass  # nobody else is at work in it
-        folder.set_aside()
+        if (aside := folder.set_aside()) is not None:
+            cloud.set_aside(folder.path, aside.name)
     with folder.held() as taken_over:
         notes = [f"energy: {meter.source if meter else f'none, {here.WHY_NOT}'}"] if asked.measure_energy else []
         notes += [*([taken_over] if taken_over else []), *_of_models(plan, asked)]
@@ -133,10 +135,15 @@ def _refuse_others_files(folder: RunFolder, asked: RunSpec) -> None:
 
 
 def planned(spec: RunSpec) -> tuple[RunSpec, RunFolder, Plan]:
-    """The resolved spec, where its run lies, and its plan; nothing is written. Raises BadInput."""
+    """The resolved spec, where its run lies, and its plan; nothing is written but the copy of a run in a store.
+
+    Raises BadInput.
+    """
     keys.use_file(spec.env_file)
     asked = placed(resolve(spec))
     folder = folder_of(asked)
+    if cloud.address_of(folder.path) is not None and not folder.busy:
+        cloud.pull(folder.path)
     meter = here.meter() if asked.measure_energy else None
     return asked, folder, plan_of(asked, folder.name, meter, lambda model: Kept(folder.path.parent, model))
 
@@ -233,7 +240,7 @@ def explain_miss(spec: RunSpec) -> list[str]:
     asked = placed(resolve(spec))
     mine = folder_of(asked)
     lines = []
-    for run in runs(asked.out_dir) if asked.out_dir.is_dir() else []:
+    for run in runs(mine.path.parent) if mine.path.parent.is_dir() else []:
         try:
             stored = _stored(run)
         except BadInput as error:

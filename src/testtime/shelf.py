@@ -19,7 +19,7 @@ from testtime.analysis.inspection import Rate
 from testtime.analysis.table import read_csv
 from testtime.core.errors import BadInput
 from testtime.core.spend import Sum, total
-from testtime.sources import inspect
+from testtime.sources import brought, inspect
 from testtime.store.folder import RunFolder, runs
 from testtime.store.journal import journal_folder
 from testtime.store.notes import notes_of
@@ -69,6 +69,7 @@ class Shelved:
 
 def shelf(folder: Path, mentioning: str | None = None) -> list[Shelved]:
     """The runs and packed runs of a folder, the newest last. Raises BadInput where it is no folder."""
+    folder = brought(folder)
     packs = sorted(path for path in folder.glob("*.zip") if is_pack(path)) if folder.is_dir() else []
     found = [_shelved(run.path) for run in runs(folder)] + [_shelved(path) for path in packs]
     kept = [one for one in found if mentioning is None or one.mentions(mentioning)]

@@ -17,6 +17,7 @@ from testtime.core import rows
 from testtime.core.errors import BadInput, unknown_name
 from testtime.core.registry import find
 from testtime.importers import sniff
+from testtime.store import cloud
 from testtime.store.blocks import Block, blocks, blocks_of
 from testtime.store.folder import is_run, runs
 from testtime.store.frame import open_pool, pool_of
@@ -40,6 +41,8 @@ def paths_of(source: Sources) -> list[Path]:
     for one in several:
         if Path(one).exists():
             hits = [Path(one)]
+        elif (there := cloud.address(one)) is not None:
+            hits = cloud.fetched(there)
         else:
             hits = [Path(hit) for hit in sorted(globbing.glob(str(Path(one).expanduser()), recursive=True))]
         if not hits:
@@ -52,8 +55,15 @@ def paths_of(source: Sources) -> list[Path]:
 
 
 def place(path: Path) -> Path:
-    """Where a path can be read: the folder that a packed run is unpacked to, else the path itself. Raises BadInput."""
+    """Where a path can be read: the folder that a packed run is unpacked to, else `brought`. Raises BadInput."""
+    path = brought(path)
     return unpacked(path) if is_pack(path) else path
+
+
+def brought(path: Path) -> Path:
+    """The copy of what lies in a store, brought now; else the path itself. Raises BadInput: nothing is there."""
+    there = None if path.exists() else cloud.address(path)
+    return path if there is None else cloud.fetched(there)[0]
 
 
 def pools_at(source: Sources) -> Iterator[Pool]:

@@ -26,7 +26,9 @@ from testtime.core.registry import find
 from testtime.places import folder_of
 from testtime.runspec import MODEL_KEYS, RunSpec, resolved_yaml, run_spec
 from testtime.session import Drawn, Progress, carry_out, merge, planned
+from testtime.sources import paths_of
 from testtime.store.atomic import slug, whole
+from testtime.store.cloud import address_of, push
 
 CAPS = ("max_cost", "max_total_tokens")
 """What one output may cost: each part gets its share."""
@@ -65,12 +67,13 @@ def prepared(specs: Sequence[RunSpec], shards: int, needs: Resources) -> tuple[J
         _fill(plan.problems, shards)
         each = [folder_of(asked.model_copy(update={"shard": f"{i}/{shards}"})) for i in range(1, shards + 1)]
         serves = [key for key in MODEL_KEYS if part.serve and _is_served(getattr(asked, key))]
-        absolute = [Path(os.path.abspath(one.path)) for one in each]
+        absolute = [address_of(one.path) or Path(os.path.abspath(one.path)) for one in each]
         runs.append(Part(absolute, Path(os.path.abspath(folder.outcomes)), serves))
         parts.append(part)
         notes += told
     name = slug(specs[0].run or (folder.name if len(specs) == 1 else specs[0].dataset.partition(":")[0]))
-    place = Path(os.path.abspath(folder.path.parent)) / f"{name}.submit"
+    beside = Path.cwd() if address_of(folder.path) else folder.path.parent  # scripts and marks: no store runs them
+    place = Path(os.path.abspath(beside)) / f"{name}.submit"
     return Job(f"tt.{name}", place, Path.cwd(), runs, shards, needs), parts, list(dict.fromkeys(notes))
 
 
@@ -146,6 +149,7 @@ class Draws:
             yield
 
         done = carry_out(run_spec(given, self.job.folder / f"{at + 1}.yaml"), watch=watch)
+        push(done.folder.path)
         if done.finished is None:
             raise BadInput("interrupted", where=str(done.folder.path))
         return done.finished.stopped or ""
@@ -171,7 +175,8 @@ def on_ray(job: Job, parts: Sequence[RunSpec], tell: Callable[[str], None]) -> t
     for at, run in enumerate(job.runs):
         tasks = range(at * job.shards + 1, (at + 1) * job.shards + 1)
         if not ended.failed.keys() & tasks:
-            merged.append(merge(run.shards))
+            merged.append(merge(paths_of(run.shards)))
+            push(merged[-1].folder.path)
     if ended.failed:
         task, why = next(iter(sorted(ended.failed.items())))
         what = f"{len(ended.failed)} of {job.tasks} parts could not go on, the first of them {task}: {why}"

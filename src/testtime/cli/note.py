@@ -16,7 +16,11 @@ def note(
 ) -> None:
     """Add a line to a run's notes."""
     from testtime.cli import show
+    from testtime.sources import brought
+    from testtime.store.cloud import push
     from testtime.store.notes import add_note
 
-    show.wrote(add_note(run, text))
+    file = add_note(brought(run), text)
+    show.wrote(file)
+    show.notes(push(file))
     show.next_step(f"testtime runs {shlex.quote(str(run.parent))}")

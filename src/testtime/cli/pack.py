@@ -33,10 +33,11 @@ def pack(
     """Pack a run to be handed on: nothing in it says whose machine it was made on."""
     from testtime.cli import show
     from testtime.models import keys
+    from testtime.sources import brought
     from testtime.store import pack as packing
 
     keys.hide()
-    files = packing.pack(run, out, here(), texts=not no_text)
+    files = packing.pack(brought(run), out, here(), texts=not no_text)
     show.console().print(f"{len(files)} files: {', '.join(files)}", soft_wrap=True)
     show.wrote(out)
     show.next_step(f"testtime inspect {shlex.quote(str(out))}")

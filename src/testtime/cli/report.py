@@ -29,18 +29,20 @@ def report(
     """Write one self-contained HTML page: the answer, the figures, the tables, the candidates."""
     from testtime.cli import show
     from testtime.reporting import write_report
+    from testtime.store.cloud import push
 
     with Console(stderr=True).status("reading") as status:  # seen in a terminal only
         done = write_report(
             pools, out, budgets=budget or (), policies=policies, sample=sample, orders=orders, seed=seed,
             tell=status.update,
         )  # fmt: skip
+    sent = push(done.path)
     if json:
         show.json({**vars(done), "path": str(done.path)})
     else:
         show.wrote(done.path)
         size = f"{done.size / 1e6:.1f} MB, {done.settings:,} settings, candidates of {done.problems:,} problems"
-        show.notes([f"{size}; it opens without a network"])
+        show.notes([f"{size}; it opens without a network", *sent])
     if open_:
         webbrowser.open(done.path.resolve().as_uri())
     if not json:

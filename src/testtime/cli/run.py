@@ -143,7 +143,9 @@ def report(ran: Run) -> None:
     from testtime.cli import show
     from testtime.figures import tables
     from testtime.figures.ledger import books
+    from testtime.store.cloud import address_of
 
+    where = shlex.quote(address_of(ran.path) or str(ran.path))
     if ran.table is not None:
         show.tables(tables.summary(ran.table.to_polars()))
     show.tables(books(ran.ledger))
@@ -153,12 +155,12 @@ def report(ran: Run) -> None:
         show.notes([f"{ran.drawn.progress.failed} draws failed; they count as wrong"])
     show.notes(ran.notes)
     if ran.drawn.progress.made and not ran.drawn.progress.kept and not ran.drawn.spec.notes:
-        show.notes([f'this run has no notes; say what it is for: testtime note {shlex.quote(str(ran.path))} "…"'])
+        show.notes([f'this run has no notes; say what it is for: testtime note {where} "…"'])
     show.wrote(*ran.files)
     if ran.drawn.finished is None or ran.drawn.finished.stopped:
         show.console().print(f"continue: {_again()}", soft_wrap=True)
     else:
-        show.next_step(f"testtime inspect {shlex.quote(str(ran.path))}")
+        show.next_step(f"testtime inspect {where}")
 
 
 def _again() -> str:

@@ -45,6 +45,8 @@ def verify(
     from testtime import verifying
     from testtime.cli import show
     from testtime.core.errors import BadInput
+    from testtime.sources import brought
+    from testtime.store.cloud import push
 
     if pairs is not None:
         if pool is not None or output is None:
@@ -53,6 +55,7 @@ def verify(
         return
     if pool is None:
         raise BadInput("no pool given", mend="name a run folder, or --pairs FILE")
+    pool = brought(pool)
     done = verifying.reverify(
         pool,
         verifier,
@@ -63,12 +66,14 @@ def verify(
         sandbox=sandbox,
         concurrency=concurrency,
     )
+    sent = push(pool) or push(done.path)
     if json:
         show.json({"verdicts": done.frame[done.word].value_counts(sort=True), "flips": done.flips,
                    "calls": done.calls, "path": done.path})  # fmt: skip
         return
     _report(done)
     show.wrote(done.path, *([pool] if done.first else []))
+    show.notes(sent)
     if done.word == "is_verified":
         show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
     else:

@@ -79,8 +79,8 @@ class Resources:
 class Part:
     """One run of the job: where its shards lie, and what comes of them."""
 
-    shards: Sequence[Path]
-    """Folders of the shards, in order."""
+    shards: Sequence[Path | str]
+    """Folders of the shards, in order, or their addresses in a store."""
     outcomes: Path
     """What merging writes for reading, where there is a reference."""
     serves: Sequence[str] = ()
