@@ -265,3 +265,21 @@ def test_the_configuration_says_the_address(work: Path) -> None:
     made = json.loads(pl.read_parquet_metadata(work / "copies/memory/bucket/P.parquet")["config"])
     assert made["output"] == "memory://bucket/P.parquet"
     fsspec.filesystem("memory").store.clear()
+
+
+def test_a_submission_names_its_parts_by_their_addresses(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "submit",
+        "--cluster",
+        "slurm",
+        *RUN[1:],
+        "--output",
+        "memory://bucket/P.parquet",
+        "--shards",
+        "2",
+        "--print",
+    ]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "memory://bucket/P.1of2.run memory://bucket/P.2of2.run" in said
+    assert f"here={work}/P.submit" in said
