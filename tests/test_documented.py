@@ -73,7 +73,7 @@ def test_what_changes_nothing_is_said(tmp_path: Path) -> None:
     ("line", "why"),
     [
         ("APPEND_EOS_TOKEN: true", "config.yaml:5: APPEND_EOS_TOKEN=True cannot be honoured"),
-        ("quantization: 4", "serve the model quantized"),
+        ("quantization: 4", "else serve the model quantized"),
         ("sample_idxs_range: [130]", "first, end"),
         ("num_samples: 3\nsample_idxs_range: [0, 9]", "both given"),
         ("max_new_token: 3", "unknown key 'max_new_token'; did you mean max_new_tokens"),
@@ -132,3 +132,30 @@ def test_the_shipped_configurations_can_be_read(path: Path, tmp_path: Path) -> N
     got = resolve(run_spec(given, path))
     assert got.decoding
     assert "budget=" in got.decoding[0]
+
+
+def test_documented_keys_can_be_typed_over_a_file_and_without_one(tmp_path: Path) -> None:
+    got = spec(tmp_path, BASE + "decoding: prefix\nnum_samples: 9\n", end_token_budget=4, sample_idxs_range="(2, 5)")
+    assert got.decoding == ("prefix:budget=(8,16)",)
+    assert (got.start_index, got.max_queries) == (2, 3)
+    plain = spec(
+        tmp_path, "model: pocket-m\ndataset: pocket-math\nbudgets: [100]\n", start_token_budget=3, end_token_budget=4
+    )
+    assert plain.decoding == ("budget:budget=8", "budget:budget=16")
+    typed = {"start_token_budget": 6, "LOCALISATION_RUN": "true", "max_new_tokens_frac": 0.5, "decoding": ["prefix"]}
+    alone = {"model": "pocket-m", "dataset": "pocket-math", "normalise_over_solution_set": "False", "run": None}
+    assert resolve(run_spec({**alone, **typed})).decoding == ("prefix:score=gold,budget=(64,96,128)",)
+    with pytest.raises(BadInput, match="--normalise_over_solution_set 3 cannot be; expected true or false"):
+        run_spec({**alone, "normalise_over_solution_set": "3"})
+    with pytest.raises(BadInput, match="--end_token_budget: end_token_budget=30 cannot be"):
+        spec(tmp_path, BASE, end_token_budget=30)
+
+
+def test_what_a_started_server_and_fewer_bits_are_told(tmp_path: Path) -> None:
+    served = BASE.replace("model_name: pocket-m", "model_name: org/m") + "inference_engine: vllm\nserve: vllm\n"
+    got = spec(tmp_path, served + "vllm_gpu_memory_utilization: 0.4\nmax_model_len: 4096\n")
+    assert (got.gpu_memory_utilization, got.max_model_len) == (0.4, 4096)
+    local = BASE.replace("model_name: pocket-m", "model_name: org/m") + "inference_engine: hf\nquantization: 8\n"
+    assert spec(tmp_path, local).quantization == "8bit"
+    with pytest.raises(BadInput, match="4 and 8 bits are those of the engine hf"):
+        spec(tmp_path, local.replace("hf", "vllm"))

@@ -144,3 +144,38 @@ def test_a_persona_is_the_systems_message_and_another_arm(data: Path, tmp_path: 
     assert plan.lanes[0].arms[0].id != plan_of(spec(data), "r").lanes[0].arms[0].id
     with pytest.raises(BadInput, match=r"missing.txt: the persona cannot be read"):
         persona_of("missing.txt")
+
+
+CLAUDE = "anthropic:claude-sonnet-4-5"
+GEMINI = {"model": "gemini:gemini-2.5-flash", "dataset": "pocket-math", "splits": ["easy"], "max_queries": 1}
+
+
+def test_a_budget_is_the_providers_own_where_a_model_thinks_and_goes_on_from_no_text() -> None:
+    plan = plan_of(resolve(run_spec({**GEMINI, "decoding": "budget", "budgets": [512, 1024]})), "r")
+    assert [lane.arms[0].label for lane in plan.lanes] == ["budget", "budget:budget=1024"]
+    assert [lane.arms[0].decoding for lane in plan.lanes] == [
+        {"kind": "native_budget", "budget": budget} for budget in (512, 1024)
+    ]
+    (_, request), *_ = plan.lanes[1].decoding.probes([])
+    assert request.params["thinking"] == {"tokens": 1024}
+    bounded = plan_of(resolve(run_spec({**GEMINI, "decoding": "budget", "final_answer_budget": 40})), "r").lanes[0]
+    assert bounded.arms[0].sampling["max_tokens"] == 40
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"decoding": "budget", "force_continue": "wait"}, "no text, which force_continue needs; its own"),
+        ({"decoding": "prefix"}, "goes on from no text, which prefix needs; its own thinking budget is"),
+        ({"model": "openai:gpt-5", "decoding": "budget"}, "takes thinking as effort.* native_budget --effort low"),
+        (
+            {"model": "anthropic:claude-sonnet-4-5", "decoding": "budget", "budgets": 1024},
+            "its own temperature.*; add --temperature 1",
+        ),
+        ({"model": "openai:gpt-4o", "decoding": "budget"}, "openai:gpt-4o cannot do continuation"),
+        ({"model": "sglang:m", "decoding": "budget"}, "no probability of an answer; add --score none"),
+    ],
+)
+def test_a_budget_that_no_model_can_be_held_to_is_refused_with_the_mend(more: dict[str, Any], says: str) -> None:
+    with pytest.raises(Refused, match=says):
+        plan_of(resolve(run_spec({**GEMINI, **more})), "r")

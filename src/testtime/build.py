@@ -27,7 +27,7 @@ from testtime.engine.caps import Caps
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.rows import columns_of, row_of
 from testtime.grid import DEFAULT_GRID, grid
-from testtime.lanes import as_sent, in_common, lanes_of, marks_of, persona_of, refuse_requests, roles_of
+from testtime.lanes import as_sent, in_common, lanes_of, marks_of, natively, persona_of, refuse_requests, roles_of
 from testtime.meters.price import catalogue
 from testtime.models.naming import digest_of_files, is_local
 from testtime.models.naming import resolve as whole_name
@@ -174,7 +174,7 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies =
     scorers = {name for lane in lanes if (name := getattr(lane.decoding, "scorer", None))}
     roles = roles_of(spec, judged=asks_judge(spec, {task.verifier, *scorers}))
     models = open_models(spec, list(dict.fromkeys([*_named(lanes), *roles.values()])))
-    lanes = [as_sent(in_common(lane, models), models, spec.api) for lane in lanes]
+    lanes = [as_sent(in_common(natively(lane, models, problems[0]), models), models, spec.api) for lane in lanes]
     persona = persona_of(spec.persona), marks_of(spec.persona)
     allowed = persona[1].not_refusals if persona[1] else ()
     lanes = [equipped(spec, lane, models, roles["mock"], problems, allowed) for lane in lanes]

@@ -7,6 +7,7 @@ leaving it out, and refused where the results would not be what the file asks fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,15 @@ from testtime.core.errors import BadInput
 
 MARKS = frozenset({"start_token_budget", "end_token_budget", "LOCALISATION_RUN", "normalise_over_solution_set"})
 """A file with one of these keys is such a configuration."""
+TYPED: Mapping[str, tuple[type, str]] = {
+    "start_token_budget": (int, "The smallest budget as an exponent of 2; with end_token_budget, all between them."),
+    "end_token_budget": (int, "The largest budget as an exponent of 2."),
+    "LOCALISATION_RUN": (bool, "Budgets inside the octave of start_token_budget: true or false."),
+    "max_new_tokens_frac": (float, "Steps of a localisation run, as parts of the octave."),
+    "sample_idxs_range": (str, 'Which problems of each split, as "(first,end)".'),
+    "normalise_over_solution_set": (bool, "Measure the law over the solution set (true), or the gold answer (false)."),
+}
+"""Documented key that can be typed as a flag of a run too → (its type, a sentence)."""
 DOCUMENTED_CONTINUATION = "Hmm, but let me keep thinking..."
 NOTICED = {
     "tokenizer_name": "a model's own tokenizer is used",
@@ -37,7 +47,7 @@ NOTICED = {
 }
 """Accepted key → why it changes nothing."""
 OFF = {
-    "quantization": (None, "serve the model quantized, and name its address"),
+    "quantization": (None, "4 and 8 bits are those of the engine hf; else serve the model quantized"),
     "top_k": (None, "a run samples by temperature and top_p"),
     "repetition_penalty": (None, "a run samples by temperature and top_p"),
     "bad_words": (None, "a run samples by temperature and top_p"),
@@ -48,6 +58,17 @@ OFF = {
 """Key → (the one value that can be, why no other)."""
 SAME = ("final_answer_budget", "temperature", "top_p")
 Where = Callable[[str], str]
+
+
+def parted(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(The flags that are keys of a run, those that are keys of such a configuration). Raises BadInput."""
+    given = {key: value for key, value in flags.items() if key in TYPED and value is not None}
+    for key, value in given.items():
+        if TYPED[key][0] is bool and not isinstance(value, bool):
+            if str(value).lower() not in ("true", "false"):
+                raise BadInput(f"--{key} {value} cannot be", mend="expected true or false")
+            given[key] = str(value).lower() == "true"
+    return {key: value for key, value in flags.items() if key not in given}, given
 
 
 def is_documented(values: Mapping[str, Any]) -> bool:
@@ -67,6 +88,7 @@ def translated(values: Mapping[str, Any], where: Where) -> tuple[dict[str, Any],
         notices.append("start_token_budget has several exponents: every problem is met in all of their octaves")
     out |= _budgets(left, where)
     out |= _answers(left, where)
+    out |= _served(left, where)
     for key, value in left.items():
         if key in NOTICED:
             notices.append(f"{key} is read and changes nothing: {NOTICED[key]}")
@@ -119,6 +141,20 @@ def _budgets(left: dict[str, Any], where: Where) -> dict[str, Any]:
     return {**chosen, "budget": [2**exponent for exponent in range(start, end + 1)]}
 
 
+def _served(left: dict[str, Any], where: Where) -> dict[str, Any]:
+    """How many bits, and what a server that the run starts is told, taken out of `left`."""
+    out: dict[str, Any] = {}
+    if left.get("serve"):
+        share, length = left.pop("vllm_gpu_memory_utilization", None), left.pop("max_model_len", None)
+        out |= {"gpu_memory_utilization": share} if share is not None else {}
+        out |= {"max_model_len": length} if length is not None else {}
+    bits = left.get("quantization")
+    if bits in (4, 8) and (left.get("provider") == "hf" or str(left.get("model", "")).startswith("hf:")):
+        left.pop("quantization")
+        out["quantization"] = f"{bits}bit"
+    return out
+
+
 def _exponent(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 20
 
@@ -132,6 +168,8 @@ def _problems(left: dict[str, Any], where: Where, several: bool) -> dict[str, An
         raise BadInput(
             "sample_idxs_range and num_samples are both given", where=where("sample_idxs_range"), mend="give one"
         )
+    if isinstance(span, str) and (typed := re.fullmatch(r"\s*[(\[]?\s*(\d+)\s*,\s*(\d+)\s*[)\]]?\s*", span, re.ASCII)):
+        span = [int(typed[1]), int(typed[2])]
     ends: list[Any] = span if isinstance(span, list) else []
     if several:
         ends = [end for one in ends for end in (one if isinstance(one, list) else [one, _next(one)])]
@@ -157,7 +195,7 @@ def _answers(left: dict[str, Any], where: Where) -> dict[str, Any]:
     if (normalised := left.pop("normalise_over_solution_set", None)) is not None:
         out["score"] = "set" if normalised else "gold"
     if (engine := left.pop("inference_engine", None)) is not None and ":" not in str(left.get("model", "")):
-        out["provider"] = engine
+        left["provider"] = engine
     if left.pop("do_sample", None) is False:
         out["temperature"] = 0.0
         left.pop("temperature", None)

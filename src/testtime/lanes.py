@@ -13,6 +13,9 @@ from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Decoding, Model
 from testtime.core.records import Arm, Map, Problem
 from testtime.core.strings import parse, said, text_of
+from testtime.decoding.budget import Budget
+from testtime.decoding.forced import Forced
+from testtime.decoding.native_budget import NativeBudget
 from testtime.engine.plan import Lane
 from testtime.models.openai.hosts import Api
 from testtime.models.usual import USUAL, unsent
@@ -69,6 +72,34 @@ def _model_of(spec: RunSpec, decoding: str, role: str) -> str:
     return str(name)
 
 
+def natively(lane: Lane, models: Mapping[str, Model], problem: Problem) -> Lane:
+    """The lane of `budget` by its provider's own thinking budget, where its model thinks and goes on from no text.
+
+    Its arm keeps its label and says `native_budget`; nothing is measured where the answer is asked for. Raises Refused
+    where more is asked for than a provider's own budget can give.
+    """
+    decoding = lane.decoding
+    if not isinstance(decoding, Forced):
+        return lane
+    arm = lane.arms[0]
+    model = models[arm.models["model"]]
+    probes = decoding.probes(lane.messages(problem))
+    goes_on = "continuation" in model.can and not any(model.refuses(request) for _, request in probes)
+    if goes_on and decoding.score != "none" and "score" not in model.can:
+        raise Refused(f"{model.name} gives no probability of an answer", mend="add --score none, or use another model")
+    if goes_on or "thinking" not in model.can:
+        return lane
+    more = arm.decoding.keys() - {"kind", "budget", "score", "final_answer_budget"}
+    if more or not isinstance(decoding, Budget):
+        what = f"{model.name} goes on from no text, which {min(more, default=decoding.name)} needs"
+        raise Refused(what, mend="its own thinking budget is --decoding budget, with nothing but --budgets")
+    answers = arm.decoding.get("final_answer_budget")
+    sampling = {**arm.sampling, **({"max_tokens": answers} if answers is not None else {})}
+    made = NativeBudget(sampling, budget=decoding.budget)
+    arms = [replace(arm, decoding={"kind": made.name, **made.settings[0]}, sampling=sampling)]
+    return replace(lane, decoding=made, arms=tuple(arms))
+
+
 def in_common(lane: Lane, models: Mapping[str, Model]) -> Lane:
     """The lane with the vocabulary its models have in common, where its decoding goes on by token ids.
 
@@ -107,7 +138,12 @@ def refuse_requests(lane: Lane, models: Mapping[str, Model], problem: Problem) -
     for role, probe in lane.decoding.probes(lane.messages(problem)):
         model = models[lane.arms[0].models[role]]
         if why := model.refuses(probe):
-            raise Refused(f"{model.name} would refuse the first request: {why}", mend="change what it is asked")
+            mend = "change what it is asked"
+            if "takes thinking as effort" in why:
+                mend = "use --decoding native_budget --effort low, medium or high"
+            elif "thinks only at its own temperature" in why:
+                mend = "add --temperature 1"
+            raise Refused(f"{model.name} would refuse the first request: {why}", mend=mend)
 
 
 def persona_of(persona: str | None) -> str | None:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from testtime.core.errors import BadInput
 from testtime.core.records import canonical as as_text
 from testtime.core.seeds import digest
-from testtime.documented import is_documented, translated
+from testtime.documented import is_documented, parted, translated
 from testtime.spec import DEFAULT_POLICIES, Document, Listed, Several, canonical, read_yaml, typed
 from testtime.store.cloud import address
 
@@ -195,7 +195,10 @@ class RunSpec(BaseModel):
 
 def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:
     """The spec of a run from flags over a file. Raises BadInput."""
-    return typed(RunSpec, flags, config, KINDS, lambda path: _under(flags, path))
+    plain, over = parted(flags)
+    if config is None:
+        return typed(RunSpec, {**plain, **_alone(plain, over)}, None, KINDS)
+    return typed(RunSpec, plain, config, KINDS, lambda path: _under(plain, over, path))
 
 
 def notices_of(config: Path | None) -> list[str]:
@@ -203,22 +206,38 @@ def notices_of(config: Path | None) -> list[str]:
     return [] if config is None else _read(config)[1]
 
 
-def _under(flags: Mapping[str, Any], path: Path) -> Document:
+def _under(flags: Mapping[str, Any], over: Mapping[str, Any], path: Path) -> Document:
     """A file's keys under flags: who serves its own model says nothing of a model whose provider the flags name."""
-    document, given = _read(path)[0], {canonical(key): value for key, value in flags.items() if value is not None}
+    document, given = _read(path, over)[0], {canonical(key): value for key, value in flags.items() if value is not None}
     if not given.keys() & {"provider", "generator"} and ":" not in str(given.get("model", "")):
         return document
     kept = {key: value for key, value in document.values.items() if key not in ("provider", "generator")}
     return replace(document, values=kept)
 
 
-def _read(path: Path) -> tuple[Document, list[str]]:
-    """A file's keys as those of a run, also where it is a documented configuration of token budgets; notices."""
-    document = read_yaml(path)
-    if not is_documented(document.values):
+def _read(path: Path, over: Mapping[str, Any] | None = None) -> tuple[Document, list[str]]:
+    """A file's keys as those of a run, also where it is a documented configuration of token budgets; notices.
+
+    `over` are documented keys that were typed: they beat the file's, and budgets that it has otherwise.
+    """
+    document, over = read_yaml(path), over or {}
+    if not over and not is_documented(document.values):
         return document, []
-    values, notices = translated(document.values, document.at)
+    both = {**document.values, **over}
+    if over.keys() & {"start_token_budget", "end_token_budget", "LOCALISATION_RUN"}:
+        both.pop("budget", None)
+    if "sample_idxs_range" in over:
+        both = {key: value for key, value in both.items() if key not in ("max_queries", "start_index")}
+    values, notices = translated(both, lambda key: f"--{key}" if key in over else document.at(key))
     return replace(document, values=values), notices
+
+
+def _alone(flags: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Documented keys that were typed without a file, as those of a run."""
+    if not over:
+        return {}
+    values = translated(over, lambda key: f"--{key}")[0]
+    return {key: value for key, value in values.items() if flags.get(key) is None}
 
 
 def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSpec]:
@@ -227,8 +246,9 @@ def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSp
     Of a file, where nobody says where the pool goes, it is `results/STEM.parquet` beside the file. Raises BadInput for
     any of them.
     """
-    document = _under(flags, config).values if config else {}
-    merged = {**document, **{canonical(key): value for key, value in flags.items() if value is not None}}
+    typed_here, over = parted(flags)
+    document = _under(typed_here, over, config).values if config else {}
+    merged = {**document, **{canonical(key): value for key, value in typed_here.items() if value is not None}}
     axes = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
     several = [key for key, values in axes.items() if len(values) > 1]
     beside = {}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from testtime.answers.solutions import about_gold, edit_distance, entropy, law, place_of, solution_set
+from testtime.answers.solutions import about_gold, edit_distance, entropy, law, place_of, solution_set, tokens
 from testtime.core.errors import BadInput
 
 logs = st.lists(st.floats(-40, 0), min_size=2, max_size=30).map(np.array)
@@ -93,3 +93,10 @@ def test_edit_distance_is_a_distance(one: str, other: str) -> None:
     assert (edit_distance(one, other) == 0) == (one == other)
     assert abs(len(one) - len(other)) <= edit_distance(one, other) <= max(len(one), len(other))
     assert edit_distance("1" + one, "1" + other) == edit_distance(one, other)
+
+
+def test_tokens_of_answers_are_the_same_for_every_model() -> None:
+    """Digits count singly, a word or command is one token, blanks are none: a distance in tokens, not in letters."""
+    assert edit_distance(tokens("Paris"), tokens("London")) == 1
+    assert edit_distance(tokens(r"\frac{1}{2}"), tokens(r"\frac {1}{3}")) == 1
+    assert edit_distance(tokens("083"), tokens("9 3")) == 2

@@ -16,6 +16,7 @@ import numpy as np
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats
 from testtime.core.records import canonical
+from testtime.core.strings import said
 from testtime.store.pool import Draws, Pool
 
 ACCURACY, PROBABILITY, NEGENTROPY = "accuracy", "probability", "negentropy"
@@ -144,5 +145,5 @@ def _stacked(several: Sequence[Draws], name: str, completions: int) -> Floats:
 
 
 def _words(decoding: Mapping[str, object]) -> str:
-    rest = ",".join(f"{key}={value}" for key, value in decoding.items() if key not in ("kind", "budget"))
+    rest = ",".join(f"{key}={said(value)}" for key, value in decoding.items() if key not in ("kind", "budget"))
     return f"{decoding.get('kind', 'budget')}:{rest}" if rest else str(decoding.get("kind", "budget"))

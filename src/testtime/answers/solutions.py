@@ -9,6 +9,7 @@ Texts of a set have no end token, so m is the probability of beginning with s: n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -123,6 +124,18 @@ def about_gold(q: Floats, gold: int) -> dict[str, float]:
         "margin": chance - best,
         "top1": float(chance > best),
     }
+
+
+_TOKEN = re.compile(r"\\[A-Za-z]+|[^\W\d_]+|\S")
+
+
+def tokens(text: str) -> list[str]:
+    r"""An answer's tokens, the same for every model: digits one by one, words, LaTeX commands, other signs.
+
+    >>> tokens("083"), tokens(r"\frac{1}{2} cm")
+    (['0', '8', '3'], ['\\frac', '{', '1', '}', '{', '2', '}', 'cm'])
+    """
+    return _TOKEN.findall(text)
 
 
 def edit_distance(one: Sequence[object], other: Sequence[object]) -> int:

@@ -64,6 +64,15 @@ def part_of(spec: type[BaseModel], keys: Sequence[str], group: str) -> Any:
     return _frozen("Part", flags)
 
 
+def typed_of(keys: Mapping[str, tuple[type, str]], group: str) -> Any:
+    """A dataclass with an optional flag for each of these keys, (type, sentence); a switch is true or false."""
+    flags = []
+    for key, (kind, sentence) in keys.items():
+        given: Any = str if kind is bool else kind
+        flags.append((key, Annotated[given | None, Parameter(help=sentence, group=group)], field(default=None)))
+    return _frozen("Typed", flags)
+
+
 def _off(key: str, kind: Any) -> str | tuple[str, ...]:
     """The flag that turns a switch off; nothing else has one."""
     return f"--no_{key}" if kind is bool else ()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from testtime.cli import Json
-from testtime.cli.flags import flags_of, part_of, settings_of
+from testtime.cli.flags import flags_of, part_of, settings_of, typed_of
 from testtime.core.errors import StoppedEarly
+from testtime.documented import TYPED
 from testtime.runspec import HIDDEN, KINDS, MODEL_SETTINGS, SERVED_BY, RunSpec, notices_of, specs_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ NO_BACKEND = Backend()
 JUDGING = dict.fromkeys(("llm_judge_fallback", "judge_threshold", "judge_audit"), "When a model judges")
 Flags: Any = flags_of(RunSpec, HIDDEN, {**dict.fromkeys(HOW, WHERE), **JUDGING})
 Settings: Any = settings_of(KINDS, OWN)
-NO_FLAGS, NO_SETTINGS = Flags(), Settings()
+Documented: Any = typed_of(TYPED, "Keys of the documented experiments on token budgets")
+NO_FLAGS, NO_SETTINGS, NO_DOCUMENTED = Flags(), Settings(), Documented()
 
 
 def run(
@@ -49,9 +51,10 @@ def run(
     ] = False,
     json: Json = False,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
+    documented: Annotated[Documented, Parameter(name="*")] = NO_DOCUMENTED,
 ) -> None:
     """Draw a pool from a model, and score every policy on it; several values of a key are a run each."""
-    given = {key: value for flags in (asked, settings) for key, value in vars(flags).items()}
+    given = {key: value for flags in (asked, settings, documented) for key, value in vars(flags).items()}
     specs = specs_of(given, config)
     if (notices := notices_of(config)) and not json:
         from testtime.cli import show

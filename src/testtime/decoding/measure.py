@@ -8,7 +8,7 @@ them unless told to. All are null where the problem has no reference.
     oracle(answer_rank), oracle(answer_margin), oracle(answer_top1)
     answer_entropy                                        of q, in bits
     answer_distribution                                   the most probable answers and their q
-    oracle(answer_edit_distance)                          of what was written from the gold answer, in characters
+    oracle(answer_edit_distance)                          of what was written from gold, in `solutions.tokens`
 
 Without a solution set, or unnormalised: probability is Π p(gold_t), answer_entropy the mean over the gold
 answer's tokens of the entropy over the whole vocabulary, and what needs a set is null.
@@ -62,7 +62,9 @@ def distance(problem: Problem, written: str) -> dict[str, Any]:
     texts = solutions.solution_set(problem.fields)
     gold = solutions.place_of(texts, problem.reference) if texts else None
     answer = problem.reference if texts is None or gold is None else texts[gold]
-    return {"oracle(answer_edit_distance)": solutions.edit_distance(written.strip(), answer.strip())}
+    return {
+        "oracle(answer_edit_distance)": solutions.edit_distance(solutions.tokens(written), solutions.tokens(answer))
+    }
 
 
 def _over_set(laws: Sequence[Floats], texts: Sequence[str], gold: int | None, most: int) -> dict[str, Any]:
