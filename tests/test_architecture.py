@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,12 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Each file is parsed once for all rules."""
+    return ast.parse(path.read_bytes())
+
+
 def room_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
@@ -97,7 +104,7 @@ def room_of(module: str) -> str:
 
 def imports(path: Path, *, top_only: bool = False) -> Iterator[tuple[str, int]]:
     """Modules a file imports, with the line; `if TYPE_CHECKING` blocks are not run and not counted."""
-    tree = ast.parse(path.read_bytes())
+    tree = tree_of(path)
     package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
     unused = {id(node) for block in ast.walk(tree) if _types_only(block) for node in ast.walk(block)}
     nodes = _top(tree) if top_only else ast.walk(tree)
@@ -177,7 +184,7 @@ def test_files_and_functions_stay_small(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_every_module_says_what_it_is_and_every_function_its_types(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_bytes())), f"{path}: no module docstring"
+    assert ast.get_docstring(tree_of(path)), f"{path}: no module docstring"
     for node in functions(path):
         listed = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
         bare = [a.arg for a in listed if a is not None and a.annotation is None and a.arg not in ("self", "cls")]
@@ -186,7 +193,7 @@ def test_every_module_says_what_it_is_and_every_function_its_types(path: Path) -
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node
 
@@ -202,7 +209,7 @@ def test_no_unfinished_or_catch_all_code(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for word in ("TODO", "NotImplementedError"):
         assert word not in text, f"{path} is unfinished"
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ExceptHandler):
             caught = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"everything"}
             passes_on = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None

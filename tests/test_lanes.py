@@ -142,8 +142,11 @@ def test_a_persona_is_the_systems_message_and_another_arm(data: Path, tmp_path: 
         assert user["role"] == "user"
         assert plan.lanes[0].arms[0].persona == "You are gloomy."
     assert plan.lanes[0].arms[0].id != plan_of(spec(data), "r").lanes[0].arms[0].id
-    with pytest.raises(BadInput, match=r"missing.txt: the persona cannot be read"):
-        persona_of("missing.txt")
+    (tmp_path / "empty.txt").touch()
+    for path, why in ((tmp_path, "cannot be read"), (tmp_path / "empty.txt", "is empty"), ("personas/x", "cannot be")):
+        with pytest.raises(BadInput, match=f"{path}: the persona {why}"):
+            persona_of(str(path))
+    assert persona_of("") == ""
 
 
 CLAUDE = "anthropic:claude-sonnet-4-5"

@@ -65,8 +65,10 @@ def test_every_spelling_is_one_spec_as_flags_and_as_a_file(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ({"dataset": "d"}, "--model: model: field required"),
-        ({**LEAST, "temperature": -1.0}, "--temperature: temperature: .*greater than or equal to 0"),
+        ({"dataset": "d"}, "no model is given; add --model"),
+        ({**LEAST, "max_tokens": 10**26}, "--max_tokens: input should be less than"),
+        ({**LEAST, "shard": "5"}, "--shard: .*; as in 1/4"),
+        ({**LEAST, "temperature": -1.0}, "--temperature: input should be greater than or equal to 0"),
         ({**LEAST, "temperature": float("nan")}, "--temperature: "), ({**LEAST, "top_p": 0.0}, "--top_p: "),
         ({**LEAST, "max_queries": 0}, "--max_queries: "), ({**LEAST, "max_queries": "5"}, "--max_queries: "),
         ({**LEAST, "generator": "clod"}, "--generator: "), ({**LEAST, "live": "yes"}, "--live: "),

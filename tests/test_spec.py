@@ -40,7 +40,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     [
         ("max_examples", "max_queries"), ("num-samples", "max_queries"), ("num_completions", "num_candidates"),
         ("adaptive_max_n", "max_n"), ("max-new-tokens", "max_tokens"), ("model_name", "model"),
-        ("dataset-name", "dataset"), ("split", "splits"), ("sc-n", "n"), ("seed", "seed"),
+        ("dataset-name", "dataset"), ("split", "splits"), ("offset", "start_index"), ("sc-n", "n"), ("seed", "seed"),
     ],
 )  # fmt: skip
 def test_every_accepted_name_has_one_canonical_form(typed: str, name: str) -> None:
@@ -158,7 +158,7 @@ def test_a_wrong_key_or_type_names_file_and_line(tmp_path: Path, text: str, says
 
 
 def test_a_wrong_flag_names_the_flag(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"--orders: orders: input should be greater"):
+    with pytest.raises(BadInput, match=r"--orders: input should be greater"):
         replay_spec({"orders": 0}, write(tmp_path, "orders: 7\n"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -147,16 +148,20 @@ def refuse_requests(lane: Lane, models: Mapping[str, Model], problem: Problem) -
 
 
 def persona_of(persona: str | None) -> str | None:
-    """The text of a persona, which is given as itself or as a file. Raises BadInput."""
+    """The text of a persona, which is given as itself or as a file. Raises BadInput, for an empty file too."""
     if persona is None:
         return None
-    path = Path(persona)
-    if any(letter.isspace() for letter in persona.strip()) or not path.suffix:
+    path, words = Path(persona), persona.split()
+    if len(words) != 1 or not (path.suffix or "/" in persona or os.path.exists(persona)):
         return persona
     try:
-        return path.read_bytes().decode("utf-8").strip()
+        text = path.read_bytes().decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"the persona cannot be read ({error})", where=persona, mend="name a text file") from None
+        why = getattr(error, "strerror", None) or error
+        raise BadInput(f"the persona cannot be read ({why})", where=persona, mend="name a text file") from None
+    if not text:
+        raise BadInput("the persona is empty", where=persona, mend="write who the model is to be")
+    return text
 
 
 def marks_of(persona: str | None) -> Marks | None:

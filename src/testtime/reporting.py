@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -36,6 +35,7 @@ from testtime.spec import DEFAULT_POLICIES
 from testtime.store.atomic import whole, writable
 from testtime.store.folder import RunFolder, is_run
 from testtime.store.outcomes import read_outcomes
+from testtime.store.parquet import readable
 from testtime.store.pool import Pool
 from testtime.store.schema import CANDIDATES
 from testtime.store.texts import pieces
@@ -207,10 +207,8 @@ def _light(one: Opened) -> pl.DataFrame:
 def _read(file: Path, columns: Sequence[str], queries: Sequence[str] | None = None) -> pl.DataFrame:
     """Columns of a candidates.parquet, of some problems or of all. Raises BadInput."""
     wanted = None if queries is None else pc.field("query_id").isin(list(queries))
-    try:
+    with readable(file):
         table = pq.read_table(file, columns=list(columns), filters=wanted, page_checksum_verification=True)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
     frame = pl.from_arrow(table.replace_schema_metadata(None))
     return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 

@@ -42,7 +42,9 @@ SERVED_BY = ("tensor_parallel", "gpu_memory_utilization", "max_model_len")
 KINDS = ("policy", "decoding", "task")
 """Kinds of components whose settings are keys of a run."""
 
-Count = Annotated[int, Field(strict=True, ge=1)]
+MOST = 2**31 - 1
+"""The largest count: columns of files hold it."""
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
@@ -69,7 +71,7 @@ class RunSpec(BaseModel):
     """Ask the judge where the confidence that an answer is right is below this; by default 0.4."""
     judge_audit: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.02
     """Share of the other verdicts that the judge is asked about too, to no effect but a report; by default 0.02."""
-    refusal_budget: Annotated[int, Field(strict=True, ge=0)] = 0
+    refusal_budget: Annotated[int, Field(strict=True, ge=0, le=MOST)] = 0
     """Texts of which the signs of refusal are unsure that the judge is asked about; by default 0, signs alone."""
     persona_judge: Switch = False
     """Ask the judge how strongly each text speaks in the persona's voice, 0 to 5."""
@@ -87,9 +89,9 @@ class RunSpec(BaseModel):
     """Problems of each split at most, the first in dataset order; by default all."""
     sample: Whole | None = None
     """A seed: take max_queries random problems instead, the same for every model."""
-    start_index: Annotated[int, Field(strict=True, ge=0)] = 0
+    start_index: Annotated[int, Field(strict=True, ge=0, le=MOST)] = 0
     """Problems of each split that are passed over before the first; by default 0."""
-    shard: Annotated[str | None, Field(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")] = None
+    shard: Annotated[str | None, Field(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$", examples=["1/4"])] = None
     """i/N: only the i-th of N parts of the problems, in a folder of its own; `testtime merge` makes one run of them."""
     policies: Several = DEFAULT_POLICIES
     """Policies as name or name:key=value,…; by default sc_fixed and adaptive_margin."""

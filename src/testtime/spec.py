@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from testtime.core.errors import BadInput, unknown_name
 
@@ -50,6 +51,7 @@ NAMES = (
     Name("dataset", ("dataset_name",), "The benchmark."),
     Name("output", ("output_file",), "Where the candidates (.parquet) or outcomes (.jsonl) of a run are written."),
     Name("splits", ("split",), "Which splits of the dataset."),
+    Name("start_index", ("offset",), "Problems of each split that are passed over before the first."),
 )
 _CANONICAL = {accepted: name.canonical for name in NAMES for accepted in name.accepted}
 
@@ -232,7 +234,8 @@ def typed(
         where = document.at(key) if document and key not in given else None
         if key not in known:
             every = {other for name in known for other in (name, *accepted(name))}
-            raise unknown_name("key" if where else "flag", key, every, where=where)
+            look = "docs/reference.md lists them"
+            raise unknown_name("key" if where else "flag", key, every, where=where, look=look)
         if where and not _is_setting(value):
             raise BadInput(f"{key}: {value!r} is no setting", where=where, mend="write one value, or a list of them")
     try:
@@ -240,8 +243,20 @@ def typed(
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
-        where = document.at(key) if document and key not in given else f"--{key}"
-        raise BadInput(f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}", where=where) from None
+        raise _refused(key, first, document if document and key not in given else None, kind) from None
+
+
+def _refused(key: str, error: ErrorDetails, document: Document | None, kind: type[BaseModel]) -> BadInput:
+    """The error for a value that its field does not take, or for a field that has none."""
+    if error["type"] == "missing":
+        where, prefix = (str(document.path), "the key ") if document else (None, "--")
+        return BadInput(f"no {key} is given", where=where, mend=f"add {prefix}{key}")
+    said = error["msg"][0].lower() + error["msg"][1:]
+    examples = kind.model_fields[key].examples if key in kind.model_fields else None
+    mend = f"as in {examples[0]}" if examples else None
+    if document:
+        return BadInput(f"{key}: {said}", where=document.at(key), mend=mend)
+    return BadInput(said, where=f"--{key}", mend=mend)
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:

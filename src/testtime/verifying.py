@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testtime.analysis.audit import LABELS
@@ -42,7 +41,7 @@ from testtime.store.codec import decode
 from testtime.store.folder import RunFolder
 from testtime.store.kept import Kept
 from testtime.store.pack import is_pack
-from testtime.store.parquet import fill, read_meta, written_from
+from testtime.store.parquet import fill, read_meta, readable, written_from
 from testtime.store.rows import verdict_columns
 from testtime.store.schema import CANDIDATES, arrow
 from testtime.verifiers.asking import Keeps
@@ -263,12 +262,9 @@ def _problems(task: Task, table: Sequence[Map], spec: Map) -> dict[str, Problem]
 
 
 def _table(file: Path) -> list[dict[str, Any]]:
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            have = [name for name in READ if name in parquet.schema_arrow.names]
-            table = parquet.read(have).replace_schema_metadata(None)
-    except (OSError, pa.ArrowException) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        have = [name for name in READ if name in parquet.schema_arrow.names]
+        table = parquet.read(have).replace_schema_metadata(None)
     return [{**dict.fromkeys(READ), **row} for row in table.to_pylist()]
 
 
@@ -400,14 +396,11 @@ def verdicts(path: Path) -> pl.DataFrame:
         "verification_method",
         "verification_confidence",
     )
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            names_ = parquet.schema_arrow.names
-            if missing := [name for name in (*KEY, "is_verified") if name not in names_]:
-                raise BadInput(f"has no column {missing[0]!r}", where=str(file), mend="name a pool or an overlay")
-            table = parquet.read([name for name in wanted if name in names_]).replace_schema_metadata(None)
-    except (OSError, pa.ArrowException) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        names_ = parquet.schema_arrow.names
+        if missing := [name for name in (*KEY, "is_verified") if name not in names_]:
+            raise BadInput(f"has no column {missing[0]!r}", where=str(file), mend="name a pool or an overlay")
+        table = parquet.read([name for name in wanted if name in names_]).replace_schema_metadata(None)
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     absent = [pl.lit(None, pl.String).alias(name) for name in wanted if name not in frame.columns]

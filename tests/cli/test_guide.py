@@ -109,6 +109,9 @@ def test_without_the_drawing_library_all_is_told_and_only_figures_are_refused(te
     assert refused.code == 2
     assert 'pip install "testtime[figures]"' in refused.err
     assert not (folder / "g.jsonl").exists()
+    (folder / "taken").mkdir()
+    assert testtime(grid.replace("g.jsonl", "taken")).code == 2
+    assert not (folder / "taken.run").exists(), "refused before anything is drawn"
     assert testtime(f"guide {models} --c 1 --k 2 --max_new_tokens 9 --prompt 2+2").code == 0
     assert testtime(grid).code == 0
     assert testtime("stats --stats_file g.jsonl --output_file a.jsonl --every --out_html t.html").code == 0

@@ -193,7 +193,7 @@ def test_a_judge_that_nothing_asks_needs_no_key_and_is_told(testtime: Run, folde
         ("--policies best_of_n:n=2,by=rm", "no column 'rm'"), ("--temprature 1", "unknown flag 'temprature'"),
         ("--temperature -1", "temperature"), ("--max_examples 0", "max_queries"), ("--live", "one policy alone"),
         ("--provider vllm", "names the provider fake"), ("--config none.yaml", "no such file"),
-        ("--sc_n 0", "policy sc_fixed:n=0"), ("--splits", ""),
+        ("--sc_n 0", "policy sc_fixed:n=0"), ("--splits", ""), ("--max_tokens 1.5", "--max_tokens: '1.5' is no whole"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_one_line_and_leaves_nothing(testtime: Run, folder: Path, more: str, says: str) -> None:

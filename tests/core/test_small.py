@@ -62,7 +62,13 @@ def test_an_error_is_one_line_with_place_and_mend() -> None:
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
     assert "did you mean sc_fixed?" in str(unknown_name("policy", "sc-fixed", ["sc_fixed", "best_of_n"]))
-    assert "known: a, b" in str(unknown_name("policy", "zzz", ["b", "a"]))
+    assert "known: a, b" in str(unknown_name("policy", "zzz", ["b", "a", "b"]))
+
+
+def test_of_many_names_an_error_lists_a_few_or_says_where_they_stand() -> None:
+    many = [f"name{at}" for at in range(200)]
+    assert str(unknown_name("tool", "zzz", many)).endswith(", … 200 in all")
+    assert str(unknown_name("flag", "zzz", many, look="--help lists them")) == "unknown flag 'zzz'; --help lists them"
 
 
 @pytest.mark.parametrize("kind", sorted(registry.ROOMS))

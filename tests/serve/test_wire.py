@@ -254,4 +254,6 @@ def test_a_port_that_is_taken_is_one_line_and_a_stopped_server_frees_it() -> Non
             pass
     with running(Echo("1"), port=port) as again:
         assert again == url
+    with pytest.raises(BadInput, match="70000 is no port"), running(Echo("1"), port=70000):
+        pass
     assert threading.active_count() <= before

@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import Annotated, TypeAlias
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnknownOptionError
 
 from testtime.cli.steps import Steps
 from testtime.core.errors import BadInput, TesttimeError, unknown_name
@@ -193,9 +193,20 @@ def dispatch(argv: Sequence[str]) -> None:
         typed = str(error.token.keyword or error.token.value).lstrip("-").partition("=")[0]
         flags = (name[2:] for argument in error.argument_collection for name in argument.names if name[:2] == "--")
         known = {other for name in flags for other in (name, *accepted(name))}
-        raise unknown_name("flag", _as_typed(typed, argv).replace("-", "_"), known) from None
+        look = f"testtime {argv[0]} --help lists them"
+        raise unknown_name("flag", _as_typed(typed, argv).replace("-", "_"), known, look=look) from None
+    except MissingArgumentError as error:
+        raise _missing(str(error.keyword or (error.argument and error.argument.name)), argv) from None
     except CycloptsError as error:
         raise BadInput(" ".join(str(error).split()).rstrip("."), mend="see --help") from None
+
+
+def _missing(name: str, argv: Sequence[str]) -> BadInput:
+    """The error for a command without a word that it needs, or with a flag that has no value."""
+    from testtime.spec import canonical_flags
+
+    what = f"{name} has no value" if name in canonical_flags(argv) else f"{argv[0]} needs {name}"
+    return BadInput(what, mend=f"see testtime {argv[0]} --help")
 
 
 def _as_typed(key: str, argv: Sequence[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from pydantic import BaseModel
 
 from testtime.core.errors import BadInput
@@ -46,11 +47,21 @@ def flags_of(spec: type[BaseModel], hidden: frozenset[str], headings: Mapping[st
             continue
         kind = _as_flag(described.annotation)
         about: dict[str, Any] = {"help": described.description, "negative": _off(key, kind)}
+        if kind is int:
+            about["converter"] = _whole
         if key in headings:
             about["group"] = headings[key]
         given: Any = bool | None if kind is bool else list[kind] | None  # type: ignore[valid-type]
         flags.append((key, Annotated[given, Parameter(**about)], field(default=None)))
     return _frozen("Flags", flags)
+
+
+def _whole(kind: Any, tokens: Sequence[Token]) -> list[int]:
+    """Whole numbers as they were typed. Raises BadInput for 1.5, which cyclopts would round."""
+    for token in tokens:
+        if not re.fullmatch(r"[+-]?[0-9]+", token.value):
+            raise BadInput(f"{token.value!r} is no whole number", where=token.keyword)
+    return [int(token.value) for token in tokens]
 
 
 def part_of(spec: type[BaseModel], keys: Sequence[str], group: str) -> Any:

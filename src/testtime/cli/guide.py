@@ -18,6 +18,7 @@ from testtime.core.errors import BadInput, StoppedEarly
 from testtime.figures.save import require
 from testtime.runspec import RunSpec, run_spec
 from testtime.spec import read_yaml
+from testtime.store.atomic import writable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,13 +89,14 @@ def guide(
     if prompt is not None:
         _answer(spec, prompt, json)
         return
+    files = {"rows": output, "accuracy": out_png, "surface": surface_png}
+    writable(path for path in files.values() if path)
     if oracle_tokens:
         from testtime.cli import progress
         from testtime.guide import calibrated
 
         texts = calibrated(spec, oracle_tokens, calibrate_on, watch=progress.shown)
         spec = spec.model_copy(update={"decoding": tuple(texts), "settings": {}})
-    files = {"rows": output, "accuracy": out_png, "surface": surface_png}
     _evaluate(spec, fresh, None if json else verbose, files, x, oracle_budget)
 
 

@@ -102,13 +102,24 @@ class StoppedEarly(TesttimeError):
     exit_code = 3
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> BadInput:
-    """The error for a name nobody registered, with the nearest known names.
+MOST_NAMED = 24
+"""Names that an error lists; of more it says how many there are, or where they stand."""
+
+
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, where: str | None = None, look: str | None = None
+) -> BadInput:
+    """The error for a name nobody registered, with the nearest known names; `look` says where many of them stand.
 
     >>> str(unknown_name("policy", "sc_fixd", ["sc_fixed", "best_of_n"]))
     "unknown policy 'sc_fixd'; did you mean sc_fixed?"
     """
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
-    mend = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
+    if near:
+        mend = f"did you mean {' or '.join(near)}?"
+    elif len(names) > MOST_NAMED:
+        mend = look or f"known: {', '.join(names[:MOST_NAMED])}, … {len(names)} in all"
+    else:
+        mend = f"known: {', '.join(names) or 'none'}"
     return BadInput(f"unknown {kind} {name!r}", where=where, mend=mend)

@@ -60,6 +60,8 @@ def _server(model: Model, name: str | None, listener: socket.socket) -> Any:
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """Raises BadInput where nobody can listen there."""
+    if not 0 <= port < 2**16:
+        raise BadInput(f"{port} is no port", mend="give --port 0 to 65535; 0 takes a free one")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)

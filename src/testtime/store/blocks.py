@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from testtime.core.errors import BadInput
 from testtime.core.history import Bools, Floats, Ints
 from testtime.store.frame import NEEDED
+from testtime.store.parquet import readable
 
 ROWS = 2**19
 """Rows of a block, about."""
@@ -101,7 +102,7 @@ def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
 
     Checksums are verified, as a damaged page could otherwise end the process.
     """
-    try:
+    with readable(file):
         there = pq.read_schema(file).names
         _needed(there, file)
         texts = [name for name in (*CODED, *PRESENT) if name in there]
@@ -109,8 +110,6 @@ def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
         with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True, pre_buffer=True) as parquet:
             said = [name for name in asked if name in NEEDED or not _all_null(parquet.metadata, there.index(name))]
             yield from _blocks(_ahead(parquet.iter_batches(ROWS, columns=said)))
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
 
 
 def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -20,7 +20,7 @@ from testtime.core.errors import BadInput
 from testtime.core.history import ABSTAINS, Floats, Ints
 from testtime.core.records import Arm
 from testtime.store.codec import decode
-from testtime.store.parquet import read_meta
+from testtime.store.parquet import read_meta, readable
 from testtime.store.pool import Draws, Pool
 
 NEEDED = ("arm", "query_id", "candidate_idx", "answer_key")
@@ -285,14 +285,12 @@ def read_columns(file: Path) -> pl.DataFrame:
 
     Read with pyarrow, which checks each page's checksum: polars would end the process on some damaged files.
     """
-    try:
+    with readable(file):
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             schema = parquet.schema_arrow
             wanted = [field.name for field in schema if field.name in _TYPES or _is_number(field.type)]
             table = parquet.read(wanted).replace_schema_metadata(None)
         table.validate(full=True)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
     frame = pl.from_arrow(table)
     return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -29,6 +30,17 @@ GROUP = 4096
 GROUP_TEXT = 2**22
 """Characters after which a row group is closed: long texts make small groups, as a group is held in memory whole."""
 Row = Mapping[str, Any]
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What reads a Parquet file within it raises BadInput where that is absent, damaged, or no Parquet."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadInput("no such file", where=str(file), mend="check the path") from error
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
 
 
 def write_candidates(
@@ -169,12 +181,8 @@ def read_meta(path: Path, format: str = "testtime.candidates") -> dict[str, Any]
     Raises BadInput, in one line, for a file that is missing, no Parquet, foreign, or of another version.
     """
     path = Path(path)
-    try:
+    with readable(path):
         raw = pq.read_schema(path).metadata or {}
-    except FileNotFoundError as error:
-        raise BadInput("no such file", where=str(path)) from error
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(path), mend="is it whole?") from error
     known = {name: raw[name.encode()].decode("utf-8", "replace") for name in METADATA if name.encode() in raw}
     if known.get("format") != format:
         raise BadInput(f"is no {format} file", where=str(path), mend="turn a foreign file into a pool: testtime import")

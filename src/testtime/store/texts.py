@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from testtime.answers.extract import thoughts
-from testtime.core.errors import BadInput
+from testtime.store.parquet import readable
 
 Row = Mapping[str, Any]
 OUTSIDE = frozenset({"call", "result", "member"})
@@ -47,23 +46,18 @@ def rows_of(file: Path, query_id: str) -> list[Row]:
     One row group is held at a time, and only those that have the problem are read whole. Raises BadInput.
     """
     found: list[Row] = []
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            for group in range(parquet.num_row_groups):
-                ids = parquet.read_row_group(group, ["query_id"])["query_id"]
-                if query_id in ids.unique().to_pylist():
-                    found += parquet.read_row_group(group).filter(pc.field("query_id") == query_id).to_pylist()
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        for group in range(parquet.num_row_groups):
+            ids = parquet.read_row_group(group, ["query_id"])["query_id"]
+            if query_id in ids.unique().to_pylist():
+                found += parquet.read_row_group(group).filter(pc.field("query_id") == query_id).to_pylist()
     return found
 
 
 def problems_of(file: Path) -> list[str]:
     """The ids of the problems of a candidates.parquet, in its order. Raises BadInput."""
-    try:
+    with readable(file):
         ids = pq.read_table(file, columns=["query_id"])["query_id"]
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
     return [str(one) for one in ids.unique().to_pylist()]
 
 

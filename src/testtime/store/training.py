@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from testtime.core.errors import BadInput
 from testtime.store.atomic import whole
-from testtime.store.parquet import read_meta
+from testtime.store.parquet import read_meta, readable
 
 Form = Literal["sft", "preference", "rm"]
 COLUMNS = (
@@ -63,15 +63,12 @@ def _problems(file: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            if missing := [name for name in COLUMNS if name not in parquet.schema_arrow.names]:
-                raise BadInput(f"no column {missing[0]!r}", where=str(file), mend="export a pool that a run made")
-            for batch in parquet.iter_batches(BATCH, columns=list(COLUMNS)):
-                frame = pl.DataFrame(pa.Table.from_batches([batch]))
-                yield from frame.iter_rows(named=True)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        if missing := [name for name in COLUMNS if name not in parquet.schema_arrow.names]:
+            raise BadInput(f"no column {missing[0]!r}", where=str(file), mend="export a pool that a run made")
+        for batch in parquet.iter_batches(BATCH, columns=list(COLUMNS)):
+            frame = pl.DataFrame(pa.Table.from_batches([batch]))
+            yield from frame.iter_rows(named=True)
 
 
 def _distinct(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
