@@ -1,7 +1,6 @@
 """The house stands as drawn: rooms import only downwards, never a sibling, and stay small.
 
-Read from the syntax trees, so nothing needs to be installed for a rule to bite. Rooms that the design
-names and that are not built yet are simply absent.
+Read from the syntax trees, so nothing needs to be installed for a rule to bite. docs/architecture.md says it in prose.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ MAY = {
     "answers": {"core"},
     "models": MIDDLE,
     "tasks": MIDDLE,
-    "prompts": MIDDLE,
     "decoding": MIDDLE,
     "tools": MIDDLE,
     "verifiers": MIDDLE,

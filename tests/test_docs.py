@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from test_architecture import MAY, SHELLS
 from testtime.cli import COMMANDS, GROUPS, app
 from testtime.cli.reference import page
 from testtime.spec import canonical_flags
@@ -36,6 +37,17 @@ def test_the_readme_tree_is_the_disk() -> None:
     rooms = {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
     assert listed == rooms | {path.name for path in source.glob("*.py") if not path.name.startswith("__")}
     assert all(len(line.split()) > 2 for line in tree.split("\n")[1:] if line.strip()), "a line without a duty"
+
+
+def test_the_page_on_the_architecture_is_what_its_tests_enforce() -> None:
+    def named(text: str) -> list[str]:
+        return re.findall(r"`([^`]+)`", text)
+
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", PAGES["architecture.md"], re.M)
+    rooms = {room: set(named(may)) for names, may in rows for room in named(names) if room in MAY}
+    levels = {file: int(level) for level, names in rows if level.isdigit() for file in named(names)}
+    assert rooms == MAY
+    assert levels == SHELLS
 
 
 def test_the_reference_is_what_the_code_says() -> None:
