@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from testtime.advice import KNOWN_SPENDS
 from testtime.analysis import judging
+from testtime.analysis.conduct import TOOLS
 from testtime.analysis.ledger import ledger
 from testtime.analysis.recommend import Budget, ladder
 from testtime.analysis.replay import has_gold
@@ -30,15 +31,17 @@ from testtime.report import candidates
 from testtime.report.material import Browsed, Material, RunData
 from testtime.report.page import page
 from testtime.report.sample import chosen, facts
-from testtime.sources import Opened, Sources, inspect, is_outcomes, opened_at, place
+from testtime.sources import Opened, Sources, inspect, is_outcomes, opened_at, paths_of, without_outcomes
 from testtime.spec import DEFAULT_POLICIES
 from testtime.store.atomic import whole, writable
 from testtime.store.folder import RunFolder, is_run
+from testtime.store.journal import served
 from testtime.store.outcomes import read_outcomes
+from testtime.store.pack import is_pack
 from testtime.store.parquet import readable
 from testtime.store.pool import Pool
 from testtime.store.schema import CANDIDATES
-from testtime.store.texts import pieces
+from testtime.store.texts import TRAFFIC, Piece, Row, pieces, traffic
 
 SAMPLE = 120
 """Problems of a run whose candidates the page shows."""
@@ -48,7 +51,7 @@ MOST_CELLS = 50_000
 """Draws of a pool up to which the whole ladder is replayed; beyond, what has closed forms."""
 CLOSED = ("sc_fixed:", "adaptive_margin:")
 LIGHT = (
-    "query_id", "split", "answer_key", "is_verified", "refusal_is_refusal", "error", "is_retry",
+    "query_id", "split", "answer_key", "is_verified", "refusal_is_refusal", "refusal_type", "error", "is_retry",
     "verification_verifier_name", "verification_method", "verification_confidence", "verification_saw_reference",
 )  # fmt: skip
 """Columns that are read of every candidate, beside those of judging; others are read of sampled problems alone."""
@@ -59,6 +62,8 @@ class Written:
     """What was written."""
 
     path: Path
+    pools: Sequence[str]
+    """Those that were read, as they can be named again."""
     size: int
     """Bytes."""
     runs: Sequence[str]
@@ -68,6 +73,8 @@ class Written:
     """Of which the page shows candidates."""
     settings: int
     """Policies and settings that it compares."""
+    skipped: Sequence[str] = ()
+    """What was named and is no pool, a line each."""
 
 
 def write_report(
@@ -90,7 +97,7 @@ def write_report(
         Budget.of(budget)
     if sample < 0:
         raise BadInput(f"--sample {sample} cannot be", mend="expected a whole number at least 0")
-    opened = [_as_typed(one, source) for one in opened_at(source)]
+    opened, skipped = _opened(source)
     path = out or _beside(opened)
     writable([path], [one.file or one.path for one in opened])
     material = _material(opened, budgets, policies, sample, orders, seed, _command(opened, path), tell)
@@ -98,14 +105,27 @@ def write_report(
     text = page(material)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
-    return _written(path, text, material)
+    return _written(path, text, material, skipped)
 
 
-def _as_typed(one: Opened, source: Sources) -> Opened:
+def _opened(source: Sources) -> tuple[list[Opened], list[str]]:
+    """(Pools, and what was named beside them and is none: a table, a run that cannot be read). Raises BadInput."""
+    named = [source] if isinstance(source, (str, Path)) else list(source)
+    several = without_outcomes(path for one in named for path in paths_of(one, unpack=False))
+    opened, failed = list[Opened](), list[BadInput]()
+    for path in dict.fromkeys(several):
+        try:
+            opened += [_as_typed(one, path) for one in opened_at(path)]
+        except BadInput as error:
+            failed.append(error)
+    if failed and not opened:
+        raise failed[0]
+    return opened, [f"left out: {error}" for error in failed]
+
+
+def _as_typed(one: Opened, path: Path) -> Opened:
     """With the path that a user can type again: of a packed run, the file and not where it was unpacked."""
-    given = [Path(path) for path in ([source] if isinstance(source, (str, Path)) else source)]
-    typed = next((path for path in given if path.suffix == ".zip" and place(path) == one.path), None)
-    return one if typed is None else replace(one, typed=typed)
+    return replace(one, typed=path) if is_pack(path) else one
 
 
 def _beside(opened: Sequence[Opened]) -> Path:
@@ -122,14 +142,16 @@ def _command(opened: Sequence[Opened], path: Path) -> str:
     return f"testtime report {shlex.join(str(one.shown) for one in opened)} --out {shlex.quote(str(path))}"
 
 
-def _written(path: Path, text: str, material: Material) -> Written:
+def _written(path: Path, text: str, material: Material, skipped: Sequence[str]) -> Written:
     return Written(
         path,
+        [run.place for run in material.runs],
         len(text.encode()),
         [run.name for run in material.runs],
         [part.partition('"')[0] for part in text.split('<section id="')[1:]],
         sum(len(one.problems) for one in material.browsed),
         material.summary.height,
+        skipped,
     )
 
 
@@ -181,6 +203,8 @@ def _run(name: str, one: Opened) -> RunData:
         failures=() if calls is None else _failures(calls),
         energy=None if calls is None else (calls["joules"].count(), calls.height),
         guided=_guided(one),
+        served={} if folder is None else served(folder.path),
+        tools=_tools(one),
         stored=() if folder is None else _stored(folder),
     )
 
@@ -217,6 +241,20 @@ def _guided(one: Opened) -> pl.DataFrame | None:
     """The rows of a guided run."""
     guided = any(label.startswith("guided") for label in one.pool.arms)
     return rows_of(one.path) if guided and one.path.is_dir() else None
+
+
+def _tools(one: Opened) -> pl.DataFrame | None:
+    """What candidates did with tools, where any had some."""
+    if one.frame is not None:
+        known = one.frame if "tool_calls_total" in one.frame.columns else one.frame.clear()
+        frame = known.select(name for name in TOOLS if name in known.columns)
+    else:
+        assert one.file is not None
+        there = set(pq.read_schema(one.file).names)
+        if "tool_calls_total" not in there or not _read(one.file, ["tool_calls_total"])["tool_calls_total"].count():
+            return None
+        frame = _read(one.file, [name for name in TOOLS if name in there])
+    return frame if frame.height and frame["tool_calls_total"].count() else None
 
 
 def _stored(folder: RunFolder) -> list[pl.DataFrame]:
@@ -257,7 +295,10 @@ def _kept(one: Opened) -> pl.DataFrame | None:
     file = folder.outcomes
     if not file.exists() or file.stat().st_mtime < folder.candidates.stat().st_mtime or not is_outcomes(file):
         return None
-    return read_outcomes(file)
+    try:
+        return read_outcomes(file)
+    except BadInput:  # damaged, or of another version: the run's policies are replayed instead
+        return None
 
 
 def _ladder(pool: Pool, scored: bool) -> list[Policy]:
@@ -308,7 +349,7 @@ def _browsed(run: RunData, one: Opened, sample: int, seed: int) -> Browsed:
     problems: list[dict[str, Any]] = []
     size = 0
     for name in names:
-        made = candidates.problem(told[name], [(row, pieces(row)) for row in rows[name]])
+        made = candidates.problem(told[name], [(row, _told(row)) for row in rows[name]])
         size += candidates.length(made)
         if problems and size > candidates.MOST_IN_ALL:
             break
@@ -316,6 +357,12 @@ def _browsed(run: RunData, one: Opened, sample: int, seed: int) -> Browsed:
     order = {name: at for at, name in enumerate(told)}
     problems.sort(key=lambda made: order[made["id"]])
     return Browsed(run.name, run.place, problems, table.height, strata)
+
+
+def _told(row: Row) -> Iterator[Piece]:
+    """A candidate's pieces; what passes between it and its tools as a person reads it."""
+    for piece in pieces(row):
+        yield replace(piece, text=traffic(piece.kind, piece.text)) if piece.kind in TRAFFIC else piece
 
 
 def _texts(one: Opened, names: Sequence[str]) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from testtime.core.registry import find
 from testtime.importers import sniff
 from testtime.store import cloud
 from testtime.store.blocks import Block, blocks, blocks_of
-from testtime.store.folder import is_run, runs
+from testtime.store.folder import RunFolder, is_run, runs
 from testtime.store.frame import open_pool, pool_of
 from testtime.store.notes import notes_of
 from testtime.store.pack import is_pack, unpacked
@@ -34,8 +34,11 @@ MOST_NAMED = 20_000
 Sources: TypeAlias = "str | Path | Iterable[str | Path]"
 
 
-def paths_of(source: Sources) -> list[Path]:
-    """The existing paths that a path or a glob means, sorted within each. Raises BadInput where there is none."""
+def paths_of(source: Sources, *, unpack: bool = True) -> list[Path]:
+    """The existing paths that a path or a glob means, sorted within each; packed runs as what they are unpacked to.
+
+    Raises BadInput where there is none.
+    """
     several = [source] if isinstance(source, (str, Path)) else list(source)
     found: dict[Path, None] = {}
     for one in several:
@@ -48,10 +51,17 @@ def paths_of(source: Sources) -> list[Path]:
         if not hits:
             mend = "check the pattern" if globbing.has_magic(str(one)) else "check the path"
             raise BadInput("no such file or folder", where=str(one), mend=mend)
-        found |= dict.fromkeys(map(place, hits))
+        found |= dict.fromkeys(map(place, hits) if unpack else hits)
     if not found:
         raise BadInput("no pool given", mend="name an answers file or a run folder, ahead of the flags")
     return list(found)
+
+
+def without_outcomes(paths: Iterable[Path]) -> list[Path]:
+    """The paths without outcomes whose run is among them: what `results/*` holds beside its runs is read with these."""
+    several = list(dict.fromkeys(paths))
+    beside = {RunFolder.open(path).outcomes for path in several if path.is_dir() and is_run(path)}
+    return [path for path in several if path not in beside]
 
 
 def place(path: Path) -> Path:
@@ -142,7 +152,7 @@ def is_outcomes(path: Path) -> bool:
 
 def _leaves(source: Sources) -> Iterator[Path]:
     """Run folders and files. Raises BadInput for what is neither."""
-    for path in paths_of(source):
+    for path in without_outcomes(paths_of(source)):
         if path.is_dir() and not is_run(path):
             yield from [path] if sniff(path) else _inside(path)
         elif is_outcomes(path):

@@ -42,8 +42,8 @@ def report(
     else:
         show.wrote(done.path)
         size = f"{done.size / 1e6:.1f} MB, {done.settings:,} settings, candidates of {done.problems:,} problems"
-        show.notes([f"{size}; it opens without a network", *sent])
+        show.notes([*done.skipped, f"{size}; it opens without a network", *sent])
     if open_:
         webbrowser.open(done.path.resolve().as_uri())
     if not json:
-        show.next_step(f"testtime recommend {shlex.join(pools)} --budget 1000tok/q")
+        show.next_step(f"testtime recommend {shlex.join(done.pools)} --budget 1000tok/q")

@@ -6,21 +6,19 @@ that they can be told apart in a file: ▸ folded thinking, [1: …] the oracle,
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
 
 import polars as pl
 from rich.text import Text
 
 from testtime.figures.tables import UNKNOWN, Rows, cost, visible
-from testtime.store.texts import Piece, Row, Vote, pieces, votes
+from testtime.store.texts import Piece, Row, Vote, pieces, traffic, votes
 
 ORACLE, FORCED, FAINT = "bold blue", "reverse", "dim"
 VERDICTS = {True: ("right", "bold green"), False: ("wrong", "bold red"), None: ("not judged", "bold yellow")}
-TRACE = {"call": "→ calls", "result": "← gets", "member": "· member"}
+TRACE = {"tools": "may use", "call": "→ calls", "result": "← gets", "member": "· member"}
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,7 @@ def _append(text: Text, piece: Piece, number: int) -> None:
     elif piece.kind in TRACE:
         _start_line(text)
         text.append(f"{TRACE[piece.kind]} ", style="bold magenta")
-        text.append(f"{visible(_traffic(piece.text))}\n")
+        text.append(f"{visible(traffic(piece.kind, piece.text))}\n")
     elif piece.kind == "step":
         _start_line(text)
         text.append(said)
@@ -199,21 +197,6 @@ def _append(text: Text, piece: Piece, number: int) -> None:
 def _start_line(text: Text) -> None:
     if text.plain and not text.plain.endswith("\n"):
         text.append("\n")
-
-
-def _traffic(said: str) -> str:
-    """A tool's call as `name(key=value)`, where it is written as JSON; a result as it is."""
-    try:
-        call = json.loads(said)
-    except ValueError:
-        return said
-    if not isinstance(call, Mapping) or "name" not in call:
-        return said
-    given: Any = call.get("arguments", {})
-    if not isinstance(given, Mapping):
-        return f"{call['name']}({given})"
-    told = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items())
-    return f"{call['name']}({told})"
 
 
 def _legend(rows: Sequence[Row], thinking: bool) -> list[Block]:

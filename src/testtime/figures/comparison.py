@@ -18,6 +18,7 @@ def comparison(table: pl.DataFrame, base: str) -> list[Rows]:
     for letter, side in zip(_letters(table, base)[1:], table.partition_by("side", maintain_order=True), strict=True):
         title = f"{letter} against A, {side['n'][0]:,} common problems"
         splits = side["split"].n_unique() > 1
+        title += ", by split" if splits else ""
         heads = ["", "A %", f"{letter} %", "change, points", "helped", "hurt", "p", "p Holm"]
         cells = [_line(row, splits) for row in side.iter_rows(named=True)]
         shown += [Rows(title, heads, cells), *_spend(side, letter)]

@@ -116,9 +116,14 @@ def _persona(one: Inspected) -> list[Rows]:
         "a judge's score, 0 to 5": UNKNOWN if persona.score is None else f"{persona.score:.2f}",
     }
     shown = [Rows("Persona", ["", ""], [[name, text] for name, text in facts.items()], left=True)]
-    cells = [[name, f"{rows:,}", _rate(rate)] for name, rows, rate in persona.strengths if rows]
-    heads = ["markers", "texts", "verified %"]
-    return shown + ([Rows("Persona beside accuracy", heads, cells)] if cells and one.judged else [])
+    return shown + persona_by_strength(one)
+
+
+def persona_by_strength(one: Inspected) -> list[Rows]:
+    """How often a text is right, by how many of the persona's markers it shows; nothing where none is known."""
+    several = [] if one.persona is None else one.persona.strengths
+    cells = [[name, f"{rows:,}", _rate(rate)] for name, rows, rate in several if rows]
+    return [Rows("Persona beside accuracy", ["markers", "texts", "verified %"], cells)] if cells and one.judged else []
 
 
 def _spends(one: Inspected) -> Rows:

@@ -251,8 +251,20 @@ def _place(row: Mapping[str, Any]) -> str:
     dataset = " ".join(part for part in (row["dataset"], row["split"]) if part)
     model = row["model"] or row.get("run") or ""
     title = f"{model} on {dataset}" if dataset else str(model)
-    title += f", {row['decoding']}" if row.get("decoding") not in (None, "plain") else ""
+    title += f", {how}" if (how := made(row)) else ""
     return title + (f", T = {row['temperature']:g}" if row.get("temperature") is not None else "")
+
+
+def made(row: Mapping[str, Any]) -> str:
+    """How a row's candidates were made, where not plainly: by its arm's label, which leaves out what is as usual.
+
+    >>> made({"decoding": "tools:max_iterations=20,tools=['add']", "arm": "tools:tools=(add)"})
+    'tools:tools=(add)'
+    """
+    decoding, label = str(row.get("decoding") or "plain"), str(row.get("arm") or "")
+    if decoding == "plain":
+        return ""
+    return label if label.partition(":")[0] == decoding.partition(":")[0] else decoding
 
 
 def _bounded(row: Mapping[str, Any], name: str) -> str:
@@ -267,8 +279,23 @@ def interval(value: float | None, low: float | None, high: float | None, scale: 
     """
     if value is None:
         return UNKNOWN
-    middle, *ends = ("?" if one is None else f"{one * scale:.{digits}f}" for one in (value, low, high))
+    middle, *ends = ("?" if one is None else _unsigned(f"{one * scale:.{digits}f}") for one in (value, low, high))
     return middle if low is None and high is None else f"{middle} [{', '.join(ends)}]"
+
+
+def _unsigned(text: str) -> str:
+    """Without the minus that rounding leaves before nothing."""
+    return text[1:] if text.startswith("-") and not text.strip("-0.") else text
+
+
+def signed(share: float) -> str:
+    """A difference in points, with a sign unless it is none.
+
+    >>> signed(-0.0001), signed(0.012)
+    ('0.0', '+1.2')
+    """
+    text = f"{100 * share:+.1f}"
+    return text[1:] if text in ("+0.0", "-0.0") else text
 
 
 def cost(value: float | None, name: str, *, modelled: bool = False) -> str:

@@ -136,7 +136,10 @@ def _said(block: Says) -> str:
         return f'<pre class="command" tabindex="0"><code>{safe(block.text)}</code></pre>'
     role = ' role="note"' if block.kind in ("note", "warn") else ""
     kind = "" if block.kind == "plain" else f' class="{block.kind}"'
-    return f"<p{kind}{role}>{breaking(block.text)}</p>"
+    text = breaking(block.text)
+    if block.kind == "lead":  # names of models are not broken at their hyphens
+        text = re.sub(r"[^\s<>]+-[^\s<>]+", r'<span class="whole">\g<0></span>', text)
+    return f"<p{kind}{role}>{text}</p>"
 
 
 def _card(card: Card) -> str:
@@ -164,9 +167,10 @@ def _shown(block: Shows) -> str:
     body = "".join(_row(row, kinds, at in block.strong) for at, row in enumerate(rows.cells))
     head = f"<thead><tr>{heads}</tr></thead>" if any(rows.heads) else ""
     label = safe(rows.title or "table")
+    kind = ' class="pairs"' if rows.left and len(rows.heads) == 2 else ' class="wide"' if len(rows.heads) > 12 else ""
     table = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
-        f"<table>{head}<tbody>{body}</tbody></table></div>"
+        f"<table{kind}>{head}<tbody>{body}</tbody></table></div>"
     )
     note = f'<p class="note">{safe(block.note)}</p>' if block.note else ""
     if block.folded:

@@ -2,7 +2,7 @@
 
 problem    {id, split, state, apart, refused, failed, question, gold, prompts, candidates, more}
 candidate  {arm, number, answer, key, right, why, rule, stage, sure, refusal, error, ended, tokens, dollars, retry,
-            persona, pieces: [[kind, thinking, text]]}
+            persona, calls, pieces: [[kind, thinking, text]]}
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _FIELDS = {
     "why": "verification_explanation", "rule": "verification_method", "stage": "verification_verifier_name",
     "sure": "verification_confidence", "refusal": "refusal_type", "error": "error", "ended": "finish_reason",
     "tokens": "completion_tokens", "dollars": "cost_usd", "retry": "retry_of_candidate_idx", "persona": "persona_score",
+    "calls": "tool_calls_total",
 }  # fmt: skip
 """Key on the page → column."""
 COLUMNS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from testtime.figures.tables import made
 from testtime.report.material import Material
 
 DIALS = ("n", "max_n", "mean_n")
@@ -37,8 +38,8 @@ def places(material: Material) -> dict[str, str]:
 
 def arm_words(row: Mapping[str, Any]) -> str:
     """How a row's candidates were made, where it was not plainly."""
-    decoding = str(row["decoding"] or "plain")
-    return "" if decoding == "plain" else decoding
+    decoding, label = str(row["decoding"] or "plain"), made(row)
+    return label if number_of(label) == number_of(decoding) else decoding
 
 
 def without_dials(text: str, dials: Sequence[str]) -> str:

@@ -15,7 +15,9 @@ from testtime.answers.extract import thoughts
 from testtime.store.parquet import readable
 
 Row = Mapping[str, Any]
-OUTSIDE = frozenset({"call", "result", "member"})
+TRAFFIC = frozenset({"tools", "call", "result"})
+"""Kinds of parts that pass between a model and its tools."""
+OUTSIDE = TRAFFIC | {"member"}
 """Kinds of parts that are no part of the candidate's own text."""
 
 
@@ -24,7 +26,7 @@ class Piece:
     """Some text of a candidate, by one writer, all of it thinking or none of it."""
 
     kind: str
-    """A part's kind: base, oracle, thinking, forced, answer, call, result, step, member."""
+    """A part's kind: base, oracle, thinking, forced, answer, tools, call, result, step, member."""
     text: str
     thinking: bool
     part: int = 0
@@ -82,6 +84,44 @@ def _pieces(parts: Sequence[Mapping[str, Any]]) -> Iterator[Piece]:
             if cut:
                 yield Piece(kind, cut, thinking or kind == "thinking", number)
         at += len(text)
+
+
+def traffic(kind: str, text: str) -> str:
+    """What passes between a model and its tools, as a person reads it; what is not in that form stays as it is.
+
+    >>> traffic("tools", '[{"name": "add"}, {"name": "clock"}]')
+    'add, clock'
+    >>> traffic("call", '{"thinking": "", "tool_calls": [{"id": "1", "name": "add", "input": {"a": 2, "b": "x"}}]}')
+    'add(a=2, b="x")'
+    >>> traffic("result", '{"tool_use_id": "1", "content": "4"}')
+    '4'
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):  # a model's own text, nested without end among others
+        return text
+    if kind == "tools" and isinstance(said, list):
+        return ", ".join(str(one.get("name")) for one in said if isinstance(one, Mapping))
+    if not isinstance(said, Mapping):
+        return text
+    if kind == "result" and "tool_use_id" in said:
+        content = said.get("content")
+        return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    if kind == "call" and isinstance(several := said.get("tool_calls", [said]), list) and several:
+        thought = [str(said["thinking"])] if said.get("thinking") else []
+        return "\n".join([*thought, *map(_called, several)])
+    return text
+
+
+def _called(call: object) -> str:
+    """`name(key=value)` of one call."""
+    if not isinstance(call, Mapping) or "name" not in call:
+        return json.dumps(call, ensure_ascii=False)
+    given = call.get("input", call.get("arguments", {}))
+    if not isinstance(given, Mapping):
+        return f"{call['name']}({given})"
+    told = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items())
+    return f"{call['name']}({told})"
 
 
 def votes(rows: Sequence[Row]) -> list[Vote]:

@@ -149,7 +149,7 @@ class Browser {
   candidate(one, kind, several) {
     const facts = [several && one.arm, this.verdict(one), one.refusal && `refusal: ${one.refusal}`,
       one.tokens !== undefined && `${one.tokens.toLocaleString("en")} tokens`, one.ended && one.ended !== "stop" && `ended: ${one.ended}`,
-      one.dollars !== undefined && `$${Number(one.dollars.toPrecision(3))}`, one.persona !== undefined && `persona ${one.persona}`,
+      one.dollars !== undefined && `$${Number(one.dollars.toPrecision(3))}`, one.calls && `${one.calls} tool call${one.calls === 1 ? "" : "s"}`, one.persona !== undefined && `persona ${one.persona}`,
       one.retry !== undefined && `retry of ${one.retry}`].filter(Boolean);
     const fold = make("details", { class: `candidate ${kind}` }, make("summary", {}, make("b", {}, `#${one.number}`),
       ...facts.map((text) => make("span", { class: "chip" }, shown(text)))));
@@ -162,7 +162,7 @@ class Browser {
     let text = null;
     const plain = () => (text ??= fold.appendChild(make("div", { class: "words", dir: "auto" })));
     for (const [kind, thinking, words] of one.pieces) {
-      if (kind === "call" || kind === "result") { fold.append(this.turn(kind, words)); text = null; }
+      if (["tools", "call", "result"].includes(kind)) { fold.append(this.turn(kind, words)); text = null; }
       else if (thinking) { this.thought(fold, kind, words); text = null; }
       else if (kind === "member") { fold.append(make("details", { class: "thinking" }, make("summary", {}, "A text of the search"), make("div", { class: "words", dir: "auto" }, shown(words)))); text = null; }
       else plain().append(make("span", { class: `piece ${kind}` }, shown(words)));
@@ -184,7 +184,8 @@ class Browser {
   }
 
   turn(kind, words) {
-    return make("div", { class: `turn ${kind}` }, make("b", {}, kind === "call" ? "calls a tool" : "the tool answers"), make("div", { class: "words", dir: "auto" }, shown(words)));
+    const said = { tools: "may use", call: "calls a tool", result: "the tool answers" }[kind];
+    return make("div", { class: `turn ${kind}` }, make("b", {}, said), make("div", { class: "words", dir: "auto" }, shown(words)));
   }
 }
 

@@ -14,13 +14,16 @@ from testtime.report.sections.conditions import conditions
 from testtime.report.sections.emergence import emergence
 from testtime.report.sections.frontier import frontier
 from testtime.report.sections.guidance import guidance
+from testtime.report.sections.persona import persona
 from testtime.report.sections.policies import policies
+from testtime.report.sections.refusals import refusals
 from testtime.report.sections.side_by_side import side_by_side
 from testtime.report.sections.spend import spend
+from testtime.report.sections.tools import tools
 from testtime.report.sections.verdicts import verdicts
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
-    answer, frontier, policies, side_by_side, emergence, guidance, best_of_n, verdicts, spend, compute, conditions,
-    caveats,
+    answer, frontier, policies, side_by_side, emergence, guidance, best_of_n, persona, refusals, tools, verdicts, spend,
+    compute, conditions, caveats,
 )  # fmt: skip
 """In the order of the page; the candidates come last of all."""

@@ -13,7 +13,7 @@ from testtime.analysis.recommend import Advice, Budget, recommend
 from testtime.analysis.table import GROUP
 from testtime.core.errors import BadInput
 from testtime.core.registry import find, names
-from testtime.figures.tables import UNKNOWN, Rows, cost, interval
+from testtime.figures.tables import UNKNOWN, Rows, cost, interval, signed
 from testtime.report.blocks import Block, Card, Cards, Says, Section, Shows
 from testtime.report.material import Material
 from testtime.report.naming import arm_words, setting_of, short
@@ -74,16 +74,6 @@ def _once(found: Sequence[Advice]) -> list[Advice]:
         )
         kept += [advice] if chosen != before else []
     return kept
-
-
-def _signed(share: float) -> str:
-    """Points, with a sign unless they are none.
-
-    >>> _signed(-0.0001), _signed(0.012)
-    ('0.0', '+1.2')
-    """
-    text = f"{100 * share:+.1f}"
-    return text[1:] if text in ("+0.0", "-0.0") else text
 
 
 def _budgets(outcomes: pl.DataFrame, column: str) -> list[Budget]:
@@ -168,8 +158,8 @@ def _gain(row: dict[str, Any], outcomes: pl.DataFrame, seed: int) -> list[Card]:
     found = paired(one, chosen, seed=seed).row(0, named=True)
     if found["difference"] is None:
         return []
-    around = f"points, 95 % interval {_signed(found['low'])} to {_signed(found['high'])}, paired over problems"
-    return [Card("Over one draw", _signed(found["difference"]), around)]
+    around = f"points, 95 % interval {signed(found['low'])} to {signed(found['high'])}, paired over problems"
+    return [Card("Over one draw", signed(found["difference"]), around)]
 
 
 def _spent(row: dict[str, Any], advice: Advice) -> Card:
@@ -193,7 +183,7 @@ def _every(found: Sequence[Advice], best: Advice, outcomes: pl.DataFrame) -> Sho
         who = f"{short(row['model'])}: " if outcomes["model"].n_unique() > 1 else ""
         cells.append([
             f"{advice.budget.most:,.6g}", f"{who}{name}", interval(*advice.honest),
-            _signed(advice.optimism), cost(row["spend"], advice.budget.column),
+            signed(advice.optimism), cost(row["spend"], advice.budget.column),
             UNKNOWN if advice.stable != advice.stable else f"{100 * advice.stable:.0f} %",
         ])  # fmt: skip
     unit = {"gen_tokens": "tokens", "candidates": "candidates"}.get(found[0].budget.column, found[0].budget.column)

@@ -45,12 +45,27 @@ def _facts(run: RunData) -> Rows:
     cells = [
         ["model", str(meta.get("model") or UNKNOWN)],
         ["provider", str(meta.get("provider") or UNKNOWN)],
+        ["revision", _revision(run)],
         ["dataset", " ".join(part for part in (pool.dataset, splits) if part) or UNKNOWN],
         ["problems", problems],
         *([name, _text(meta[key])] for key, name in _META.items() if meta.get(key) is not None),
         ["energy", _energy(run)],
     ]
     return Rows(run.name, ["", ""], cells, left=True)
+
+
+def _revision(run: RunData) -> str:
+    """Which version of each model answered, as its provider says it."""
+    told = []
+    for (role, asked), names in run.served.items():
+        bare = asked.partition(":")[2]
+        said = [name for name in names if name not in (asked, bare)]
+        if asked.startswith("pocket:"):
+            said = [f"weights of testtime {run.meta.get('testtime_version', UNKNOWN)}"]
+        told += [f"{role} {bare or asked}: {', '.join(said)}"] if said else []
+    if told:
+        return "\n".join(dict.fromkeys(told))
+    return "the provider names no other than the model asked for" if run.served else UNKNOWN
 
 
 def _energy(run: RunData) -> str:

@@ -24,6 +24,7 @@ def emergence(material: Material) -> Section | None:
     readings = [[read(one, metric, material.seed) for metric in SHOWN if metric in one.values] for one in curves]
     n = sum(len(one.problems) for one in curves)
     views = [one.place for one in curves]
+    many = f"{len(curves)} curves" if len(curves) > 1 else "one curve"
     chart = Chart(
         "emergence", "Over thinking budgets",
         data(
@@ -31,7 +32,7 @@ def emergence(material: Material) -> Section | None:
             [_series(one, at, metric) for at, several in enumerate(readings) for metric, one in enumerate(several)],
             y="Accuracy, and probability of the reference", views=("Curve", views if len(views) > 1 else []),
         ),
-        f"n = {n:,} problems in all, {len(curves)} curves. Bars: 95 % intervals over problems.",
+        f"n = {n:,} problems in all, {many}. Bars: 95 % intervals over problems.",
         f"testtime emergence {material.runs[0].place} --out_dir emergence" if len(material.runs) == 1 else "",
     )  # fmt: skip
     note = "Sharp: a rise that is not even, half of which one doubling brings (p at 5 %); smooth: every other rise."

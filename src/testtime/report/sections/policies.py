@@ -12,7 +12,7 @@ from testtime.analysis.compare import paired
 from testtime.analysis.frontier import frontier as curves
 from testtime.core.errors import BadInput
 from testtime.figures import tables
-from testtime.figures.tables import UNKNOWN, Rows, cost, interval
+from testtime.figures.tables import UNKNOWN, Rows, cost, interval, signed
 from testtime.report.blocks import Block, Section, Shows
 from testtime.report.charts import SPENDS, modelled
 from testtime.report.material import Material
@@ -115,7 +115,7 @@ def _cells(row: Mapping[str, Any], gains: Gains, costs: list[str]) -> list[str]:
 def _signed(gain: Mapping[str, Any]) -> str:
     if gain["difference"] is None:
         return UNKNOWN
-    return f"{100 * gain['difference']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
+    return f"{signed(gain['difference'])} [{signed(gain['low'])}, {signed(gain['high'])}]"
 
 
 def _areas(material: Material) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testtime.analysis.sides import names_of, set_beside
+from testtime.analysis.sides import columns_beside, known_to_all, names_of, set_beside
 from testtime.core.errors import BadInput
 from testtime.figures import comparison
 from testtime.report.blocks import Block, Says, Section, Shows
@@ -25,5 +25,8 @@ def side_by_side(material: Material) -> Section | None:
     if len(material.splits) > 1:
         split = set_beside(pools, by="split", seed=material.seed)
         blocks += [Shows(rows, folded=True) for rows in comparison.comparison(split, base) if rows.title]
+    if several := known_to_all(pools):
+        beside = comparison.columns(columns_beside(pools, several, seed=material.seed), base)
+        blocks.append(Shows(beside))
     how = "Paired over the problems both have; 95 % intervals over problems; p: exact sign test, Holm: for all rows."
     return Section("runs", "Runs beside each other", "Runs", [*blocks, Says(how, "note")])
