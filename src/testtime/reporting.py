@@ -110,10 +110,8 @@ def write_report(
 
 def _opened(source: Sources) -> tuple[list[Opened], list[str]]:
     """(Pools, and what was named beside them and is none: a table, a run that cannot be read). Raises BadInput."""
-    named = [source] if isinstance(source, (str, Path)) else list(source)
-    several = without_outcomes(path for one in named for path in paths_of(one, unpack=False))
     opened, failed = list[Opened](), list[BadInput]()
-    for path in dict.fromkeys(several):
+    for path in without_outcomes(paths_of(source, unpack=False)):
         try:
             opened += [_as_typed(one, path) for one in opened_at(path)]
         except BadInput as error:
