@@ -11,9 +11,10 @@ hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests 
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/models/test_anthropic.py tests/models/test_gemini.py tests/models/test_bedrock.py \
 		tests/models/test_no_key_leaks.py tests/models/test_hosted_run.py tests/models/test_tool_loops.py
 
-check-hf: .venv/ready  # local models: torch alone is 200 MB
-	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6'
-	$(BIN)/python -m pytest tests/models/test_hf.py tests/models/test_hf_reward.py tests/models/test_pocket_transformers.py
+check-hf: .venv/ready  # local models: torch alone is 200 MB, what makes 8 and 4 bits of weights 60
+	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6' --editable '.[bits]'
+	$(BIN)/python -m pytest -rs tests/models/test_hf.py tests/models/test_hf_bits.py tests/models/test_hf_reward.py \
+		tests/models/test_pocket_transformers.py
 
 check-hub: .venv/ready  # the hub's own library, on repositories that lie here; it brings an HTTP stack of its own
 	$(BIN)/python -m pip install --quiet --editable '.[hub]'

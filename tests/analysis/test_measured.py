@@ -7,12 +7,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testtime.analysis.measured import covered, measured
+from testtime.analysis.measured import measured
+from testtime.analysis.spans import covered
 
 CALLS = [
     {"serves": ["arm/a/b/0", "arm/a/b/1"], "seconds": 2.0, "usd": 0.5, "joules": 3.0, "started": 0.0, "ended": 2.0},
@@ -54,4 +56,18 @@ def test_attempts_that_failed_add_nothing(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=8))
 def test_what_is_covered_is_counted_once(spans: list[tuple[int, int]]) -> None:
     ends = [(start, start + length) for start, length in spans]
-    assert covered(ends) == pytest.approx(len({moment for start, end in ends for moment in range(start, end)}))
+    row = np.zeros(len(ends), dtype=int)
+    started, ended = (np.array([one[at] for one in ends], dtype=float) for at in (0, 1))
+    length = covered(row, started, ended, 1)[0]
+    assert length == pytest.approx(len({moment for start, end in ends for moment in range(start, end)}))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30), st.integers(0, 9)), max_size=12))
+def test_each_row_has_its_own_union(spans: list[tuple[int, int, int]]) -> None:
+    row, start, length = (np.array([one[at] for one in spans], dtype=int) for at in (0, 1, 2))
+    lengths = covered(row, start.astype(float), (start + length).astype(float), 4)
+    for mine in range(4):
+        alone = row == mine
+        assert lengths[mine] == covered(
+            np.zeros(alone.sum(), int), 1.0 * start[alone], 1.0 * (start + length)[alone], 1
+        )

@@ -16,13 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import echo_seed, plan_of, run
 
-from testtime.analysis.ledger import SUMS, Ledger, ledger, plain
+from testtime.analysis import bearers
+from testtime.analysis import ledger as books_of
+from testtime.analysis.ledger import COUNTS, SUMS, Ledger, ledger, plain
 from testtime.core.errors import ModelError
 from testtime.core.records import Candidate, Part, Request, Verdict
 from testtime.core.spend import Spend, Sum
 from testtime.figures.ledger import books
 from testtime.figures.tables import text
 from testtime.models.scripted import Scripted
+from testtime.store import frame
 from testtime.store.journal import Journal
 
 CENT = {"price": lambda model, spend: None if spend.prompt is None else (spend.prompt + spend.completion) / 100}
@@ -200,3 +203,21 @@ def test_as_json_every_sum_says_what_is_not_known_and_as_a_table_it_is_at_least(
     assert "≥ 4" in text(books(told(tmp_path)))
     assert ledger(tmp_path / "nothing") is None
     assert books(None) == []
+
+
+def test_the_books_are_the_same_read_a_row_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [ModelError("no", retry=True), ModelError("gone", retry=True, lost=True)]
+    how: dict[str, Any] = {"verifiers": [Asks()], "roles": {"judge": "scripted:1"}, **CENT}
+    run(plan_of(echo_seed(failures=broken, seconds=0.001), due=4, count=7, **how), tmp_path)
+    whole = told(tmp_path)
+    monkeypatch.setattr(books_of, "batches", lambda file, columns: frame.batches(file, columns, size=1))
+    monkeypatch.setattr(bearers, "BLOCK", 2)
+    alone = told(tmp_path)
+    assert [one.role for one in alone.entries] == [one.role for one in whole.entries]
+    assert alone.critical == pytest.approx(whole.critical, abs=1e-6)
+    for name in SUMS:
+        one, other = getattr(alone.total, name), getattr(whole.total, name)
+        assert (one.known, one.unknown) == (pytest.approx(other.known), other.unknown)
+    assert [getattr(one, name) for one in alone.entries for name in COUNTS] == [
+        getattr(one, name) for one in whole.entries for name in COUNTS
+    ]

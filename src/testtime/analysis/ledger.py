@@ -16,15 +16,18 @@ A sum over parts of which some are unknown is "≥ x, k unknown". What a refused
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from json import loads
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from testtime.core.spend import Sum
+from testtime.analysis.bearers import CALLS, ROWS, Bearers
+from testtime.core.history import Bools, Ints
+from testtime.core.spend import Sum, total
+from testtime.store.frame import batches, columns_of
 
 COUNTS = ("answered", "failed", "cancelled_calls", "lost_calls", "orphaned_calls")
 SUMS = (
@@ -82,61 +85,65 @@ class Ledger:
 
 
 def ledger(folder: Path) -> Ledger | None:
-    """The books of a run folder; None where it holds no calls, or those of a testtime that did not tell lost ones."""
+    """The books of a run folder; None where it holds no calls, or those of a testtime that did not tell lost ones.
+
+    Both tables are read in batches, and what is kept of them are numbers: see `Bearers`. Raises BadInput for a file
+    that cannot be read.
+    """
     files = folder / "calls.parquet", folder / "candidates.parquet"
     if not all(file.exists() for file in files):
         return None
-    wanted = ["config_hash", "query_id", "candidate_idx", "calls", "alone", "error", "paid_usd", "joules"]
-    calls = pl.read_parquet(files[0])
-    if not {"lost", "tokens_at_most"} <= set(calls.columns):
+    if not {"lost", "tokens_at_most"} <= set(columns_of(files[0])):
         return None
-    return ledger_of(calls, pl.read_parquet(files[1], columns=wanted))
+    return _ledger(batches(files[0], CALLS), batches(files[1], ROWS))
 
 
-def ledger_of(calls: pl.DataFrame, rows: pl.DataFrame) -> Ledger:
+def _ledger(calls: Iterator[pl.DataFrame], rows: Iterator[pl.DataFrame]) -> Ledger:
     """The same of the two tables (store.schema)."""
-    rows = rows.with_row_index("row").with_columns(id=pl.format("{}/{}/{}", "config_hash", "query_id", "candidate_idx"))
-    calls = calls.with_row_index("call")
-    served = _served(calls, rows)
-    fated = _fated(calls, served.select("call").unique(), _bearers(rows))
-    written = _alone(rows)
-    entries = [_entry(group, written) for group in fated.partition_by("role", "model", maintain_order=True)]
-    orphans = fated.filter(~pl.col("borne"))
+    bearers, written, silent = Bearers(), dict[str, Sum](), 0
+    paid: dict[str, list[Sum]] = {"paid_usd": [], "joules": []}
+    for batch in rows:
+        bearers.rows(batch)
+        for name, sums in paid.items():
+            sums.append(_sum(batch[name]))
+        silent += _write(written, batch["alone"])
+    bearers.close()
+    found: dict[tuple[str, str], tuple[Entry, Sum]] = {}
+    orphans: dict[str, list[Sum]] = {"usd": [], "joules": []}
+    for batch in calls:
+        fated = _fated(batch, *bearers.calls(batch))
+        for group in fated.partition_by("role", "model", maintain_order=True):
+            here, borne = _entry(group), _sum(group.filter("answered", "borne")["completion_tokens"])
+            before, wrote = found.get((here.role, here.model), (None, Sum()))
+            found[here.role, here.model] = _joined(before, here), _added([wrote, borne])
+        orphan = fated.filter(~pl.col("borne"))
+        orphans["usd"].append(_sum(orphan.filter("answered")["usd"]))
+        orphans["joules"].append(_sum(orphan.filter(pl.col("ended").is_not_null())["joules"]))
+    alone = {role: _added([one, Sum(0.0, silent)]) for role, one in written.items()}
+    entries = [_rewritten(entry, wrote, alone.get(entry.role)) for entry, wrote in found.values()]
     return Ledger(
         entries,
-        _together(entries),
-        _covered(calls.select("started", "ended").with_columns(row=pl.lit(0))),
-        _critical(calls, rows, served),
-        _sum(rows["paid_usd"]),
-        _sum(rows["joules"]),
-        _sum(orphans.filter(status="ok")["usd"]),
-        _sum(orphans.filter(pl.col("ended").is_not_null())["joules"]),
+        _joined(*entries, role="", model=""),
+        bearers.elapsed,
+        bearers.critical,
+        *(_added(sums) for sums in (paid["paid_usd"], paid["joules"], orphans["usd"], orphans["joules"])),
     )
 
 
-def _served(calls: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """[call, row] of the draws and verdicts that attempts were made for, where the pool holds them.
-
-    A draw's id is that of its first arm's row; a verdict's begins with its row's and goes on with two or three parts.
-    """
-    ids = rows.select("id", "row")
-    named = calls.select("call", id="serves").explode("id").drop_nulls()
-    cut = [named, *(named.with_columns(pl.col("id").str.replace(rf"(/[^/]*){{{parts}}}$", "")) for parts in (2, 3))]
-    return pl.concat([one.join(ids, on="id") for one in cut]).select("call", "row").unique()
+def _write(written: dict[str, Sum], alone: pl.Series) -> int:
+    """Adds up by role the completion tokens that rows would have written alone; gives how many rows do not say."""
+    for text in alone.drop_nulls():
+        for role, spend in loads(text).items():
+            written[role] = _added([written.get(role, Sum()), total([spend.get("completion")])])
+    return alone.null_count()
 
 
-def _bearers(rows: pl.DataFrame) -> pl.DataFrame:
-    """[key, bearers]: how many rows list a call."""
-    return rows.select(key="calls").explode("key").drop_nulls().group_by("key").len("bearers")
-
-
-def _fated(calls: pl.DataFrame, borne: pl.DataFrame, bearers: pl.DataFrame) -> pl.DataFrame:
+def _fated(calls: pl.DataFrame, borne: Bools, bearers: Ints) -> pl.DataFrame:
     """The attempts, each with what became of it."""
     ok, cancelled = pl.col("status") == "ok", pl.col("status") == "cancelled"
-    found = calls.join(borne.with_columns(borne=True), on="call", how="left").join(bearers, on="key", how="left")
-    return found.sort("call").with_columns(
-        pl.col("borne").fill_null(value=False),
-        pl.col("bearers").fill_null(1),
+    return calls.with_columns(
+        borne=pl.Series(borne),
+        bearers=pl.Series(bearers),
         answered=ok,
         cancelled_calls=cancelled,
         lost_calls=~ok & ~cancelled & pl.col("lost"),
@@ -144,30 +151,15 @@ def _fated(calls: pl.DataFrame, borne: pl.DataFrame, bearers: pl.DataFrame) -> p
     )
 
 
-def _alone(rows: pl.DataFrame) -> Mapping[str, tuple[int, int]]:
-    """Role → (completion tokens that rows would have written alone, rows that do not say)."""
-    found: dict[str, list[int]] = {}
-    silent = rows["alone"].null_count()
-    for text in rows["alone"].drop_nulls():
-        for role, spend in loads(text).items():
-            one = found.setdefault(role, [0, silent])
-            tokens = spend.get("completion")
-            one[tokens is None] += 1 if tokens is None else tokens
-    return {role: (known, unknown) for role, (known, unknown) in found.items()}
-
-
-def _entry(calls: pl.DataFrame, written: Mapping[str, tuple[int, int]]) -> Entry:
-    role, model = calls["role"][0], calls["model"][0]
+def _entry(calls: pl.DataFrame) -> Entry:
     answered = calls.filter("answered")
     orphaned, borne = answered.filter(~pl.col("borne")), answered.filter("borne")
     cancelled, lost = calls.filter("cancelled_calls"), calls.filter("lost_calls")
-    shared = _sum(
-        borne.filter(pl.col("bearers") > 1).select(pl.col("prompt_tokens") * (pl.col("bearers") - 1)).to_series()
-    )
+    again = borne.filter(pl.col("bearers") > 1).select(pl.col("prompt_tokens") * (pl.col("bearers") - 1)).to_series()
     ended = calls.filter(pl.col("ended").is_not_null())
     return Entry(
-        role,
-        model,
+        calls["role"][0],
+        calls["model"][0],
         calls=calls.height,
         answered=answered.height,
         failed=int(calls["failed"].sum()),
@@ -178,7 +170,7 @@ def _entry(calls: pl.DataFrame, written: Mapping[str, tuple[int, int]]) -> Entry
         cached=_sum(answered["cached_tokens"]),
         completion=_sum(answered["completion_tokens"]),
         reasoning=_sum(answered["reasoning_tokens"]),
-        reused=_added([shared, _rewritten(borne, written.get(role))]),
+        reused=_sum(again),
         orphaned=_tokens(orphaned),
         cancelled=_sum(cancelled["tokens_at_most"]),
         lost=_sum(lost["tokens_at_most"]),
@@ -189,41 +181,18 @@ def _entry(calls: pl.DataFrame, written: Mapping[str, tuple[int, int]]) -> Entry
     )
 
 
-def _rewritten(borne: pl.DataFrame, alone: tuple[int, int] | None) -> Sum:
-    """Tokens that rows would have written alone beyond what was written for them."""
+def _rewritten(entry: Entry, wrote: Sum, alone: Sum | None) -> Entry:
+    """With the tokens that rows would have written alone beyond what was written for them among the reused."""
     if alone is None:
-        return Sum()
-    wrote = _sum(borne["completion_tokens"])
-    known, unknown = alone
-    return Sum(0.0, wrote.unknown + unknown) if wrote.unknown or unknown else Sum(known - wrote.known)
+        return entry
+    unknown = wrote.unknown + alone.unknown
+    more = Sum(0.0, unknown) if unknown else Sum(alone.known - wrote.known)
+    return replace(entry, reused=_added([entry.reused, more]))
 
 
 def _tokens(calls: pl.DataFrame) -> Sum:
     """Prompt and completion tokens together."""
     return _sum(calls.select(pl.col("prompt_tokens") + pl.col("completion_tokens")).to_series())
-
-
-def _critical(calls: pl.DataFrame, rows: pl.DataFrame, served: pl.DataFrame) -> float:
-    """The longest that a row, by the calls it lists and those made for it and its verdicts, had any under way."""
-    listed = rows.select("row", key="calls").explode("key").drop_nulls()
-    mine = listed.join(calls.select("call", "key"), on="key").select("call", "row")
-    pairs = pl.concat([mine, served]).unique()
-    return _covered(pairs.join(calls.select("call", "started", "ended"), on="call"))
-
-
-def _covered(spans: pl.DataFrame) -> float:
-    """The largest over rows of the length of the union of its intervals [row, started, ended]."""
-    known = spans.drop_nulls(["started", "ended"]).sort("row", "started")
-    if known.is_empty():
-        return 0.0
-    reached = pl.col("ended").cum_max().shift(1).over("row")
-    begun = pl.max_horizontal("started", reached)
-    return float(
-        known.with_columns(length=(pl.col("ended") - begun).clip(lower_bound=0))
-        .group_by("row")
-        .agg(pl.sum("length"))["length"]
-        .max()  # type: ignore[arg-type]
-    )
 
 
 def _sum(values: pl.Series) -> Sum:
@@ -235,11 +204,13 @@ def _added(sums: Iterable[Sum]) -> Sum:
     return Sum(sum(one.known for one in listed), sum(one.unknown for one in listed))
 
 
-def _together(entries: Sequence[Entry]) -> Entry:
-    """The sum of entries."""
-    counts = {name: sum(getattr(one, name) for one in entries) for name in ("calls", *COUNTS)}
-    sums = {name: _added(getattr(one, name) for one in entries) for name in SUMS}
-    return Entry("", "", **counts, **sums)  # type: ignore[arg-type]
+def _joined(*entries: Entry | None, **named: str) -> Entry:
+    """The sum of entries, called as the last of them unless named."""
+    listed = [one for one in entries if one is not None]
+    counts = {name: sum(getattr(one, name) for one in listed) for name in ("calls", *COUNTS)}
+    sums = {name: _added(getattr(one, name) for one in listed) for name in SUMS}
+    names = named or {"role": listed[-1].role, "model": listed[-1].model}
+    return Entry(**names, **counts, **sums)  # type: ignore[arg-type]
 
 
 def plain(books: Ledger | None) -> dict[str, Any] | None:

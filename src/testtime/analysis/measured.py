@@ -7,15 +7,17 @@ left out, as in the pool; their number is in calls.parquet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import polars as pl
 
-from testtime.core.spend import total
+from testtime.analysis.spans import covered
+from testtime.core.history import Floats, Ints
+from testtime.store.frame import batches
 
-_SPENDS = {"seconds": "seconds", "usd": "usd", "joules": "joules"}
+_SPENDS = ("seconds", "usd", "joules")
+_COLUMNS = ("status", "serves", "started", "ended", *_SPENDS)
 
 
 def measured(outcomes: pl.DataFrame, calls: Path) -> pl.DataFrame:
@@ -24,36 +26,34 @@ def measured(outcomes: pl.DataFrame, calls: Path) -> pl.DataFrame:
     `seconds` are those of all its calls together; `critical_seconds` those in which any of them was in flight,
     with the run's other problems beside it. What any of its calls leaves unknown is null.
     """
-    ledger = pl.read_parquet(calls).filter(pl.col("status") == "ok")
-    by_query: dict[str, list[dict[str, Any]]] = {}
-    for call in ledger.iter_rows(named=True):
-        for query in {_query(served) for served in call["serves"]}:
-            by_query.setdefault(query, []).append(call)
-    rows = [_row(by_query.get(query, [])) for query in outcomes["query_id"]]
-    columns = [pl.Series(name, [row[name] for row in rows], pl.Float64) for name in (*_SPENDS, "critical_seconds")]
-    return outcomes.with_columns(*columns, measured=pl.lit(True)).select(outcomes.columns)
+    problems = outcomes.select(query="query_id").unique(maintain_order=True).with_row_index("problem")
+    sums = {name: np.zeros(problems.height) for name in _SPENDS}
+    spans: list[tuple[Ints, Floats, Floats]] = [(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))]
+    for batch in batches(calls, _COLUMNS):
+        each = _by_problem(batch.filter(status="ok"), problems)
+        at = each["problem"].to_numpy()
+        for name, total in sums.items():
+            total += np.bincount(at, weights=_numbers(each[name]), minlength=problems.height)
+        spans.append((at, _numbers(each["started"]), _numbers(each["ended"])))
+    at, started, ended = (np.concatenate(parts) for parts in zip(*spans, strict=True))
+    called = np.bincount(at, minlength=problems.height) > 0
+    found = {**sums, "critical_seconds": covered(at, started, ended, problems.height)}
+    took = {name: pl.Series(np.where(called, total, np.nan)).fill_nan(None) for name, total in found.items()}
+    known = problems.with_columns(**took)
+    rows = outcomes.select(query="query_id").join(known, on="query", how="left", maintain_order="left")
+    return outcomes.with_columns(rows.select(*took), measured=pl.lit(True)).select(outcomes.columns)
 
 
-def _query(served: str) -> str:
-    """The problem of a draw's id, `arm/problem/number`; problems may have slashes in their names."""
-    return served.partition("/")[2].rpartition("/")[0]
+def _by_problem(calls: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
+    """The calls, once for each problem that they were made for.
 
-
-def _row(calls: list[dict[str, Any]]) -> dict[str, float | None]:
-    if not calls:
-        return dict.fromkeys((*_SPENDS, "critical_seconds"))
-    sums = {name: total(call[column] for call in calls).value for name, column in _SPENDS.items()}
-    return {**sums, "critical_seconds": covered((call["started"], call["ended"]) for call in calls)}
-
-
-def covered(spans: Iterable[tuple[float, float]]) -> float:
-    """The length of the union of intervals.
-
-    >>> covered([(0, 2), (1, 3), (10, 11)])
-    4.0
+    A draw's id is `arm/problem/number`; problems may have slashes in their names.
     """
-    length, reached = 0.0, float("-inf")
-    for started, ended in sorted(spans):
-        length += max(0.0, ended - max(started, reached))
-        reached = max(reached, ended)
-    return length
+    query = pl.col("serves").str.replace(r"^[^/]*/", "").str.replace(r"/[^/]*$", "")
+    named = calls.with_row_index("call").explode("serves").drop_nulls("serves").with_columns(query=query)
+    return named.unique(["call", "query"], maintain_order=True).join(problems, on="query", maintain_order="left")
+
+
+def _numbers(values: pl.Series) -> Floats:
+    """As floats, what is unknown as nan: a sum over any of it is unknown."""
+    return values.cast(pl.Float64).fill_null(np.nan).to_numpy()

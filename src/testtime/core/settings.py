@@ -7,8 +7,9 @@ kind. All other fields are given to it by `build` (a path, the sampling).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -56,12 +57,12 @@ def settings_of(record: Any) -> dict[str, Any]:
     return said
 
 
-def setting_fields(kind: type) -> Iterator[tuple[Field[Any], Any]]:
+@cache
+def setting_fields(kind: type) -> tuple[tuple[Field[Any], Any], ...]:
     """The fields of a component that are settings, with their types."""
     hints = hints_of(kind)
-    for f in fields(kind):
-        if f.init and ("kind" in f.metadata or _can_be_said(hints[f.name])):
-            yield f, hints[f.name]
+    said = ((f, hints[f.name]) for f in fields(kind) if f.init)
+    return tuple((f, hint) for f, hint in said if "kind" in f.metadata or _can_be_said(hint))
 
 
 def _can_be_said(hint: Any) -> bool:
@@ -76,8 +77,9 @@ def check(record: Any) -> None:
             _check_one(f, hint, getattr(record, f.name))
 
 
+@cache
 def hints_of(kind: type) -> Mapping[str, Any]:
-    """Field → type, with names resolved."""
+    """Field → type, with names resolved: that takes far longer than all else of a text, hence once a class."""
     return get_type_hints(kind)
 
 

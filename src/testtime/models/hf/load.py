@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def load(
     how: dict[str, Any] = {"dtype": _dtype(torch, dtype), "token": keys.value("HF_TOKEN")}
     how["use_safetensors"] = True  # weights of the older form are pickles, which are programs
     if quantization is not None:
-        how["quantization_config"] = _fewer_bits(transformers, torch, quantization, chosen)
+        how["quantization_config"] = _fewer_bits(transformers, torch, quantization)
     spread = (device == "auto" and torch.cuda.device_count() > 1) or quantization is not None
     if spread:
         how["device_map"] = "auto" if device == "auto" else chosen
@@ -146,12 +147,13 @@ def _dtype(torch: Any, dtype: str) -> Any:
     return named[dtype]
 
 
-def _fewer_bits(transformers: Any, torch: Any, quantization: str, device: Any) -> Any:
-    """Raises BadInput where bitsandbytes is missing, or the device has no such arithmetic."""
+def _fewer_bits(transformers: Any, torch: Any, quantization: str) -> Any:
+    """What transformers is told of fewer bits. Raises BadInput where bitsandbytes is missing."""
     if quantization not in BITS:
         raise BadInput(f"quantization {quantization!r} is not known", mend=f"one of {', '.join(BITS)}")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise BadInput(f"{quantization} needs the package bitsandbytes", mend='run: pip install "testtime[bits]"')
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # else each product of 8 bits says that it casts
     if quantization == "8bit":
         return transformers.BitsAndBytesConfig(load_in_8bit=True)
     return transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)
