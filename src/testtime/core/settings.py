@@ -57,9 +57,14 @@ def settings_of(record: Any) -> dict[str, Any]:
     return said
 
 
+def setting_fields(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
+    """The fields of a component, a class, that are settings, with their types."""
+    return _setting_fields(kind)
+
+
 @cache
-def setting_fields(kind: type) -> tuple[tuple[Field[Any], Any], ...]:
-    """The fields of a component that are settings, with their types."""
+def _setting_fields(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
+    """Once a class: to resolve the names of types takes far longer than all else of a text."""
     hints = hints_of(kind)
     said = ((f, hints[f.name]) for f in fields(kind) if f.init)
     return tuple((f, hint) for f, hint in said if "kind" in f.metadata or _can_be_said(hint))
@@ -77,9 +82,8 @@ def check(record: Any) -> None:
             _check_one(f, hint, getattr(record, f.name))
 
 
-@cache
 def hints_of(kind: type) -> Mapping[str, Any]:
-    """Field → type, with names resolved: that takes far longer than all else of a text, hence once a class."""
+    """Field → type, with names resolved."""
     return get_type_hints(kind)
 
 

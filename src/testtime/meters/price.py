@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ class Catalogue:
             return 0.0
         if provider not in SELLERS or model in self.elsewhere or spend.prompt is None or spend.completion is None:
             return None
-        return self._listed(SELLERS[provider], name, spend)
+        counted = Spend(spend.prompt, spend.cached, spend.completion, written=spend.written)
+        return _listed(SELLERS[provider], name, self.day, self.batch, counted)
 
     def of(self, models: Iterable[str]) -> Callable[[str, Spend], float | None] | None:
         """What `Plan.price` takes; None where all models run on this machine, for which dollars say nothing."""
@@ -115,27 +117,32 @@ class Catalogue:
     def _mine(self, model: str) -> bool:
         return any(fnmatchcase(model, pattern) for pattern in self.own)
 
-    def _listed(self, seller: str, name: str, spend: Spend) -> float | None:
-        """Dollars by genai-prices, which counts cached tokens among the input, as a spend does."""
-        import genai_prices
 
-        usage = genai_prices.Usage(
-            input_tokens=spend.prompt,
-            cache_read_tokens=spend.cached or 0,
-            cache_write_tokens=spend.written or 0,
-            output_tokens=spend.completion,
+@lru_cache(maxsize=2**14)
+def _listed(seller: str, name: str, day: date, batch: bool, spend: Spend) -> float | None:
+    """Dollars by genai-prices, which counts cached tokens among the input, as a spend does.
+
+    Kept for spends that come again, as those of draws of one problem do: a look-up takes a third of a millisecond.
+    """
+    import genai_prices
+
+    usage = genai_prices.Usage(
+        input_tokens=spend.prompt,
+        cache_read_tokens=spend.cached or 0,
+        cache_write_tokens=spend.written or 0,
+        output_tokens=spend.completion,
+    )
+    at = datetime.combine(day, time(12), UTC)
+    context = {"processing": "batch"} if batch else None
+    try:
+        found = genai_prices.calc_price(
+            usage, name, provider_id=seller, genai_request_timestamp=at, price_context=context
         )
-        at = datetime.combine(self.day, time(12), UTC)
-        context = {"processing": "batch"} if self.batch else None
-        try:
-            found = genai_prices.calc_price(
-                usage, name, provider_id=seller, genai_request_timestamp=at, price_context=context
-            )
-        except LookupError:
-            return None
-        if spend.cached is None and getattr(found.model_price, "cache_read_mtok", None) is not None:
-            return None
-        return float(found.total_price)
+    except LookupError:
+        return None
+    if spend.cached is None and getattr(found.model_price, "cache_read_mtok", None) is not None:
+        return None
+    return float(found.total_price)
 
 
 def catalogue(
