@@ -22,33 +22,52 @@ REPLY = (
 
 
 def pool(room: str, rows: str) -> None:
-    """A run of so many candidates, 16 a problem, with a kilobyte of text each; dollars and seconds do not compress."""
+    """A run of so many candidates, 16 a problem, as a run writes it: texts of a kilobyte, each another, in its groups.
+
+    Dollars and seconds do not compress, nor do the texts beyond what words do. About 0.4 kB a row on disk.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from testtime.store import schema
+    from testtime.store.parquet import GROUP, GROUP_TEXT
 
-    count, block = int(rows), 160_000
+    count, block, length = int(rows), 163_840, 1_040
+    group = min(GROUP, GROUP_TEXT // length)
     dice = np.random.default_rng(0)
-    texts = np.array(["so " * 340 + f"Final Answer: {at}" for at in range(500)])
+    words = dice.choice(np.array([f"{at:x} " for at in range(4_096)]), 4_000_000)
+    soup = np.frombuffer("".join(words.tolist()).encode(), np.uint8)
     fields = schema.arrow(schema.CANDIDATES)
     metadata = {
         b"format": b"testtime.candidates", b"version": str(schema.VERSION).encode(), b"run": b"run", b"dataset": b"d",
-        b"splits": b"test", b"arms": b'[{"label": "plain", "models": {"model": "m"}}]', b"floor": b'{"plain": 16}',
+        b"splits": b"math,code", b"arms": b'[{"label": "plain", "models": {"model": "m"}}]', b"floor": b'{"plain": 16}',
     }  # fmt: skip
     (folder := Path(room) / "run").mkdir()
     (folder / "spec.yaml").write_text("model: m\n")
-    with pq.ParquetWriter(folder / "candidates.parquet", fields.with_metadata(metadata), compression="zstd") as file:
+    stamped = fields.with_metadata(metadata)
+    with pq.ParquetWriter(folder / "candidates.parquet", stamped, compression="zstd", write_page_checksum=True) as file:
         for start in range(0, count, block):
             size = min(block, count - start)
             at = np.arange(start, start + size)
-            answer = dice.integers(0, 6, size)
+            gold = at // 16 % 997
+            near = gold + dice.integers(0, 4, size) * (dice.random(size) < 0.5)  # right in five of eight
+            there = (dice.integers(0, len(soup) - length, size)[:, None] + np.arange(length)).ravel()
+            ends = pa.array(np.arange(size + 1, dtype=np.int32) * length)
+            texts = pa.StringArray.from_buffers(size, ends.buffers()[1], pa.py_buffer(soup[there].tobytes()))
             known = {
                 "arm": np.full(size, "plain"), "query_id": np.char.add("q", (at // 16).astype(str)),
-                "candidate_idx": at % 16, "split": np.full(size, "test"), "candidate_text": dice.choice(texts, size),
-                "answer": answer.astype(str), "answer_key": answer.astype(str), "is_verified": answer == 0,
-                "finish_reason": np.full(size, "stop"), "model": np.full(size, "m"), "provider": np.full(size, "p"),
+                "candidate_idx": at % 16, "split": np.where(at < count // 2, "math", "code"), "candidate_text": texts,
+                "ground_truth_answer": gold.astype(str), "answer": near.astype(str), "answer_key": near.astype(str),
+                "is_verified": near == gold, "verification_confidence": np.ones(size),
+                "verification_method": np.where(near == gold, "key", "number"),
+                "verification_explanation": np.char.add(near.astype(str), " against the reference"),
+                "verification_saw_reference": np.ones(size, bool), "refusal_is_refusal": np.zeros(size, bool),
+                "refusal_confidence": np.ones(size),
+                "finish_reason": np.where(dice.random(size) < 0.02, "length", "stop"),
+                "quality_answer_length": np.full(size, 3), "quality_reasoning_length": dice.integers(900, 1_040, size),
+                "quality_total_response_length": np.full(size, length), "model": np.full(size, "m"),
+                "provider": np.full(size, "p"), "temperature": np.full(size, 0.7), "generation_seed": at,
                 "prompt_tokens": dice.integers(40, 400, size), "completion_tokens": dice.integers(40, 400, size),
                 "latency_s": dice.uniform(0.1, 9, size), "cost_usd": dice.uniform(0, 0.01, size),
                 "is_retry": np.zeros(size, bool),
@@ -57,7 +76,7 @@ def pool(room: str, rows: str) -> None:
                 pa.array(known[field.name], type=field.type) if field.name in known else pa.nulls(size, field.type)
                 for field in fields
             ]
-            file.write_table(pa.Table.from_arrays(columns, schema=fields), row_group_size=block)
+            file.write_table(pa.Table.from_arrays(columns, schema=fields), row_group_size=group)
 
 
 def inspect(room: str) -> None:

@@ -44,6 +44,11 @@ class Shares:
         self.hits += int((hit & known).sum())
         self.known += int(known.sum())
 
+    def count(self, hits: int, known: int) -> None:
+        """More rows, counted already."""
+        self.hits += hits
+        self.known += known
+
     @property
     def value(self) -> float | None:
         """The share; None where nothing is known."""
@@ -86,9 +91,8 @@ class Survey:
     def add(self, block: Block) -> None:
         """The rows of one block of this arm."""
         problem, draw = block.problem, block.draw
-        codes, _ = block.codes("answer_key")
-        failed = block.there("error")
-        codes = np.where(failed, ABSTAINS, codes)
+        codes, failed = block.codes("answer_key"), block.there("error")
+        codes = np.where(failed, ABSTAINS, codes) if failed.any() else codes
         right = _right(block, failed)
         self._rows(block, codes, failed)
         inside = draw < self.floor
@@ -109,29 +113,27 @@ class Survey:
         """What is counted over rows."""
         self.rows += block.rows
         every = np.ones(block.rows, dtype=bool)
-        verified = block.numbers("is_verified")
-        self.row_right.add(verified == 1, ~np.isnan(verified))
+        self.row_right.count(*block.switch("is_verified"))
         self.abstained.add(codes < 0, every)
         self.failed.add(failed, every)
-        finish, names = block.codes("finish_reason")
+        finish, names = block.codes("finish_reason"), block.texts("finish_reason")
         self.truncated.add(finish == (names.index("length") if "length" in names else -2), finish >= 0)
         for shares, name in (
             (self.refused, "refusal_is_refusal"),
             (self.judged_by_model, "verification_llm_judge_used"),
         ):
-            switch = block.numbers(name)
-            shares.add(switch == 1, ~np.isnan(switch))
-        rule, judge, audited = (block.numbers(f"oracle({name})") for name in JUDGED)
-        self.agreeing.add(rule == judge, (audited == 1) & ~np.isnan(judge))
-        kinds, types = block.codes("refusal_type")
+            shares.count(*block.switch(name))
+        if f"oracle({JUDGED[-1]})" in block.table.column_names:
+            rule, judge, audited = (block.numbers(f"oracle({name})") for name in JUDGED)
+            self.agreeing.add(rule == judge, (audited == 1) & ~np.isnan(judge))
+        kinds, types = block.codes("refusal_type"), block.texts("refusal_type")
         for at, count in enumerate(np.bincount(kinds[kinds >= 0], minlength=len(types)).tolist()):
             self.refusal_types[types[at]] = self.refusal_types.get(types[at], 0) + count
         for name in NUMBERS:
-            values = block.numbers(name)
-            known, old = ~np.isnan(values), self.spends[name]
-            self.spends[name] = Sum(old.known + float(values[known].sum()), old.unknown + int((~known).sum()))
+            values, old = block.known(name), self.spends[name]
+            self.spends[name] = Sum(old.known + float(values.sum()), old.unknown + block.rows - len(values))
             if name in LENGTHS:
-                capped = np.minimum(values[known], LONGEST).astype(np.int64)
+                capped = np.clip(values, 0, LONGEST).astype(np.int64)
                 self.lengths[name] += np.bincount(capped, minlength=LONGEST + 1)
 
     def _strength(self, block: Block, right: Floats) -> None:
@@ -150,9 +152,9 @@ class Survey:
 
     def _named(self, block: Block, name: str, known: dict[str, int]) -> Ints:
         """[problem] the number of its split or cluster; −1 where it has none."""
-        codes, texts = block.codes(name)
+        texts = block.texts(name)
         numbers = np.array([known.setdefault(text, len(known)) for text in texts] + [-1])
-        return numbers[codes[block.starts]]
+        return numbers[block.codes(name)[block.starts]] if texts else np.full(block.problems, -1)
 
     def _patterned(self, problems: int, problem: Ints, draw: Ints, codes: Ints, right: Floats) -> Ints:
         """[problem] the number of its pattern: equal where size, verdicts and votes are equal up to names and order."""
@@ -241,22 +243,32 @@ def _floor(block: Block, due: int | None) -> int:
 def _right(block: Block, failed: Bools) -> Floats:
     """[row] 1, 0 or nan. A failed draw is wrong where its problem has a gold answer or a verdict."""
     verified = block.numbers("is_verified")
+    if not failed.any():
+        return verified
     told = ~np.isnan(verified) | block.there("ground_truth_answer")
     gold = np.logical_or.reduceat(told, block.starts) | np.logical_and.reduceat(failed, block.starts)
     return np.where(failed & gold[block.problem], 0.0, verified)
 
 
 def _digests(problems: int, problem: Ints, codes: Ints, right: Floats) -> Ints:
-    """[problem] a 64-bit digest of the multiset of (votes, sum and number of known verdicts) of its answers."""
-    span = int(codes.max(initial=0)) + 2
-    answer, inverse, votes = np.unique(problem * span + codes + 1, return_inverse=True, return_counts=True)
-    known = ~np.isnan(right)
-    sums = np.bincount(inverse, weights=np.where(known, right, 0.0), minlength=len(answer)).astype(np.uint64)
-    judged = np.bincount(inverse[known], minlength=len(answer)).astype(np.uint64)
-    abstains = (answer % span == 0).astype(np.uint64)
-    mixed = _mixed(_mixed(_mixed(votes.astype(np.uint64)) + sums) + judged) + abstains
+    """[problem] a 64-bit digest of the multiset of (votes, right, known verdicts) of its answers."""
     out = np.zeros(problems, np.uint64)
-    np.add.at(out, answer // span, _mixed(mixed))
+    if not len(problem):
+        return out.astype(np.int64)
+    span = int(codes.max(initial=0)) + 2
+    known = ~np.isnan(right)
+    state = known + (right == 1.0).astype(np.int64)  # 0 unknown, 1 wrong, 2 right
+    packed = np.sort((problem * span + codes + 1) * 4 + state)
+    answer, state = packed >> 2, packed & 3
+    first = np.flatnonzero(np.append(True, answer[1:] != answer[:-1]))
+    votes = np.diff(np.append(first, len(answer)))
+    rights, judged = (np.add.reduceat((state >= least).astype(np.int64), first) for least in (2, 1))
+    owner = answer[first] // span
+    abstains = answer[first] % span == 0
+    mixed = _mixed(_mixed(_mixed(votes.astype(np.uint64)) + rights.astype(np.uint64)) + judged.astype(np.uint64))
+    of_answer = _mixed(mixed + abstains.astype(np.uint64))
+    last = np.flatnonzero(np.append(True, owner[1:] != owner[:-1]))
+    out[owner[last]] = np.add.reduceat(of_answer, last)
     return out.astype(np.int64)
 
 

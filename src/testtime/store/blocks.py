@@ -1,7 +1,8 @@
 """Candidates read in blocks of whole problems, so that a file of any size is surveyed in little memory.
 
 A file is sorted by (arm, problem): a block is a run of its rows that ends where a problem does. Texts that repeat
-(arms, ids, keys) come as codes into the block's own dictionary; long texts are not read at all.
+(arms, ids, keys) come as codes; long texts are not read at all. The row groups' dictionaries are laid one after the
+other, never made one: within a problem equal codes are equal texts, across problems one text may have several codes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,10 @@ ROWS = 2**19
 """Rows of a block, about."""
 AHEAD = 64
 """Row groups that are read before they are asked for."""
-CODED = ("arm", "query_id", "split", "cluster", "answer_key", "finish_reason", "refusal_type", "provider", "model")
+CODED = ("arm", "query_id", "split", "cluster", "answer_key", "finish_reason", "refusal_type")
 """Text columns that are read as codes."""
+MANY = ("query_id", "cluster", "answer_key")
+"""Those of them that have too many texts for one dictionary."""
 PRESENT = ("error", "ground_truth_answer")
 """Text columns of which only the presence counts."""
 SWITCHES = (
@@ -36,7 +40,6 @@ SWITCHES = (
     "is_retry",
     "refusal_is_refusal",
     "verification_llm_judge_used",
-    "verification_saw_reference",
 )
 
 
@@ -59,32 +62,40 @@ class Block:
         """How many."""
         return len(self.starts)
 
-    @property
+    @cached_property
     def sizes(self) -> Ints:
         """[problem] draws."""
         return np.diff(np.append(self.starts, self.rows))
 
-    @property
+    @cached_property
     def problem(self) -> Ints:
         """[row] its problem's number in the block."""
         return np.repeat(np.arange(self.problems), self.sizes)
 
-    @property
+    @cached_property
     def draw(self) -> Ints:
         """[row] its number among the draws of its problem."""
         return np.arange(self.rows) - np.repeat(self.starts, self.sizes)
 
-    def codes(self, name: str) -> tuple[Ints, list[str]]:
-        """([row] code or −1 for null, texts by code) of a column of `CODED`; all null where the file lacks it."""
+    def codes(self, name: str) -> Ints:
+        """[row] code of a column of `CODED`, −1 for null; all null where the file lacks it."""
         if name not in self.table.column_names:
-            return np.full(self.rows, -1), []
-        column = _one(self.table[name])
-        return _values(column.indices, -1), column.dictionary.to_pylist()
+            return np.full(self.rows, -1)
+        return np.asarray(_values(_one(self.table[name]).indices, -1))
+
+    def texts(self, name: str) -> list[str]:
+        """The texts by code; some may occur twice."""
+        if name not in self.table.column_names:
+            return []
+        texts: list[str] = _one(self.table[name]).dictionary.to_pylist()
+        return texts
 
     def there(self, name: str) -> Bools:
         """[row] whether a column is not null."""
         if name not in self.table.column_names:
             return np.zeros(self.rows, dtype=bool)
+        if not self.table[name].null_count:
+            return np.ones(self.rows, dtype=bool)
         return np.asarray(_values(self.table[name].is_valid().cast(pa.int8())), dtype=bool)
 
     def numbers(self, name: str) -> Floats:
@@ -96,6 +107,20 @@ class Block:
             column = column.cast(pa.int8())
         return np.asarray(_values(column.cast(pa.float64()), np.nan), dtype=float)
 
+    def switch(self, name: str) -> tuple[int, int]:
+        """(Rows where it is on, rows where it is known)."""
+        if name not in self.table.column_names:
+            return 0, 0
+        column = self.table[name]
+        return int(pc.sum(column).as_py() or 0), len(column) - column.null_count
+
+    def known(self, name: str) -> Floats | Ints:
+        """The numbers of a column that are known, in their own type."""
+        if name not in self.table.column_names:
+            return np.zeros(0)
+        values = np.asarray(_values(self.table[name].drop_null()))
+        return values[~np.isnan(values)] if values.dtype.kind == "f" else values
+
 
 def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
     """The blocks of a candidates.parquet with these number columns. Raises BadInput for a file that cannot be read.
@@ -103,12 +128,15 @@ def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
     Checksums are verified, as a damaged page could otherwise end the process.
     """
     with readable(file):
-        there = pq.read_schema(file).names
+        told = pq.read_metadata(file)
+        there = told.schema.to_arrow_schema().names
         _needed(there, file)
         texts = [name for name in (*CODED, *PRESENT) if name in there]
-        asked = texts + [name for name in (*SWITCHES, *numbers) if name in there]
-        with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True, pre_buffer=True) as parquet:
-            said = [name for name in asked if name in NEEDED or not _all_null(parquet.metadata, there.index(name))]
+        asked = [name for name in (*texts, *SWITCHES, *numbers) if name in there]
+        with pq.ParquetFile(
+            file, metadata=told, read_dictionary=texts, page_checksum_verification=True, pre_buffer=True
+        ) as parquet:
+            said = [name for name in asked if name in NEEDED or not _all_null(told, there.index(name))]
             yield from _blocks(_ahead(parquet.iter_batches(ROWS, columns=said)))
 
 
@@ -150,33 +178,89 @@ def _needed(names: Iterable[str], file: Path | None) -> None:
 
 def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[Block]:
     """Gathers batches to a block's worth, and cuts at the last problem that is whole; the rest goes before the next."""
-    held: list[pa.Table] = []
-    for batch in batches:
-        held.append(pa.Table.from_batches([batch]))
-        if sum(table.num_rows for table in held) >= ROWS:
-            whole = _joined(held)
-            last = int(_places(whole)[-1])
-            yield from _by_arm(whole.slice(0, last))
-            held = [whole.slice(last)]
-    if held:
-        yield from _by_arm(_joined(held))
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in filter(len, batches):
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= ROWS:
+            whole, places = _joined(held)
+            last = int(places[-1])
+            yield from _by_arm(whole.slice(0, last), places[:-1])
+            rest = _apart(whole.slice(last))
+            held, rows = [rest], rest.num_rows
+    if rows:
+        yield from _by_arm(*_joined(held))
 
 
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+def _joined(batches: Sequence[pa.RecordBatch]) -> tuple[pa.Table, Ints]:
+    """One table of them, its coded columns in one piece, and the first row of each stretch of one problem."""
+    table, places = pa.Table.from_batches(batches), _places(batches)
+    borders = np.cumsum([batch.num_rows for batch in batches])[:-1]
+    first = np.searchsorted(places, borders, "right") - 1
+    across = np.unique(first[places[first] < borders])
+    crossing = list(zip(places[across].tolist(), np.append(places, table.num_rows)[across + 1].tolist(), strict=True))
+    for at, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            pieces = table.column(at)
+            if field.name not in MANY:
+                laid = _one(pieces.unify_dictionaries().combine_chunks())
+            else:
+                laid = _laid(pieces.chunks, crossing if field.name == "answer_key" else ())
+            table = table.set_column(at, field.name, laid)
+    return table, places
 
 
-def _places(table: pa.Table) -> Ints:
+def _places(batches: Sequence[pa.RecordBatch]) -> Ints:
     """The first row of each stretch of one problem under one arm."""
-    arm, query = (_values(_one(table[name]).indices) for name in ("arm", "query_id"))
-    changed = np.flatnonzero((arm[1:] != arm[:-1]) | (query[1:] != query[:-1])) + 1
-    return np.append(0, changed) if table.num_rows else changed
+    starts, row, last = [np.zeros(0, np.int64)], 0, None
+    for batch in batches:
+        columns: list[Any] = [batch.column("arm"), batch.column("query_id")]
+        arm, query = (_values(column.indices) for column in columns)
+        changed = np.flatnonzero((arm[1:] != arm[:-1]) | (query[1:] != query[:-1])) + 1
+        first = tuple(column[0].as_py() for column in columns)
+        starts.append(row + (changed if first == last else np.append(0, changed)))
+        last, row = tuple(column[-1].as_py() for column in columns), row + batch.num_rows
+    return np.concatenate(starts)
 
 
-def _by_arm(table: pa.Table) -> Iterator[Block]:
+def _laid(chunks: Sequence[Any], crossing: Sequence[tuple[int, int]]) -> Any:
+    """Coded chunks as one, their dictionaries one after the other; in the rows `crossing` equal texts have one code."""
+    if len(chunks) == 1:
+        return chunks[0]
+    texts = pa.concat_arrays([chunk.dictionary for chunk in chunks])
+    offsets = np.cumsum([0] + [len(chunk.dictionary) for chunk in chunks])
+    codes = np.concatenate([_values(one.indices, -1) + at for one, at in zip(chunks, offsets[:-1], strict=True)])
+    missing = np.concatenate([_missing(one) for one in chunks])
+    for start, end in crossing:
+        known: dict[str | None, int] = {}
+        for row in range(start, end):
+            if not missing[row]:
+                codes[row] = known.setdefault(texts[int(codes[row])].as_py(), int(codes[row]))
+    there = _bits(~missing) if missing.any() else None
+    packed: Any = pa.Array.from_buffers(pa.int32(), len(codes), [there, _buffer(codes.astype(np.int32))])
+    return pa.DictionaryArray.from_arrays(packed, texts, safe=False)
+
+
+def _apart(rows: pa.Table) -> pa.RecordBatch:
+    """Some rows by themselves: their codes are not those of the block that they were read with."""
+    columns = [
+        column.cast(pa.string()).combine_chunks().dictionary_encode()
+        if pa.types.is_dictionary(column.type)
+        else column.combine_chunks()
+        for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=rows.column_names)
+
+
+def _by_arm(table: pa.Table, places: Ints) -> Iterator[Block]:
+    """The blocks of a table of whole problems that begin at `places`."""
     if "is_retry" in table.column_names and pc.any(table["is_retry"]).as_py():
         first_tries = _values(table["is_retry"].cast(pa.int8())) != 1
-        table = table.filter(pa.array(first_tries)).combine_chunks()
+        kept: Any = pa.Array.from_buffers(pa.bool_(), len(first_tries), [None, _bits(first_tries)])
+        table = table.filter(kept).combine_chunks()
+        sizes = np.add.reduceat(first_tries.astype(np.int64), places)
+        places = (np.cumsum(sizes) - sizes)[sizes > 0]
     if not table.num_rows:
         return
     arms = _one(table["arm"])
@@ -184,8 +268,8 @@ def _by_arm(table: pa.Table) -> Iterator[Block]:
     ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]) + 1, table.num_rows)
     start = 0
     for end in ends.tolist():
-        part = table.slice(start, end - start)
-        yield Block(arms.dictionary[int(codes[start])].as_py(), part, _places(part))
+        inside = places[(places >= start) & (places < end)] - start
+        yield Block(arms.dictionary[int(codes[start])].as_py(), table.slice(start, end - start), inside)
         start = end
 
 
@@ -194,7 +278,7 @@ def _values(column: Any, null: float = 0) -> Any:
 
     Read from its buffers: what pyarrow itself offers imports pandas wherever that is installed, half a second.
     """
-    array = _one(column) if isinstance(column, pa.ChunkedArray) else column
+    array = _one(column)
     buffer, kind = array.buffers()[1], np.dtype(str(array.type).replace("double", "float64"))
     if buffer is None:
         return np.full(len(array), null, kind)
@@ -204,6 +288,24 @@ def _values(column: Any, null: float = 0) -> Any:
     return np.where(_values(array.is_valid().cast(pa.int8())) == 1, values, kind.type(null))
 
 
+def _bits(values: Bools) -> pa.Buffer:
+    """Switches as Arrow packs them."""
+    return _buffer(np.packbits(values, bitorder="little"))
+
+
+def _buffer(values: Any) -> pa.Buffer:
+    return pa.py_buffer(values)
+
+
+def _missing(column: Any) -> Bools:
+    """[row] whether a piece of a column is null."""
+    if not column.null_count:
+        return np.zeros(len(column), dtype=bool)
+    return np.asarray(_values(column.is_valid().cast(pa.int8())) == 0)
+
+
 def _one(column: Any) -> Any:
-    """A column of a table that is in one piece."""
-    return column.chunk(0) if column.num_chunks else column.combine_chunks()
+    """A column in one piece."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
