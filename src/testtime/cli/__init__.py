@@ -184,12 +184,17 @@ def dispatch(argv: Sequence[str]) -> None:
         raise unknown_name("command", argv[0], COMMANDS)
     if _plain(argv):
         return app()(argv)  # type: ignore[no-any-return]
-    from testtime.spec import accepted, canonical_flags  # only now: --help shall not wait for pydantic
+    line = argv
+    if any(token.startswith("--") and token != "--json" for token in argv):
+        from testtime.spec import canonical_flags  # only now: where no flag has other names, nothing waits for pydantic
 
+        line = canonical_flags(argv)
     try:
         with watched(Steps()) if sys.stderr.isatty() else nullcontext():
-            app()(canonical_flags(argv), exit_on_error=False, print_error=False)
+            app()(line, exit_on_error=False, print_error=False)
     except UnknownOptionError as error:
+        from testtime.spec import accepted
+
         typed = str(error.token.keyword or error.token.value).lstrip("-").partition("=")[0]
         flags = (name[2:] for argument in error.argument_collection for name in argument.names if name[:2] == "--")
         known = {other for name in flags for other in (name, *accepted(name))}

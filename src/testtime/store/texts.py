@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from testtime.answers.extract import thoughts
@@ -47,6 +46,8 @@ def rows_of(file: Path, query_id: str) -> list[Row]:
 
     One row group is held at a time, and only those that have the problem are read whole. Raises BadInput.
     """
+    import pyarrow.compute as pc  # a tenth of a second, of which most commands need nothing
+
     found: list[Row] = []
     with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
         for group in range(parquet.num_row_groups):
