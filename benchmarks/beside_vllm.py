@@ -8,7 +8,8 @@ The servers are vLLMs with the shipped weights (benchmarks/vllm_cpu.sh PORT MODE
 with token ids: the base serves pocket-s, the oracle and the one of budgets pocket-m.
 
 Budgets: `budget` by continuation on so many medium problems × 3 at temperature 0.7: the paired difference of
-accuracy at each budget with its interval, and thoughts beyond their budget; then at temperature 0 texts that differ.
+accuracy at each budget with its interval, and thoughts beyond their budget; then at temperature 0, and with the law
+over all answers measured, rows that differ.
 Guided: greedy, several settings; texts that differ from those in process, each with the gap between the two tokens at
 the first difference, by the law of the model that wrote it. Native: whether the server takes `thinking_token_budget`.
 """
@@ -36,6 +37,8 @@ from testtime.runspec import run_spec
 from testtime.tasks.pocket_math import PROMPT
 
 BUDGETS, COMPLETIONS = (64, 96, 128, 256), 3
+MEASURED = 15
+"""Problems whose law over 1,000 answers is asked of the server too: 111 requests a row."""
 GUIDED = (
     "guided:trigger=entropy,threshold=0.5,c=5,k=3", "guided:trigger=periodic,every=12,c=4,k=3",
     "guided:trigger=random,c=3,k=10", "guided:trigger=disagreement,threshold=0.3,c=inf,k=3",
@@ -47,8 +50,8 @@ LISTED = ("arm", "query_id", "candidate_idx")
 def budgets(count: int, url: str) -> None:
     """Prints one line a budget, and how many greedy texts differ."""
     with tempfile.TemporaryDirectory() as room:
-        warm = [_drawn(Path(room), name, count, COMPLETIONS, 0.7, **how) for name, how in _ends(url)]
-        cold = [_drawn(Path(room) / "cold", name, count, 1, 0.0, **how) for name, how in _ends(url)]
+        warm = [_drawn(Path(room), name, count, COMPLETIONS, 0.7, score="none", **how) for name, how in _ends(url)]
+        cold = [_drawn(Path(room) / "cold", name, MEASURED, 1, 0.0, **how) for name, how in _ends(url)]
     for label, rows in zip(("in process", "vLLM"), warm, strict=True):
         beyond, forced = (rows["thinking_tokens"] > rows["budget"]).sum(), rows["forced"].sum()
         print(f"{label}: {len(rows)} rows, {beyond} thought beyond their budget, {forced} were forced to end")

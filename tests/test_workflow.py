@@ -68,8 +68,9 @@ def test_top_k_are_problems_of_the_highest_score(workflow: AnalysisWorkflow) -> 
     assert len(list((workflow.folder or Path()).glob("top_3_*.png"))) == 4
 
 
-def test_every_documented_figure_is_drawn(workflow: AnalysisWorkflow) -> None:
-    assert len(workflow.aggregate_plots(SHOW=False, SAVE=True)) == 2
+def test_every_documented_figure_is_drawn(workflow: AnalysisWorkflow, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(workflow.aggregate_plots(SHOW=True, SAVE=True)) == 2
+    assert "no notebook to show aggregate_pocket-math_easy in: see" in capsys.readouterr().err
     workflow.plot_data()
     workflow.token_budget_plot()
     workflow.plot_correlation_heatmap()

@@ -6,11 +6,13 @@
     workflow.get_top_k_max_emergence_samples(k=4, plot=True)
 
 Paths are run folders, candidates.parquet files or globs of them. Names of models and datasets are parts of the full
-ones. Tables are polars frames; charts are altair charts, shown with SHOW in a notebook and written with SAVE.
+ones. Tables are polars frames; charts are altair charts, shown with SHOW in a notebook (elsewhere a line says where
+they are) and written with SAVE.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -317,8 +319,11 @@ class AnalysisWorkflow:
             for form in PRINTED:
                 with whole(self.folder / f"{_slug(name)}.{form}") as part:
                     part.write_bytes(render(chart, form))
-        if SHOW:
+        if SHOW and _in_notebook():
             chart.show()
+        elif SHOW:
+            where = f"see {self.folder / _slug(name)}.png" if SAVE and self.folder is not None else "add SAVE=True"
+            print(f"no notebook to show {name} in: {where}", file=sys.stderr)  # noqa: T201
         return chart
 
 
@@ -345,6 +350,11 @@ def _inside(path: Path) -> list[Path]:
 
 def _within(part: str | None, name: str) -> bool:
     return part is None or part.lower() in name.lower()
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return shell is not None and shell.get_ipython() is not None
 
 
 def _slug(name: str) -> str:

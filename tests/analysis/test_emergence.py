@@ -46,6 +46,32 @@ def test_worked_values_of_the_default_breakthroughness() -> None:
     assert of(FALLING, "breakthroughness") == 0
 
 
+@pytest.mark.parametrize("curve", [LINE, STEP, NOISY, FALLING, [0.1, 0.4, 0.3, 0.35, 0.9, 0.85]])
+def test_every_variant_is_its_published_formula(curve: list[float]) -> None:
+    """Written out anew from the definitions, to 1e-12; an infinite one is 100, a negative one 0."""
+    y = np.array(curve)
+    step = np.diff(y)
+    n, rise = len(step), float(np.sign(y.argmax() - y.argmin()) * np.ptp(y))
+    with np.errstate(divide="ignore"):
+        raw = {
+            "breakthroughness": rise / np.sqrt(np.abs(step)).mean() ** 2 / n**2,
+            "breakthroughness_median_squared": rise / np.sqrt(np.median(step**2)),
+            "breakthroughness_median_squared_i2": rise**2 / np.sqrt(np.median(step**2)),
+            "breakthroughness_mean": rise / step.mean(),
+            "scaled_linearity": rise / np.sqrt((step**2).mean()) / np.sqrt(n),
+            "scaled_linearity_i2": rise**2 / np.sqrt((step**2).mean()) / np.sqrt(n),
+        }
+    for name, value in raw.items():
+        assert of(curve, name) == pytest.approx(min(max(value, 0), 100), abs=1e-12), name
+    assert of(curve, "linearity") == pytest.approx(rise / np.sqrt((step**2).mean()), abs=1e-12)
+    assert of(curve, "breakthroughness_signed") == pytest.approx(raw["breakthroughness"], abs=1e-12)
+    away = step - step.mean()
+    if np.ptp(step) > 1e-12:
+        skew = np.sqrt(n * (n - 1)) / (n - 2) * (away**3).mean() / (away**2).mean() ** 1.5
+        assert of(curve, "skewness") == pytest.approx(skew, abs=1e-12)
+        assert of(curve, "skewness_weighted") == pytest.approx(skew * np.abs(step).max(), abs=1e-12)
+
+
 @pytest.mark.parametrize("n", [3, 4, 7])
 def test_bigbench_on_a_line_and_on_a_step(n: int) -> None:
     line, step = np.arange(n + 1) / n, (np.arange(n + 1) > n // 2).astype(float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from itertools import islice
@@ -220,8 +221,6 @@ def test_a_trace_costs_one_instead_of_the_sum(greedy: pl.DataFrame, pocket: Pock
 
 def test_every_problem_is_scored_with_its_own_gold(greedy: pl.DataFrame, pocket: PocketModel) -> None:
     """Recomputed for each row from the model: no row is scored with another's reference, and 1,000 texts sum to 1."""
-    import asyncio
-
     from testtime.answers.solutions import law, solution_set
 
     task = PocketMath()
@@ -254,9 +253,13 @@ def test_unnormalised_is_the_gold_answers_own_probability(pocket: PocketModel, t
         tmp_path, pocket, problems, [lane(Budget(GREEDY, budget=64, score="gold"), pocket.name, PROMPT, 1, GREEDY)],
         task.answer,
     )  # fmt: skip
-    for noted in facts(made):
+    for own, row, noted in zip(problems, made.iter_rows(named=True), facts(made), strict=True):
         assert noted["oracle(answer_probability)"] == pytest.approx(math.exp(noted["oracle(answer_log_prob)"]))
-        assert noted["answer_entropy"] >= 0
+        asked = Request([{"role": "user", "content": PROMPT.format(question=own.question)}],
+                        row["candidate_text"].rpartition("{")[0] + "{")  # fmt: skip
+        (laws,) = asyncio.run(pocket.score(asked, [f"{int(str(own.reference)):03d}"], full=True))
+        bits = -(np.exp(laws) * laws / np.log(2)).sum(axis=1).mean()  # bits here too, as over a solution set
+        assert noted["answer_entropy"] == pytest.approx(bits, abs=1e-9)
         assert noted["oracle(answer_rank)"] is None
         assert "answer_distribution" not in noted
 
