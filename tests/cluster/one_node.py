@@ -42,7 +42,11 @@ ReturnToService=2
 KillWait=5
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 Gres=gpu:4 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmdTimeout=10
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=9
 """
 
 
@@ -71,8 +75,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def slurm(room: Path) -> Iterator[None]:
-    """A Slurm of one node with four cores and four GPUs that are /dev/null by other names."""
+def slurm(room: Path) -> Iterator[Callable[[], None]]:
+    """A Slurm of one node with four cores and four GPUs that are /dev/null by other names; what restarts the node.
+
+    Who calls it has killed whatever of a job ran there: its daemon is killed, Slurm sees it down, and it comes back.
+    """
     host, key = socket.gethostname(), room / "munge.key"
     for name in ("state", "spool"):
         (room / name).mkdir(parents=True)
@@ -101,7 +108,15 @@ def slurm(room: Path) -> Iterator[None]:
             if words[0] == "munged":
                 until((room / "munge.socket").exists, 20, "munged has no socket")
         until(lambda: "idle" in told("sinfo", "--noheader", "--format=%t"), 60, "the node is not idle")
-        yield
+
+        def crash() -> None:
+            started[-1].kill()
+            started[-1].wait(20)
+            until(lambda: "down" in told("sinfo", "--noheader", "--format=%t"), 90, "the node is not seen to be down")
+            with (room / "slurmd.again").open("wb") as out:
+                started.append(subprocess.Popen(daemons[-1], stdout=out, stderr=out))
+
+        yield crash
     finally:
         for one in reversed(started):
             one.terminate()

@@ -3,41 +3,56 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from one_node import lacking, slurm, told, until
-from real import four_parts, text
+from real import ASKED, draws, four_parts, text
 
 from testtime.cli import main
+from testtime.store.folder import runs
+from testtime.store.journal import read_journal
 
 WHY = "make check-slurm runs it" if os.environ.get("TESTTIME_REAL") != "slurm" else lacking("slurmctld", "munged")
 pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with slurm(tmp_path_factory.mktemp("slurm")):
-        yield
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], None]]:
+    with slurm(tmp_path_factory.mktemp("slurm")) as crash:
+        yield crash
 
 
 @pytest.fixture
-def work(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work(cluster: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def hasten(job: str) -> None:
+    """Slurm begins what was queued again after two minutes; here at once."""
+    for task in told("squeue", "--noheader", "--array", "--format=%i %t %r").split("\n"):
+        if task.startswith(f"{job}_") and "BeginTime" in task:
+            subprocess.run(["scontrol", "update", f"JobId={task.split()[0]}", "StartTime=now"], check=False)
+
+
+def number(submission: Path) -> str:
+    return (submission / "job").read_text().split()[0]
+
+
+def received_once(shards: list[Path]) -> None:
+    for shard in shards:
+        answered = [line for line in read_journal(shard).records if line["kind"] == "call" and line["status"] == "ok"]
+        assert set(Counter(key for line in answered for key in line["children"]).values()) == {1}, shard
 
 
 def test_a_killed_and_a_warned_part_are_queued_again_and_the_merged_run_is_the_run_undivided(work: Path) -> None:
     def warn(task: str, pid: int) -> None:
         subprocess.run(["scancel", "--batch", "--signal=USR1", task], check=True)
-
-    def hasten(job: str) -> None:
-        """Slurm begins what was queued again after two minutes; here at once."""
-        for task in told("squeue", "--noheader", "--array", "--format=%i %t %r").split("\n"):
-            if task.startswith(f"{job}_") and "BeginTime" in task:
-                subprocess.run(["scontrol", "update", f"JobId={task.split()[0]}", "StartTime=now"], check=False)
 
     four_parts(work, "slurm", ["--partition", "main"], warn, hasten)
 
@@ -69,3 +84,49 @@ def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work:
     until(lambda: not told("squeue", "--noheader").strip(), 60, "jobs are left")
     assert main(words) == 0
     until((work / "results/c/summary.csv").exists, 240, f"nothing is merged: {text(logs)}")
+
+
+def test_a_grid_that_an_urgent_job_preempts_goes_on_as_one_and_one_report_reads_it(work: Path) -> None:
+    words = ["submit", "--cluster", "slurm", *ASKED, "--temperature", "0.5", "0.8", "--run", "p"]
+    assert main([*words, "--shards", "2", "--partition", "main"]) == 0
+    results, logs = work / "results", work / "results/p.submit/log"
+    until(lambda: sum(map(draws, results.glob("p_*of2"))) > 0, 240, "no part draws")
+    subprocess.run(["sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 4"], check=True)
+    restarts = ("squeue", "--noheader", "--array", f"--jobs={number(results / 'p.submit')}", "--Format=RestartCnt")
+    until(lambda: set(told(*restarts).split()) - {"0"}, 120, f"nothing is preempted: {told('squeue')}")
+
+    def merged() -> bool:
+        hasten(number(results / "p.submit"))
+        return (results / "p.submit/summary.csv").exists()
+
+    until(merged, 500, f"the grid is not merged: {text(logs)} {told('squeue')}")
+    received_once(list(results.glob("p_*of2")))
+    whole = [run.path for run in runs(results) if run.name.startswith("p_") and "of2" not in run.name]
+    assert len(whole) == 2
+    assert main(["report", *map(str, whole), "--out", str(work / "all.html")]) == 0
+    page = (work / "all.html").read_text()
+    assert all(run.name in page for run in whole)
+
+
+def test_parts_of_a_machine_that_dies_go_on_when_another_takes_them(work: Path, cluster: Callable[[], None]) -> None:
+    assert main(["submit", "--cluster", "slurm", *ASKED, "--run", "d", "--shards", "2"]) == 0
+    shards = [work / f"results/d.{at}of2" for at in (1, 2)]
+    for shard in shards:
+        until(lambda shard=shard: draws(shard), 240, f"{shard.name} draws nothing")
+    for shard in shards:
+        process = int((shard / "lock").read_text().partition('"pid": ')[2].partition(",")[0])
+        script = parent(process)
+        for one in (parent(script), script, process):  # the scheduler's own, the script, the run: all at once
+            os.kill(one, signal.SIGKILL)
+    cluster()
+
+    def merged() -> bool:
+        hasten(number(work / "results/d.submit"))
+        return (work / "results/d/summary.csv").exists()
+
+    until(merged, 500, f"nothing is merged: {text(work / 'results/d.submit/log')} {told('squeue')}")
+    received_once(shards)
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
