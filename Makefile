@@ -99,7 +99,7 @@ docs: .venv/ready  # the site, in docs/_site: Sphinx with MyST (docs/conf.py say
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_site
 	$(BIN)/python docs/notebook.py --run
 
-bench: .venv/ready
+bench: .venv/ready  # clock times, so on a machine that does nothing else; with --full the work that each aim is about
 	$(BIN)/python -m benchmarks
 
 peers: peer-inspect peer-its_hub  # beside which benchmarks/beside.py measures; each has an environment of its own

@@ -1,16 +1,20 @@
 """One table of all that is to be fast: our figure, the aim, met or missed, and peers where they are installed.
 
-    python -m benchmarks [ROW …] [--full] [--growth FILE.png]
+    python -m benchmarks [ROW …] [--full]
+    python -m benchmarks [ROW …] --growth FILE
 
-Without --full: the smallest and the middle size, in a few minutes; with it also the size that each aim is about.
-Each row runs in a process of its own. --growth draws how seconds (or rates) go with size. More rows by themselves:
-replay, engine, kills, verifiers, sandbox, pocket, guided, agreement, emergence, certificates.
+By the clock, on a machine that does nothing else: without --full at a tenth of the work, in a few minutes; with it at
+the size that each aim is about. --growth measures each row at once, ten and a hundred times a little work, in processor
+time, so that it may be made beside other work, and draws it: five minutes on two quiet cores, 2 GB. Each row runs in a
+process of its own. More by themselves: replay, engine, kills, verifiers, sandbox, pocket, guided, agreement, emergence,
+certificates, beside, million, http.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
@@ -23,12 +27,16 @@ from benchmarks.rows import ROWS, Row
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # for the rows' processes
 
+LINEAR = 1.1
+"""The largest exponent that counts as linear: what is measured twice beside other work differs by a quarter."""
+
 
 def measured(name: str, size: int) -> dict[str, Any]:
     """One row at one size; a row that cannot be measured here says why."""
     done = subprocess.run([sys.executable, "-m", "benchmarks.rows", name, str(size)], capture_output=True, text=True)
     if done.returncode:
-        return {"value": None, "note": f"not measured: {done.stderr.strip().split(chr(10))[-1][:100]}"}
+        note = f"not measured: {done.stderr.strip().split(chr(10))[-1][:100]}"
+        return {"value": None, "note": note, "used": None}
     said: dict[str, Any] = json.loads(done.stdout.strip().split("\n")[-1])
     return said
 
@@ -38,52 +46,69 @@ def line(row: Row, size: int, said: dict[str, Any]) -> str:
     value = said["value"]
     aim = "–" if row.aim is None else f"{'≥' if row.more_is_better else '≤'} {row.aim:,g}"
     met = "" if value is None or row.aim is None else "met" if row.met(value) else "missed"
-    number = "–" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-    return f"| {row.what} | {size:,} | {number} {row.unit} | {aim} | {met} | {said['note']} |"
+    return f"| {row.what} | {size:,} | {_short(value)} {row.unit} | {aim} | {met} | {said['note']} |"
 
 
-def growth(points: dict[str, list[tuple[int, float]]], path: str) -> None:
-    """Draws each row's value against its size, both on logarithmic axes, relative to its smallest size."""
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def exponent(sizes: tuple[int, ...], used: list[float]) -> float:
+    """Of size, in the last tenfold step: 1 is linear. What starting costs counts least there."""
+    return math.log(used[-1] / used[-2]) / math.log(sizes[-1] / sizes[-2])
+
+
+def growth(names: list[str], path: str) -> None:
+    """Prints and draws the processor time of each row at its three sizes."""
     import altair as alt
 
-    data = [
-        {"work": ROWS[name].what, "size": size / several[0][0], "value": value / several[0][1]}
-        for name, several in points.items()
-        for size, value in several
-    ]
-    chart = alt.Chart(alt.Data(values=data)).mark_line(point=True)
+    print("| work | processor s at once, ten, a hundred times | exponent of the last step | |\n|---|---|---|---|")
+    data = []
+    for name in names:
+        row = ROWS[name]
+        if len(set(row.sizes)) < 3:
+            continue
+        used = [measured(name, size)["used"] for size in row.sizes]
+        if None in used:
+            print(f"| {row.what}, {row.sizes[0]:,} … | – | | not measured |", flush=True)
+            continue
+        found = exponent(row.sizes, used)
+        told = f"{', '.join(map(_short, used))} | {found:.2f} | {'linear or better' if found <= LINEAR else 'worse'}"
+        print(f"| {row.what}, {row.sizes[0]:,} … {row.sizes[-1]:,} | {told} |", flush=True)
+        several = zip(row.sizes, used, strict=True)
+        data += [{"work": row.what, "size": size / row.sizes[0], "seconds": seconds} for size, seconds in several]
+    chart = alt.Chart(alt.Data(values=data)).mark_line(point=True, clip=True)
+    axis = alt.Axis(values=[1, 10, 100], labelExpr="datum.value + '×'", grid=False)
     shown = chart.encode(
-        x=alt.X("size:Q", scale=alt.Scale(type="log"), title="size, times the smallest"),
-        y=alt.Y("value:Q", scale=alt.Scale(type="log"), title="seconds, or rate, times the smallest's"),
-        color=alt.Color("work:N", title=None),
+        x=alt.X("size:Q", scale=alt.Scale(type="log", domain=[0.9, 111]), axis=axis, title="work"),
+        y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="processor seconds"),
+        color=alt.Color("work:N", title=None, scale=alt.Scale(scheme="tableau20"), legend=alt.Legend(labelLimit=300)),
     )
-    shown.properties(width=520, height=320).save(path)
+    slope = alt.Chart(alt.Data(values=[{"size": 1, "seconds": 0.02}, {"size": 100, "seconds": 2.0}]))
+    linear = slope.mark_line(strokeDash=[4, 4], color="#888").encode(x="size:Q", y="seconds:Q")
+    alt.layer(linear, shown).properties(width=420, height=320, title="Dashed: linear").save(path)
 
 
 def main() -> None:
     """Measures and prints."""
     asks = argparse.ArgumentParser(prog="python -m benchmarks", description="All that is to be fast, in one table.")
     asks.add_argument("rows", nargs="*", choices=[*ROWS, []], help="which rows; by default all")
-    asks.add_argument(
-        "--full", action="store_true", help="also the size that each aim is about: an hour, 15 GB of disk"
-    )
-    asks.add_argument("--growth", metavar="FILE.png", help="draw how each grows")
+    asks.add_argument("--full", action="store_true", help="the size that each aim is about")
+    asks.add_argument("--growth", metavar="FILE", help="how processor time grows with size, as PNG or SVG")
     asked = asks.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     load = f"load {os.getloadavg()[0]:.1f}"
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {commit}, {platform.processor() or platform.machine()},", end=" ")
     print(f"{os.cpu_count()} cores, {load}, Python {platform.python_version()}\n")
-    print("| work | size | measured | aim | | |\n|---|---|---|---|---|---|")
-    points: dict[str, list[tuple[int, float]]] = {}
-    for name in asked.rows or ROWS:
-        row = ROWS[name]
-        for size in dict.fromkeys(row.sizes if asked.full else row.sizes[:2]):
-            said = measured(name, size)
-            print(line(row, size, said), flush=True)
-            if said["value"]:
-                points.setdefault(name, []).append((size, said["value"]))
+    names = asked.rows or list(ROWS)
     if asked.growth:
-        growth({name: several for name, several in points.items() if len(several) > 1}, asked.growth)
+        growth(names, asked.growth)
+        return
+    print("| work | size | measured | aim | | |\n|---|---|---|---|---|---|")
+    for name in names:
+        row = ROWS[name]
+        size = row.whole if asked.full else max(row.whole // 10, row.sizes[0])
+        print(line(row, size, measured(name, size)), flush=True)
 
 
 if __name__ == "__main__":

@@ -169,10 +169,11 @@ def _of_models(plan: Plan, asked: RunSpec) -> list[str]:
 def merge(paths: Sequence[Path]) -> Drawn:
     """One run of its shards, in the folder beside them that is named like them without the shard.
 
-    Their journals become its own, so what a missing shard lacks is drawn by the same command without --shard.
-    Raises BadInput for what is no shard, or shards of different runs.
+    Their journals become its own; what a missing shard lacks, the same command without --shard draws.
+    Raises BadInput for what is no shard, one that is there twice, or shards of different runs.
     """
     shards = {RunFolder.open(path): _shard(RunFolder.open(path)) for path in paths}
+    _divided(shards)
     (first, spec), *others = shards.items()
     for folder, other in others:
         spec = together(spec, other, where=str(folder.path))
@@ -180,18 +181,17 @@ def merge(paths: Sequence[Path]) -> Drawn:
     spec = spec.model_copy(update={"shard": None, "run": None if spec.output else name})
     here = first.path.parent
     target = RunFolder.beside(here / f"{name}.parquet") if spec.output else RunFolder.at(here, name)
-    spec = _whole(target, spec)
-    plan = plan_of(spec, target.name)
+    plan = plan_of(spec := _whole(target, spec), target.name)
     with target.held():
         for folder in shards:
             _take_journal(folder, target)
         target.write_spec(resolved_yaml(spec))
         _write(target, spec, plan)
-    kept = draws_there(plan, target.path)
+    kept, due = draws_there(plan, target.path), sum(lane.due for lane in plan.lanes) * len(plan.problems)
     progress = Progress(kept, open_end=False, kept=kept)
-    return Drawn(
-        target, spec, _asked(plan, spec), progress, Finished(0, kept, 0, 0, ()), _absent(list(shards.values()))
-    )
+    lacks = [*_absent(list(shards.values()), target), *([f"{due - kept:,} of {due:,} draws"] if kept < due else [])]
+    stopped = f"what is not here: {'; '.join(lacks)}" if lacks else None
+    return Drawn(target, spec, _asked(plan, spec), progress, Finished(0, kept, 0, 0, (), stopped=stopped), ())
 
 
 def _shard(folder: RunFolder) -> RunSpec:
@@ -210,11 +210,23 @@ def _take_journal(shard: RunFolder, target: RunFolder) -> None:
                 copyfile(path, part)
 
 
-def _absent(specs: Sequence[RunSpec]) -> list[str]:
-    """A note where shards are missing."""
-    parts = {int(str(spec.shard).partition("/")[2]) for spec in specs}
-    absent = {f"{i}/{n}" for n in parts for i in range(1, n + 1)} - {str(spec.shard) for spec in specs}
-    return [f"shards that are not here: {', '.join(sorted(absent))}"] if absent else []
+def _divided(shards: Mapping[RunFolder, RunSpec]) -> None:
+    """Raises BadInput where shards overlap: one is there twice, or they divide by different numbers."""
+    seen: dict[str, Path] = {}
+    for folder, shard in ((folder.path, str(spec.shard)) for folder, spec in shards.items()):
+        if shard in seen:
+            raise BadInput(f"shard {shard} is there twice, also as {seen[shard]}", where=str(folder))
+        seen[shard] = folder
+        if len({one.partition("/")[2] for one in seen}) > 1:
+            raise BadInput(f"shards {next(iter(seen))} and {shard} divide their run otherwise", where=str(folder))
+
+
+def _absent(specs: Sequence[RunSpec], target: RunFolder) -> list[str]:
+    """The shards that are neither given nor merged before."""
+    (parts,) = {int(str(spec.shard).partition("/")[2]) for spec in specs}
+    journals = journal_folder(target.path)
+    absent = [i for i in range(1, parts + 1) if not [*journals.glob(f"{target.name}.{i}of{parts}.*")]]
+    return [f"shards {', '.join(f'{i}/{parts}' for i in absent)}"] if absent else []
 
 
 def forecast_of(spec: RunSpec) -> Forecast:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import polars as pl
@@ -407,11 +408,36 @@ def test_what_a_missing_shard_lacks_is_said_and_can_be_drawn(testtime: Run, fold
     asked = f"run --model fake:one {DATA} --policies sc_fixed:n=3 --run parts"
     testtime(f"{asked} --shard 1/2")
     merged = testtime("merge results/parts.1of2")
-    assert "shards that are not here: 2/2" in merged.out
+    assert merged.code == 3
+    assert "what is not here: shards 2/2; " in merged.err
     assert 0 < rows(folder, "parts").height < 36
     testtime(asked)
     assert rows(folder, "parts").height == 36
     assert calls(folder) == 36
+
+
+def test_a_shard_that_comes_later_makes_the_merged_run_whole(testtime: Run, folder: Path) -> None:
+    asked = f"run --model fake:one {DATA} --policies sc_fixed:n=3 --run parts"
+    testtime(f"{asked} --shard 1/2")
+    assert testtime("merge results/parts.1of2").code == 3
+    testtime(f"{asked} --shard 2/2")
+    assert testtime("merge results/parts.2of2").code == 0
+    assert rows(folder, "parts").height == 36
+
+
+def test_shards_that_overlap_are_not_merged(testtime: Run, folder: Path) -> None:
+    asked = f"run --model fake:one {DATA} --policies sc_fixed:n=3 --run parts"
+    for shard in ("1/2", "2/3"):
+        testtime(f"{asked} --shard {shard}")
+    copytree(folder / "results/parts.1of2", folder / "copied/parts.1of2")
+    for shards, says in (
+        ("results/parts.1of2 copied/parts.1of2", "shard 1/2 is there twice"),
+        ("results/parts.1of2 results/parts.2of3", "divide their run otherwise"),
+    ):
+        ran = testtime(f"merge {shards}")
+        assert ran.code == 2
+        assert says in ran.err
+    assert not (folder / "results/parts").exists()
 
 
 def test_what_is_no_shard_or_of_another_run_is_not_merged(testtime: Run, folder: Path) -> None:

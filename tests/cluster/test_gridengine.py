@@ -44,7 +44,7 @@ def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work:
     words = [*line.split(), "--policies", "sc_fixed:n=16", "--shards", "2"]
     assert main(words) == 0
     shards = [work / f"results/c.{at}of2" for at in (1, 2)]
-    until(lambda: all((shard / "journal").exists() for shard in shards), 120, "no part begins")
+    until(lambda: all((shard / "journal").exists() for shard in shards), 300, "no part begins")
     job = (work / "results/c.submit/job").read_text().split()[0]
     assert main(words) == 2, "it is still at work"
     subprocess.run(["qdel", job, "-t", "1"], check=True)
@@ -54,4 +54,4 @@ def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work:
     assert not (work / "results/c").exists()
     until(lambda: not told("qstat", "-u", "*").strip(), 60, "jobs are left")
     assert main(words) == 0
-    until((work / "results/c/summary.csv").exists, 240, "nothing is merged")
+    until((work / "results/c/summary.csv").exists, 400, "nothing is merged")

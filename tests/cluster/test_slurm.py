@@ -63,10 +63,10 @@ def test_each_part_has_gpus_of_its_own(work: Path) -> None:
     more = ["--policies", "sc_fixed:n=1", "--shards", "2", "--gpus", "2", "--setup", seen]
     assert main([*line.split(), *more]) == 0
     logs = work / "results/g.submit/log"
-    until(lambda: text(logs).count("GPUS ") >= 2, 60, f"two parts do not begin: {text(logs)}")
+    until(lambda: text(logs).count("GPUS ") >= 2, 300, f"two parts do not begin: {text(logs)}")
     said = {line for line in text(logs).split("\n") if line.startswith("GPUS ")}
     assert {line.split()[1] for line in said if line.endswith(("of 1", "of 2"))} == {"0,1", "2,3"}
-    until((work / "results/g/summary.csv").exists, 120, f"nothing is merged: {text(logs)}")
+    until((work / "results/g/summary.csv").exists, 400, f"nothing is merged: {text(logs)}")
 
 
 def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work:
     words = [*line.split(), "--policies", "sc_fixed:n=16", "--shards", "2"]
     assert main(words) == 0
     shards = [work / f"results/c.{at}of2" for at in (1, 2)]
-    until(lambda: all((shard / "journal").exists() for shard in shards), 120, "no part begins")
+    until(lambda: all((shard / "journal").exists() for shard in shards), 300, "no part begins")
     job = (work / "results/c.submit/job").read_text().split()[0]
     assert main(words) == 2, "it is still at work"
     subprocess.run(["scancel", f"{job}_1"], check=True)
@@ -83,7 +83,7 @@ def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work:
     assert not (work / "results/c").exists()
     until(lambda: not told("squeue", "--noheader").strip(), 60, "jobs are left")
     assert main(words) == 0
-    until((work / "results/c/summary.csv").exists, 240, f"nothing is merged: {text(logs)}")
+    until((work / "results/c/summary.csv").exists, 400, f"nothing is merged: {text(logs)}")
 
 
 def test_a_grid_that_an_urgent_job_preempts_goes_on_as_one_and_one_report_reads_it(work: Path) -> None:

@@ -23,7 +23,9 @@ merge() {  # FIRST TASK, OUTCOMES, SHARDS…
     return
   fi
   shift 2
-  "${testtime[@]}" merge "$@" || code=$?
+  "${testtime[@]}" merge "$@"
+  local said=$?
+  [ "$said" = 0 ] || [ "$said" = 3 ] || code=$said  # 3: a cap was met, and it is whole as far as that
   if [ -e "$outcome" ]; then outcomes+=("$outcome"); fi
 }
 merge 1 /data/results/a.jsonl /data/results/a.1of2 /data/results/a.2of2

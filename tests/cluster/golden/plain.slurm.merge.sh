@@ -17,7 +17,9 @@ merge() {  # FIRST TASK, OUTCOMES, SHARDS…
     return
   fi
   shift 2
-  "${testtime[@]}" merge "$@" || code=$?
+  "${testtime[@]}" merge "$@"
+  local said=$?
+  [ "$said" = 0 ] || [ "$said" = 3 ] || code=$said  # 3: a cap was met, and it is whole as far as that
   if [ -e "$outcome" ]; then outcomes+=("$outcome"); fi
 }
 merge 1 /data/results/plain.jsonl /data/results/plain.1of4 /data/results/plain.2of4 /data/results/plain.3of4 /data/results/plain.4of4
