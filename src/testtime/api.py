@@ -296,6 +296,8 @@ class Table:
     def only(self, policy: str | None = None, **columns: str) -> Table:
         """The outcomes of one policy (`name` or `name:setting`), run, model, …: a side of a comparison.
 
+        Raises BadInput where there is none.
+
         >>> table.only("sc_fixed:n=16")  # doctest: +SKIP
         """
         name, _, setting = (policy or "").partition(":")

@@ -33,6 +33,7 @@ from testtime.session import Drawn, Watch, carry_out, complete
 from testtime.store.atomic import whole
 from testtime.store.codec import decode
 from testtime.store.journal import read_journal
+from testtime.store.parquet import read_frame
 
 BASE, ORACLE = "guided:trigger=never,c=0,k=0", "guided:trigger=always,c=inf,k=inf"
 """The two ends of the scale, as arms; whatever trigger they are asked for with."""
@@ -130,9 +131,9 @@ def rows_of(folder: Path) -> pl.DataFrame:
     """The guided candidates of a run: what they wrote, who wrote what, what it cost, whether it is right.
 
     `flops` are 2 · parameters · tokens that a model reads or writes, each once (its keys kept); null where a model's
-    number of parameters is not known. A failed draw counts as wrong.
+    number of parameters is not known. A failed draw counts as wrong. Raises BadInput where there are none.
     """
-    table = pl.read_parquet(folder / "candidates.parquet")
+    table = read_frame(folder / "candidates.parquet")
     guided = table.filter(pl.col("arm").str.starts_with("guided") & ~pl.col("is_retry"))
     if guided.is_empty():
         raise BadInput("holds no guided candidates", where=str(folder), mend="run it with --decoding guided")

@@ -38,7 +38,7 @@ from testtime.store.folder import RunFolder, is_run
 from testtime.store.journal import served
 from testtime.store.outcomes import read_outcomes
 from testtime.store.pack import is_pack
-from testtime.store.parquet import readable
+from testtime.store.parquet import read_frame
 from testtime.store.pool import Pool
 from testtime.store.schema import CANDIDATES
 from testtime.store.texts import TRAFFIC, Piece, Row, pieces, traffic
@@ -188,7 +188,7 @@ def _material(
 def _run(name: str, one: Opened) -> RunData:
     frame = _light(one)
     folder = RunFolder.open(one.path) if one.path.is_dir() else None
-    calls = pl.read_parquet(folder.calls) if folder is not None and folder.calls.exists() else None
+    calls = read_frame(folder.calls) if folder is not None and folder.calls.exists() else None
     return RunData(
         name=name,
         place=str(one.shown),
@@ -223,16 +223,7 @@ def _light(one: Opened) -> pl.DataFrame:
     if one.frame is not None:
         return one.frame.select(name for name in one.frame.columns if name in wanted)
     assert one.file is not None
-    return _read(one.file, [name for name in pq.read_schema(one.file).names if name in wanted])
-
-
-def _read(file: Path, columns: Sequence[str], queries: Sequence[str] | None = None) -> pl.DataFrame:
-    """Columns of a candidates.parquet, of some problems or of all. Raises BadInput."""
-    wanted = None if queries is None else pc.field("query_id").isin(list(queries))
-    with readable(file):
-        table = pq.read_table(file, columns=list(columns), filters=wanted, page_checksum_verification=True)
-    frame = pl.from_arrow(table.replace_schema_metadata(None))
-    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+    return read_frame(one.file, [name for name in pq.read_schema(one.file).names if name in wanted])
 
 
 def _guided(one: Opened) -> pl.DataFrame | None:
@@ -249,9 +240,9 @@ def _tools(one: Opened) -> pl.DataFrame | None:
     else:
         assert one.file is not None
         there = set(pq.read_schema(one.file).names)
-        if "tool_calls_total" not in there or not _read(one.file, ["tool_calls_total"])["tool_calls_total"].count():
+        if "tool_calls_total" not in there:
             return None
-        frame = _read(one.file, [name for name in TOOLS if name in there])
+        frame = read_frame(one.file, [name for name in TOOLS if name in there])
     return frame if frame.height and frame["tool_calls_total"].count() else None
 
 
@@ -259,7 +250,7 @@ def _stored(folder: RunFolder) -> list[pl.DataFrame]:
     """The overlays of verdicts that were given later, each with the stage that gave them."""
     found = []
     for file in sorted(folder.verdicts.glob("*.parquet")) if folder.verdicts.is_dir() else []:
-        table = pl.read_parquet(file)
+        table = read_frame(file)
         if {"was_verified", "is_verified"} <= set(table.columns):
             found.append(table.with_columns(stage=pl.lit(file.stem)))
     return found
@@ -370,5 +361,6 @@ def _texts(one: Opened, names: Sequence[str]) -> pl.DataFrame:
     else:
         assert one.file is not None
         there = set(pq.read_schema(one.file).names)
-        frame = _read(one.file, [name for name in candidates.COLUMNS if name in there], names)
+        wanted = [name for name in candidates.COLUMNS if name in there]
+        frame = read_frame(one.file, wanted, pc.field("query_id").isin(list(names)))
     return frame.filter(pl.col("query_id").is_in(list(names)))

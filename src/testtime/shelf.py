@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from testtime.analysis.inspection import Rate
 from testtime.analysis.table import read_csv
@@ -24,7 +23,7 @@ from testtime.store.folder import RunFolder, runs
 from testtime.store.journal import journal_folder
 from testtime.store.notes import notes_of
 from testtime.store.pack import is_pack, unpacked
-from testtime.store.parquet import read_meta
+from testtime.store.parquet import read_frame, read_meta
 
 UNKNOWN_RATE = Rate(None, None, None, 0)
 TAIL = 4096
@@ -128,7 +127,7 @@ def _accuracy(folder: RunFolder, meta: Mapping[str, Any]) -> tuple[Rate, str]:
 def _paid(folder: RunFolder) -> Sum:
     if not folder.calls.exists():
         return Sum()
-    return total(pq.read_table(folder.calls, columns=["usd"])["usd"].to_pylist())
+    return total(read_frame(folder.calls, ["usd"])["usd"].to_list())
 
 
 def _state(folder: RunFolder) -> str:

@@ -76,7 +76,7 @@ class Reader:
         return cls(model, mode)
 
     async def at(self, request: Request, positions: Sequence[int]) -> list[dict[str, Any]]:
-        """Statistics where so many tokens of the request's prefix have been read, a mapping each."""
+        """Statistics where so many tokens of the request's prefix have been read, a mapping each. Raises BadInput."""
         if "states" in self.model.can:
             model: Any = self.model
             more = {"mode": self.mode} if self.mode == "original" else {}

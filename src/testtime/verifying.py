@@ -384,7 +384,10 @@ def _frame(table: Sequence[Map], said: Sequence[Map], columns: Sequence[str]) ->
 
 # ---- labels by hand ----
 def verdicts(path: Path) -> pl.DataFrame:
-    """The verdicts of a run folder, a candidates.parquet or an overlay, with what a person needs to label them."""
+    """The verdicts of a run folder, a candidates.parquet or an overlay, with what a person needs to label them.
+
+    Raises BadInput.
+    """
     path = place(path)
     file = RunFolder.open(path).candidates if path.is_dir() else path
     wanted = (

@@ -30,6 +30,7 @@ from testtime.core.history import Floats
 from testtime.sources import Sources, paths_of, pools_at
 from testtime.store.atomic import whole
 from testtime.store.folder import is_run, runs
+from testtime.store.parquet import read_frame
 from testtime.store.pool import Pool
 
 if TYPE_CHECKING:
@@ -275,14 +276,17 @@ class AnalysisWorkflow:
         return emergence_samples.trajectories(self.curves)
 
     def completions(self, path: str | Path, k: int = 4, rank_by: str = "probability_skewness") -> list[str]:
-        """Writes a page of the completions of the k problems of highest score of each run; gives their query_ids."""
+        """Writes a page of the completions of the k problems of highest score of each run; gives their query_ids.
+
+        Raises BadInput where no run has texts.
+        """
         from testtime.figures.completions import page
 
         rows: list[Mapping[str, Any]] = []
         names: list[str] = []
         for one in (one for one in self.curves if one in self._texts):
             chosen = [one.problems[at] for at in emergence_samples.top(one, k, rank_by)]
-            frame = pl.read_parquet(self._texts[one], columns=list(_READ))
+            frame = read_frame(self._texts[one], _READ)
             kept = frame.filter(pl.col("query_id").is_in(chosen) & pl.col("error").is_null())
             place = {query: at for at, query in enumerate(chosen)}
             rows += sorted(kept.iter_rows(named=True), key=lambda row: place[row["query_id"]])

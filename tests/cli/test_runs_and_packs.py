@@ -7,6 +7,7 @@ from __future__ import annotations
 import getpass
 import json
 import re
+import shutil
 import socket
 import zipfile
 from collections.abc import Callable
@@ -56,6 +57,22 @@ def members(path: Path) -> dict[str, bytes]:
 def test_a_run_without_notes_says_so_once(testtime: Run, folder: Path) -> None:
     again = testtime(f"run --model fake:n --dataset gsm8k --dataset_path {folder / 'sums.jsonl'} --run r --sc_n 1 4")
     assert "no notes" not in again.out
+
+
+@pytest.mark.parametrize("file", ["calls.parquet", "candidates.parquet"])
+def test_a_file_of_a_run_that_is_torn_is_one_line_and_hides_no_other_run(
+    testtime: Run, folder: Path, file: str
+) -> None:
+    shutil.copytree(folder / "results/r", folder / "results/torn")
+    torn = folder / "results/torn" / file
+    torn.write_bytes(torn.read_bytes()[:300])
+    for command in ("inspect", "report"):
+        said = testtime(f"{command} results/torn")
+        assert said.code == 2
+        assert said.err == f"testtime: results/torn/{file}: is no Parquet file that can be read; is it whole?\n"
+    states = {one["run"]: one["state"] for one in json.loads(testtime("runs --json").out)}
+    assert states["r"] == "finished"
+    assert states["torn"].startswith("cannot be read: ")
 
 
 def test_runs_lists_what_each_was_and_finds_words_in_notes(testtime: Run, folder: Path) -> None:

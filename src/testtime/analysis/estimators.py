@@ -91,7 +91,7 @@ def g_pass_at_k(
 ) -> Floats:
     """[problem, k, threshold] probability that at least max(1, ⌈τk⌉) of k draws are right (Liu et al. 2024, G-Pass@k).
 
-    Thresholds are read as the decimals they print as: .07 of 100 draws is 7, not 8. τ = 0 is pass@k.
+    Thresholds are read as the decimals they print as: .07 of 100 draws is 7, not 8. τ = 0 is pass@k. Raises BadInput.
     """
     exact = [Fraction(str(t)) for t in thresholds]
     if any(not 0 <= t <= 1 for t in exact):

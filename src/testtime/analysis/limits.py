@@ -32,15 +32,6 @@ def certificate(p1: float, p2: float, delta: float = 0.05) -> float:
     return (1 - 2 * delta) * log((1 - delta) / delta) / gap if gap > 0 else inf
 
 
-def mean_certificate(codes: Ints, most: int, delta: float = 0.05) -> float:
-    """Its mean over problems with the pool's own shares, each at most `most` draws: a comparator, no theorem."""
-    bounds = []
-    for votes in codes:
-        counts = np.sort(np.bincount(votes[votes >= 0], minlength=2))[::-1] / max(int((votes >= 0).sum()), 1)
-        bounds.append(min(certificate(float(counts[0]), float(counts[1]), delta), most) if counts[0] > 0 else most)
-    return float(np.mean(bounds))
-
-
 def least_draws(codes: Ints, agreement: float) -> float:
     """The least mean draws at which a rule of counts agrees so often with the vote over all draws of such problems."""
     prior, most = learn(codes), codes.shape[1]

@@ -26,6 +26,8 @@ STAKES = tuple(float(stake) for stake in np.geomspace(0.01, 0.9, 12))
 def wealth(differences: Floats) -> Floats:
     """[…, problem] the wealth after each of the differences, along the last axis; unknown ones (nan) change nothing.
 
+    Raises BadInput for differences outside −1 … 1.
+
     >>> wealth(np.zeros(3)).tolist()
     [1.0, 1.0, 1.0]
     """

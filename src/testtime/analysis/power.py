@@ -57,7 +57,9 @@ class Variances:
 
 
 def questions(variance: float, effect: float, power: float = 0.8, level: float = 0.95) -> int:
-    """The fewest problems with which a true difference of `effect` is noticed with chance `power`.
+    """The fewest problems with which a true difference of `effect` (a part of 1) is noticed with chance `power`.
+
+    Raises BadInput for an effect outside 0 … 1.
 
     >>> questions(0.25, 0.01)
     19623
@@ -79,6 +81,7 @@ def plan(a: pl.DataFrame, b: pl.DataFrame, effect: float, power: float = 0.8) ->
 
     `design` paired or unpaired; `runs` of each policy on a problem, null for the whole pool's exact chances;
     `questions`, of each side where unpaired; `draws` in all; `power` with as many questions as the pilot has.
+    Raises BadInput where they share no problem.
     """
     both = a.join(b, on=["dataset", "split", "query_id"], how="inner", suffix="_b", nulls_equal=True)
     if both.is_empty():

@@ -31,7 +31,10 @@ ROOMS = {
 
 
 def names(kind: str) -> Mapping[str, str]:
-    """Every component of a kind: name → "module:attribute", built-ins first, none of them imported."""
+    """Every component of a kind: name → "module:attribute", built-ins first, none of them imported.
+
+    Raises BadInput where a plug-in has the name of a built-in.
+    """
     room = ROOMS[kind]
     builtin: dict[str, str] = dict(importlib.import_module(f"testtime.{room}").BUILTIN)
     plugged = _plugged(f"testtime.{room}")

@@ -103,7 +103,7 @@ class Sitting:
         return cls(policy, labels, rows, {label: np.zeros((1, rows.size), dtype=np.int64) for label in labels})
 
     def advance(self, board: Board) -> bool:
-        """Asks as long as all that it asked for has landed; true if it wants more than before."""
+        """Asks as long as all that it asked for has landed; true if it wants more than before. Raises Refused."""
         wants_more = False
         while not self.done and all((board.ready(label, self.rows) >= self.seen[label]).all() for label in self.labels):
             with Foreign(f"the policy {self.policy.name}"):

@@ -58,7 +58,7 @@ class BatchSequential:
 
     @property
     def batches(self) -> Ints:
-        """[n, v1 · (max_n + 1) + v2] the next batch; 0 stops."""
+        """[n, v1 · (max_n + 1) + v2] the next batch; 0 stops. Raises Refused where it has still to learn."""
         if self.learns:
             raise Refused(f"{self.name} has not learned its prior", mend="run: testtime policies fit, and paste it")
         return batches(read_prior(self.prior), self.max_n, self.agreement, self.round_cost)

@@ -89,7 +89,10 @@ class GreedyBudget:
         return self.prior == (LEARN,)
 
     def fitted(self, codes: Ints, columns: Mapping[str, Floats]) -> GreedyBudget:
-        """The same with the prior that fits these problems [problem, draw], or each quarter of them by `by`."""
+        """The same with the prior that fits these problems [problem, draw], or each quarter of them by `by`.
+
+        Raises Refused where no problem has that column.
+        """
         whole = learn(codes)
         if not self.by:
             return replace(self, prior=whole.texts())

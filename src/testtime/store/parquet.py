@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from testtime.core.errors import BadInput
@@ -41,6 +42,20 @@ def readable(file: Path) -> Iterator[None]:
         raise BadInput("no such file", where=str(file), mend="check the path") from error
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+
+
+def read_frame(file: Path, columns: Sequence[str] | None = None, rows: pc.Expression | None = None) -> pl.DataFrame:
+    """A Parquet file, or these columns and rows of it. Raises BadInput.
+
+    Read with pyarrow, which checks each page's checksum: polars would end the process on some damaged files.
+    """
+    with readable(file):
+        table = pq.read_table(
+            file, columns=None if columns is None else list(columns), filters=rows, page_checksum_verification=True
+        )
+        table.validate(full=True)
+    frame = pl.from_arrow(table.replace_schema_metadata(None))
+    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
 
 def write_candidates(

@@ -152,7 +152,7 @@ class Worlds:
         return self._cells[label]
 
     def history(self, arms: Sequence[str], needs: frozenset[str] = frozenset()) -> History:
-        """Tracks of these arms, [world, problem], with nothing visible yet."""
+        """Tracks of these arms, [world, problem], with nothing visible yet. Raises Refused for a column it lacks."""
         worlds, problems = self.shape
         rows = np.arange(worlds * problems).reshape(problems, worlds).T
         tracks = {}

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from testtime.answers.extract import thoughts
-from testtime.store.parquet import readable
+from testtime.store.parquet import read_frame, readable
 
 Row = Mapping[str, Any]
 TRAFFIC = frozenset({"tools", "call", "result"})
@@ -59,9 +59,7 @@ def rows_of(file: Path, query_id: str) -> list[Row]:
 
 def problems_of(file: Path) -> list[str]:
     """The ids of the problems of a candidates.parquet, in its order. Raises BadInput."""
-    with readable(file):
-        ids = pq.read_table(file, columns=["query_id"])["query_id"]
-    return [str(one) for one in ids.unique().to_pylist()]
+    return [str(one) for one in read_frame(file, ["query_id"])["query_id"].unique(maintain_order=True)]
 
 
 def pieces(row: Row) -> list[Piece]:

@@ -76,7 +76,10 @@ def shuffled(options: Sequence[str], *scope: object) -> list[int]:
 
 
 def split_file(path: Path | str, split: str) -> Path:
-    """The path itself, or a folder's file of a split: named by it, else ending in it; of several, the shortest name."""
+    """The path itself, or a folder's file of a split: named by it, else ending in it; of several, the shortest name.
+
+    Raises BadInput where there is none.
+    """
     folder = Path(path)
     if not folder.is_dir():
         return folder

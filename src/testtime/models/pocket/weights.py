@@ -109,7 +109,10 @@ def load(folder: Path) -> Weights:
 
 
 def read_config(folder: Path) -> Config:
-    """The sizes from config.json, in the old or the new spelling of the rotary parameters."""
+    """The sizes from config.json, in the old or the new spelling of the rotary parameters.
+
+    Raises BadInput for another architecture, or sizes that do not fit.
+    """
     path = folder / "config.json"
     raw = _json(path)
     for key, wanted in _FIXED.items():
