@@ -301,17 +301,12 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def columns_of(file: Path) -> list[str]:
     """The columns of a Parquet file of ours. Raises BadInput for one that cannot be read."""
-    try:
+    with readable(file):
         return list(pq.read_schema(file).names)
-    except (OSError, pa.ArrowException) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
 
 
 def batches(file: Path, columns: Sequence[str], size: int = 50_000) -> Iterator[pl.DataFrame]:
     """Some columns of a Parquet file of ours, so many rows at a time. Raises BadInput for one that cannot be read."""
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            for batch in parquet.iter_batches(size, columns=list(columns)):
-                yield pl.DataFrame(pl.from_arrow(batch))
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise BadInput("is no Parquet file that can be read", where=str(file), mend="is it whole?") from error
+    with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        for batch in parquet.iter_batches(size, columns=list(columns)):
+            yield pl.DataFrame(pl.from_arrow(batch))
