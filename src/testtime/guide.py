@@ -49,8 +49,12 @@ def normal(text: str) -> str:
     """
     made: Guided = parse("decoding", text)
     if not made.c or not made.k:
-        return BASE
-    return ORACLE if made.c == made.k == NO_LIMIT else text_of(made)
+        return _under(BASE, made.budget)
+    return _under(ORACLE, made.budget) if made.c == made.k == NO_LIMIT else text_of(made)
+
+
+def _under(end: str, budget: int | None) -> str:
+    return end if budget is None else f"{end},budget={budget}"
 
 
 def settled(spec: RunSpec) -> RunSpec:
@@ -62,7 +66,8 @@ def settled(spec: RunSpec) -> RunSpec:
         raise BadInput("no oracle is named", mend="add --oracle_model")
     asked = resolve(spec)
     texts = list(dict.fromkeys(normal(text) for text in asked.decoding))
-    ends = [BASE, ORACLE] if len(texts) > 1 else []
+    budgets = dict.fromkeys(_guided(text).budget for text in texts)
+    ends = [_under(end, budget) for budget in budgets for end in (BASE, ORACLE)] if len(texts) > 1 else []
     return asked.model_copy(update={"decoding": tuple(dict.fromkeys([*texts, *ends]))})
 
 
@@ -124,7 +129,8 @@ def named_of(text: str) -> dict[str, str]:
     step = f" step_size={made.step_size}" if made.step_size != Guided.step_size else ""
     warm = f" oracle_temperature={said(made.oracle_temperature)}" if made.oracle_temperature is not None else ""
     trigger = " ".join([made.trigger.name, *own.split(",")]).strip()
-    return {"c": said(made.c), "k": said(made.k), "trigger": f"{trigger}{step}{warm}"}
+    budget = f" budget={made.budget}" if made.budget is not None else ""
+    return {"c": said(made.c), "k": said(made.k), "trigger": f"{trigger}{step}{warm}{budget}"}
 
 
 def rows_of(folder: Path) -> pl.DataFrame:
@@ -211,6 +217,7 @@ def documented(row: Mapping[str, Any], top_p: float | None) -> dict[str, Any]:
         "total_tokens_generated": sum(part.tokens or 0 for part in parts), "eval_config": config,
         "result": row["result"], "ground_truth": row["ground_truth"], "parsed_answer": row["parsed_answer"],
         "analysis": None, **settings_of(made.trigger), "trigger": made.trigger.name, "step_size": made.step_size,
+        "budget": made.budget,
         **{name: row[name] for name in ours},
     }  # fmt: skip
 

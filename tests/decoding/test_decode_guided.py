@@ -235,3 +235,27 @@ def test_a_guided_decoding_is_its_text() -> None:
     for text in ("guided:trigger=random", "guided:trigger=entropy,threshold=0.5,c=inf,k=3,step_size=5"):
         assert parse("decoding", text_of(parse("decoding", text))) == parse("decoding", text)
     assert parse("decoding", "guided:c=inf").settings[0]["c"] == "inf", "what a strict reader of JSON can read"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_under_a_budget_the_base_is_made_to_answer_as_by_the_decoding_budget(tmp_path: Path, shared: bool) -> None:
+    """The base alone is the decoding `budget` then, which does not count the two tokens that open the thought."""
+    made = {f"guided:c=0,budget={tokens + 2}": f"budget:budget={tokens},score=none" for tokens in (20, 60, 400)}
+    plain = {text: decoding(text, shared=False) for text in made.values()}
+    found = drawn(tmp_path, {**{text: decoding(text, shared=shared) for text in made}, **plain}, count=8)
+    for ours, theirs in made.items():
+        for one, other in zip(found[ours], found[theirs], strict=True):
+            assert one.text.partition("}")[0] == other.text.partition("}")[0]
+            assert one.facts["forced"] == (other.facts["forced"] and other.facts["thinking_tokens"] < 400)
+            assert one.facts["base_tokens"] <= int(ours.rpartition("=")[2]) + 10
+
+
+def test_a_budget_counts_the_oracles_tokens_too_and_is_a_limit(tmp_path: Path) -> None:
+    text = "guided:trigger=periodic,every=10,c=inf,k=5,budget=40"
+    for one in drawn(tmp_path, {"x": decoding(text)}, count=8)["x"]:
+        parts = list(one.parts)
+        if one.facts["forced"]:
+            at = next(at for at, part in enumerate(parts) if part.kind == "forced")
+            assert sum(part.tokens or 0 for part in parts[:at]) == 40
+            assert [part.kind for part in parts[at + 1 :]] == ["base"]
+        assert one.facts["oracle_tokens"] > 0

@@ -24,7 +24,7 @@ from testtime.core.seeds import rng_of
 COSTS = ("oracle_tokens", "base_tokens", "flops", "usd", "seconds")
 FOLDS = 5
 SIDES = ("c", "k", "trigger")
-"""What names a setting; `trigger` holds the trigger's own settings too, and step_size where it is not 10."""
+"""What names a setting; `trigger` holds the trigger's own settings too, step_size where it is not 10, and a budget."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,9 @@ from testtime.core.history import Floats, Ints
 from testtime.core.seeds import rng_of
 from testtime.core.signals import LAW, STATISTICS
 
-RESAMPLES, BLOCK, FEW = 2000, 100, 10
-"""Of the bootstrap; so many of them at once; and how many a class must have for an interval to be worth saying."""
+RESAMPLES, BLOCK, FEW, LEAST = 2000, 100, 10, 5
+"""Of the bootstrap; so many of them at once; how many a class must have, and how many problems there must be, for an
+interval to be worth saying."""
 Stats = Mapping[str, float | None]
 """Statistic → its value at a position; None where the backend has none."""
 
@@ -168,7 +169,9 @@ def effect(with_it: float, without: float) -> str:
 def effects(
     consulted: Sequence[tuple[Text, str]], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[dict[str, Any]]:
-    """A row for each statistic and effect: n, mean, and its difference from where nothing changed with an interval."""
+    """A row for each statistic and effect: n, its mean and quartiles, and how far the mean lies from where nothing
+    changed, with an interval.
+    """
     rows: list[dict[str, Any]] = []
     for name in STATISTICS:
         points = [(value, what, text.query_id) for text, what in consulted if (value := _mean(text, name)) is not None]
@@ -176,6 +179,8 @@ def effects(
             mine = [value for value, one, _ in points if one == what]
             row: dict[str, Any] = {"statistic": name, "effect": what, "n": len(mine)}
             row["mean"] = float(np.mean(mine)) if mine else None
+            quarters = np.quantile(mine, (0.25, 0.5, 0.75)).tolist() if mine else (None, None, None)
+            row |= dict(zip(("low_quarter", "median", "high_quarter"), quarters, strict=True))
             if what != "nothing" and len(mine) >= FEW:
                 both = [point for point in points if point[1] in (what, "nothing")]
                 values = np.array([[value, float(one == what)] for value, one, _ in both])
@@ -246,10 +251,9 @@ def _with_interval(
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """The statistic, its percentile interval over resampled groups, p against `null`; None where there is none."""
-    found = float(statistic(values, np.ones((1, len(values))))[0])
-    if np.isnan(found):
-        return {key: None, "low": None, "high": None, "p": None}
-    count = int(groups.max()) + 1
+    found, count = float(statistic(values, np.ones((1, len(values))))[0]), int(groups.max()) + 1
+    if np.isnan(found) or count < LEAST:
+        return {key: None if np.isnan(found) else found, "low": None, "high": None, "p": None}
     rng, sampled = rng_of(seed, "positions", count), list[Floats]()
     for start in range(0, resamples, BLOCK):  # never all weights at once
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(BLOCK, resamples - start))

@@ -2,7 +2,8 @@
 
 The base writes in steps; its trigger says when the oracle writes the next k tokens instead, at most c times. Both see
 the same messages and the same text so far, and nothing tells the oracle that it helps. `c=0` is the base alone and
-`c=inf,k=inf` the oracle alone, whatever the trigger; in between, c and k are limits.
+`c=inf,k=inf` the oracle alone, whatever the trigger; in between, c and k are limits. At a `budget` of tokens the base
+is made to answer, as under the decoding `budget`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Any, ClassVar
 
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Ask, Cap
-from testtime.core.records import Candidate, Completion, Map, Problem, Request, Vocabulary
+from testtime.core.records import Candidate, Completion, Map, Part, Problem, Request, Vocabulary
 from testtime.core.settings import check, component, setting, settings_of
 from testtime.core.signals import LAW, LISTED, by_token
 from testtime.core.strings import said
+from testtime.decoding.thinking import marks_of
 from testtime.decoding.triggers import ORACLE_PROB, Moment, Trigger
 from testtime.decoding.writing import Writing
 
 NO_LIMIT = math.inf
+OPEN = "<think>"
+ANSWER_TOKENS = 10
+"""Of an answer that a budget asks for, as the decoding `budget` usually has it."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,22 @@ class Guided:
     k: float = setting("tokens of one consultation at most, or inf", 10.0, least=0)
     step_size: int = setting("tokens that the base writes, or proposes, at a time", 10, least=1)
     oracle_temperature: float | None = setting("temperature of the oracle, where it is another one", None, least=0)
+    budget: int | None = setting(
+        "tokens after which the base is made to answer, where there is such a limit", None, least=1
+    )
 
     name: ClassVar[str] = "guided"
     calls: ClassVar[int | None] = None
     notes: ClassVar[frozenset[str]] = frozenset(
-        {"consultations", "base_tokens", "oracle_tokens", "base_processed", "oracle_processed", "dropped_tokens"}
+        {
+            "consultations",
+            "base_tokens",
+            "oracle_tokens",
+            "base_processed",
+            "oracle_processed",
+            "dropped_tokens",
+            "forced",
+        }
     )
 
     def __post_init__(self) -> None:
@@ -64,7 +80,8 @@ class Guided:
         limits = {
             name: said(limit) if (limit := getattr(self, name)) == NO_LIMIT else int(limit) for name in ("c", "k")
         }
-        return ({**settings_of(self), **limits},)
+        own = {name: value for name, value in settings_of(self).items() if name != "budget" or value is not None}
+        return ({**own, **limits},)
 
     def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
         """A first step of the base, and one of the oracle."""
@@ -77,12 +94,28 @@ class Guided:
     async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
         """The one candidate. Raises ModelError."""
         text = Writing(messages, ask, self.sampling, self.vocabulary)
+        if self.budget is not None:
+            text.sampling = {**self.sampling, "max_tokens": int(min(self.budget, text.most))}
         await self.write(text)
+        if text.finish == "length" and text.position == self.budget:
+            await self._answer(text)
         (arm,) = ask.arms
         made = Candidate(
             arm.label, problem.query_id, idx, text.parts, text.finish or "length", text.alone, facts=facts_of(text)
         )
         return [made]
+
+    async def _answer(self, text: Writing) -> None:
+        """The base answers in a few tokens; a thought that is open is closed, and where none is begun it is asked."""
+        (arm,) = text.ask.arms
+        marks, written = marks_of(arm.models["base"]), "".join(part.text for part in text.parts)
+        thinks = OPEN in written and marks.close.strip() not in written
+        if thinks or "\\boxed{" not in written:
+            text.parts.append(Part("forced", (marks.close if thinks else "") + marks.ask))
+            text.vocabulary = None  # what is put there has no ids
+        text.finish = None
+        text.sampling = {**self.sampling, "max_tokens": text.position + ANSWER_TOKENS}
+        await text.write("base", ANSWER_TOKENS)
 
     async def write(self, text: Writing) -> None:
         """Writes a text to its end."""
@@ -161,4 +194,5 @@ def facts_of(text: Writing) -> Map:
         **{f"{role}_processed": tokens for role, tokens in text.processed.items()},
         "dropped_tokens": text.dropped.total(),
         "mended_joints": text.mended,
+        "forced": any(part.kind == "forced" for part in text.parts),
     }

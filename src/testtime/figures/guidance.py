@@ -12,12 +12,13 @@ from testtime.core.errors import BadInput
 from testtime.figures.frontier import COLOURS, FONT, SHAPES
 
 COST_TITLES = {
-    "oracle_tokens": "Oracle tokens per problem",
+    "oracle_tokens": "Oracle tokens per problem (square-root scale)",
     "flops": "Operations per problem (2 × parameters × tokens)",
     "usd": "US dollars per problem",
     "seconds": "Seconds of work per problem",
 }
 WIDTH, HEIGHT = 520, 340
+_BUDGET = pl.col("trigger").str.extract(r"( budget=\d+)$").fill_null("")
 
 
 def accuracy_against_oracle(table: pl.DataFrame, x: str = "oracle_tokens", title: str = "") -> ChartType:
@@ -25,22 +26,24 @@ def accuracy_against_oracle(table: pl.DataFrame, x: str = "oracle_tokens", title
     known = table.filter(pl.col("accuracy").is_not_null() & pl.col(x).is_not_null())
     if known.is_empty():
         raise BadInput(f"no setting has both an accuracy and {x}", mend=f"use one of {', '.join(COST_TITLES)}")
-    kinds = known.with_columns(pl.col("trigger").str.split(" ").list.first().alias("kind"))
+    kinds = known.with_columns(pl.col("trigger").str.split(" ").list.first().alias("kind"), _BUDGET.alias("budget"))
     names = {"never": "base alone", "always": "oracle alone"}
     shown = kinds.with_columns(
         pl.when(pl.col("c").eq("inf") & pl.col("k").eq("inf") | pl.col("c").eq("0"))
         .then(pl.col("kind").replace(names))
         .otherwise(pl.col("kind"))
+        .add(pl.col("budget"))
         .alias("kind"),
         pl.col(x).alias("x"),
     ).select("kind", "x", "accuracy", "low", "high", "c", "k", "trigger")
     order = [kind for kind in shown["kind"].unique(maintain_order=True).to_list()]
-    ends = [kind for kind in order if kind in names.values()]
+    ends = [kind for kind in order if kind.startswith(tuple(names.values()))]
     order = [*[kind for kind in order if kind not in ends], *ends]
     inks = ["#000000" if kind in ends else COLOURS[at % len(COLOURS)] for at, kind in enumerate(order)]
     scale = alt.Scale(domain=order, range=inks)
     marks = alt.Scale(domain=order, range=[SHAPES[at % len(SHAPES)] for at in range(len(order))])
-    at = alt.X("x:Q", title=COST_TITLES[x], axis=alt.Axis(format="~s"))
+    spread = alt.Scale(type="sqrt" if x == "oracle_tokens" else "linear")  # the oracle alone lies far from all others
+    at = alt.X("x:Q", title=COST_TITLES[x], axis=alt.Axis(format="~s"), scale=spread)
     colour = alt.Color("kind:N", scale=scale, title="trigger", legend=alt.Legend(symbolOpacity=1))
     base = alt.Chart(shown)
     percent = alt.Axis(format="%", tickCount=6)
@@ -61,12 +64,15 @@ def surface(table: pl.DataFrame, title: str = "") -> ChartType:
     inside = table.filter(pl.col("accuracy").is_not_null())
     if inside["c"].n_unique() < 2 or inside["k"].n_unique() < 2:
         raise BadInput("one value of c or k is no surface", mend="give several of each: --c 1 5 20 --k 1 5 20")
-    shown = inside.select("c", "k", "trigger", "accuracy").with_columns(
+    shown = inside.select("c", "k", "trigger", "accuracy", _BUDGET.alias("budget")).with_columns(
         (100 * pl.col("accuracy")).round(0).cast(pl.Int64).cast(pl.String).alias("label")
     )
-    ends = shown.filter(pl.col("trigger").is_in(["never", "always"]))
-    kinds = [name for name in shown["trigger"].unique(maintain_order=True).to_list() if name not in ("never", "always")]
-    panels = [_panel(pl.concat([shown.filter(pl.col("trigger") == name), ends]), name) for name in kinds]
+    is_end = pl.col("trigger").str.split(" ").list.first().is_in(["never", "always"])
+    ends, inner = shown.filter(is_end), shown.filter(~is_end)
+    panels = [
+        _panel(pl.concat([cells, ends.filter(pl.col("budget") == cells["budget"][0])]), str(name))
+        for (name,), cells in inner.group_by("trigger", maintain_order=True)
+    ]
     chart: ChartType = alt.hconcat(*panels).resolve_scale(color="shared")
     heading = alt.Title(title or "What consultations buy", subtitle=["accuracy in %"])
     return dressed(chart.properties(title=heading))

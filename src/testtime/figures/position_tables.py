@@ -36,10 +36,10 @@ def auc_rows(rows: Sequence[Mapping[str, Any]], ahead: int) -> Rows:
 
 def effect_rows(rows: Sequence[Mapping[str, Any]]) -> Rows:
     """Statistics where a consultation helped, hurt or changed nothing, as a table."""
-    heads = ("statistic", "consultation", "n", "mean", "less nothing's", "95 % interval", "p, Holm")
+    heads = ("statistic", "consultation", "n", "mean", "quartiles", "less nothing's", "95 % interval", "p, Holm")
     cells = [
-        (row["statistic"], row["effect"], str(row["n"]), _plain(row["mean"]), _signed(row.get("difference")),
-         _interval(row), _p(row["p_holm"]))
+        (row["statistic"], row["effect"], str(row["n"]), _plain(row["mean"]), _quarters(row),
+         _signed(row.get("difference")), _interval(row), _p(row["p_holm"]))
         for row in rows
     ]  # fmt: skip
     return Rows("one consultation, set beside the same text without it", heads, cells, left=True)
@@ -57,6 +57,12 @@ def _interval(row: Mapping[str, Any], signed: bool = True) -> str:
     low, high = row.get("low"), row.get("high")
     show = _signed if signed else _plain
     return UNKNOWN if low is None or high is None else f"[{show(low)}, {show(high)}]"
+
+
+def _quarters(row: Mapping[str, Any]) -> str:
+    """The quartiles of what was seen: low, median, high."""
+    values = [row[name] for name in ("low_quarter", "median", "high_quarter")]
+    return UNKNOWN if None in values else " ".join(f"{value:.2f}" for value in values)
 
 
 def _p(value: float | None) -> str:
