@@ -125,10 +125,10 @@ def named_of(text: str) -> dict[str, str]:
     {'c': 'inf', 'k': '3', 'trigger': 'entropy threshold=0.5'}
     """
     made = _guided(text)
-    own = setting(made.trigger)
+    own = sorted(setting(made.trigger).split(","), key=len)  # where a table cuts, what tells two apart is still there
     step = f" step_size={made.step_size}" if made.step_size != Guided.step_size else ""
     warm = f" oracle_temperature={said(made.oracle_temperature)}" if made.oracle_temperature is not None else ""
-    trigger = " ".join([made.trigger.name, *own.split(",")]).strip()
+    trigger = " ".join([made.trigger.name, *own]).strip()
     budget = f" budget={made.budget}" if made.budget is not None else ""
     return {"c": said(made.c), "k": said(made.k), "trigger": f"{trigger}{step}{warm}{budget}"}
 

@@ -80,6 +80,15 @@ def test_what_a_consultation_changed_is_told_by_the_pair() -> None:
     assert found["helped"]["low"] > 0.5
     assert (found["hurt"]["n"], found["hurt"]["mean"]) == (0, None)
     assert found["nothing"]["n"] == 40
+    low, middle, high = (found["helped"][name] for name in ("low_quarter", "median", "high_quarter"))
+    assert 1.5 < low < middle < high < 2.5
+    assert found["hurt"]["median"] is None
+
+
+def test_few_problems_have_a_number_and_no_interval() -> None:
+    row, *_ = foresight(*planted(4, 2.0), ahead=1)
+    assert row["auc"] > 0.9
+    assert row["low"] is row["high"] is row["p"] is row["p_holm"] is None
 
 
 def test_a_learned_law_warns_on_problems_it_has_not_seen() -> None:

@@ -91,6 +91,18 @@ def test_dials_are_set_on_another_split(tmp_path: Path) -> None:
     assert all(3.5 <= spent[text] <= 9 for text in texts), spent
 
 
+def test_budgets_make_a_grid_and_each_has_both_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.jsonl"
+    more = ["--c", "2", "--k", "3", "--budget", "24", "60", "--output_file", str(file)]
+    assert main([*PAIR, "--dataset", "pocket-math", "--split", "easy", "--num_samples", "2", *more]) == 0
+    rows = [json.loads(row) for row in file.read_text().splitlines()]
+    assert len(rows) == 2 * 2 * 3
+    assert {row["budget"] for row in rows} == {24, 60}
+    for row in rows:
+        assert row["total_tokens_generated"] <= row["budget"] + 10
+    assert "budget=24" in capsys.readouterr().out
+
+
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the extra `figures` is not installed, whatever other tests have imported."""

@@ -58,6 +58,10 @@ def test_figures_hold_both_ends_and_a_line_for_each_trigger() -> None:
     assert all(name in spec for name in ("base alone", "oracle alone", "random", "entropy"))
     shape = surface(table()).to_dict()
     assert len(shape["hconcat"]) == 2
+    both = pl.concat([table(), table().with_columns(pl.col("trigger") + " budget=64")])
+    assert "base alone budget=64" in str(accuracy_against_oracle(both).to_dict())
+    panels = surface(both).to_dict()["hconcat"]
+    assert len(panels) == 4, "each budget has panels of its own, with its own ends"
     with pytest.raises(BadInput, match="is no surface"):
         surface(table().filter(pl.col("k") == "1"))
     with pytest.raises(BadInput, match="both an accuracy and flops"):
