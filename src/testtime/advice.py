@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import polars as pl
 from testtime.analysis import power, rules
 from testtime.analysis.alarms import Alarm, of_pool
 from testtime.analysis.bootstrap import accuracy_interval, units_of
-from testtime.analysis.costs import WAYS, Way, parse_price, priced
+from testtime.analysis.costs import WAYS, EnergyCurve, Way, parse_price, powered, priced
 from testtime.analysis.estimators import maj_at_k, pass_at_k
 from testtime.analysis.exact import CountRule
 from testtime.analysis.forecast import forecast as forecasts
@@ -69,10 +70,15 @@ def recommend(
     price: str | None = None,
     way: Way = "n",
     prompt_tokens: float | None = None,
+    joules: Sequence[str] | None = None,
+    others: float = 0.0,
     orders: int = 100,
     seed: int = 0,
 ) -> Recommendation:
-    """Which (model, policy, setting) to deploy under a budget: `analysis.recommend`. Raises BadInput."""
+    """Which (model, policy, setting) to deploy under a budget: `analysis.recommend`. Raises BadInput.
+
+    `joules` are `batch:joules` a token: the energy of draws side by side, and of `others` in the batch.
+    """
     limit = Budget.of(budget, questions)
     if way not in WAYS:
         raise BadInput(f"way {way!r} is not known", mend=f"give one of {', '.join(WAYS)}")
@@ -85,6 +91,8 @@ def recommend(
     outcomes = pl.concat(frames)
     if price is not None:
         outcomes = priced(outcomes, parse_price(price), way, prompt_tokens)
+    if joules:
+        outcomes = powered(outcomes, EnergyCurve.parse(joules), others)
     advice = recommended(outcomes, limit, seed=seed)
     best = advice.ranked.row(0, named=True)
     chosen = outcomes.filter(pl.col(name).eq_missing(best[name]) for name in ("run", "arm", "policy", "setting"))
@@ -240,7 +248,7 @@ def design(max_n: int, draws: float | None, error: float | None, pools: Sources 
             middle = 1 - ((1 - low) * (1 - high)) ** 0.5
             fits = expected(prior, max_n, rule_for(prior, max_n, middle))[0] <= (draws or 0)
             low, high = (middle, high) if fits else (low, middle)
-        found = low
+        found = floor(low * 1e6) / 1e6  # upwards it could draw more
     policy = Bayes(max_n, agreement=round(found, 6), prior=() if pools is None else prior.texts())
     spent, missed = expected(prior, max_n, rule_for(prior, max_n, policy.agreement))
     return {"policy": text_of(policy), "draws": spent, "error": missed}

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from scipy.optimize import brentq
 
-from testtime.analysis.costs import EnergyCurve, dollars, parse_price, priced
+from testtime.analysis.costs import EnergyCurve, dollars, parse_price, powered, priced
 from testtime.analysis.estimators import maj_at_k, pass_at_k
 from testtime.analysis.forecast import _majority, forecast
 from testtime.analysis.limits import certificate, headroom, least_draws
@@ -112,6 +112,17 @@ def test_draws_one_after_another_can_take_more_joules_than_forty_at_once():
     curve = EnergyCurve.fit(list(CURVE), list(CURVE.values()))
     adaptive, at_once = curve.joules(np.array([9.3 * 130.0, 40 * 130.0]), np.array([1.0, 40.0]))
     assert adaptive > at_once
+
+
+def test_outcomes_take_the_joules_of_their_batch_and_unknown_stays_unknown(make_outcomes):
+    """Four draws in one round: 100 tokens at batch 4, or at batch 8 with four sequences of others; a / b by hand."""
+    curve = EnergyCurve.parse(["1:1", "4:0.4"])  # a + b = 1, a + b / 4 = 0.4
+    table = make_outcomes([1.0, 0.0], candidates=[4.0, 4.0], rounds=[1.0, None], gen_tokens=[100.0, 100.0])
+    assert powered(table, curve)["joules"].to_list() == [pytest.approx(100 * 0.4), None]
+    assert powered(table, curve, others=4)["joules"][0] == pytest.approx(100 * (0.2 + 0.8 / 8))
+    for texts in (["8"], ["8:x", "9:1"], ["8:1"]):
+        with pytest.raises(BadInput, match="joules"):
+            EnergyCurve.parse(texts)
 
 
 # ---- plans ----
@@ -243,6 +254,7 @@ def test_draws_held_back_lie_in_the_forecast(shown):
 def test_budgets_are_read():
     assert (Budget.of("2000tok/q").column, Budget.of("2000tok/q").most) == ("gen_tokens", 2000)
     assert Budget.of("50usd", 1319).most == pytest.approx(50 / 1319)
+    assert Budget.of("50usd --questions 1319") == Budget.of("50usd", 1319)
     assert Budget.of("3rounds").column == "rounds"
     for text in ("", "2000", "50usd", "-1tok/q", "1e400tok/q", "2000 apples"):
         with pytest.raises(BadInput, match="budget"):
@@ -291,7 +303,7 @@ def test_what_costs_too_much_or_is_unknown_is_not_advised(make_outcomes):
 
 
 def test_every_policy_of_the_ladder_can_be_built():
-    for draws in (1, 2, 5, 40, 300):
+    for draws in (1, 2, 5, 40, 300, 60_000, 200_000):
         for text in ladder(draws, ["score"]):
             assert parse("policy", text).most <= max(draws, 128)
 

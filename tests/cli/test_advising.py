@@ -37,6 +37,9 @@ def test_recommend_says_what_to_deploy_and_what_is_around_it(testtime: Run, pool
     assert "perfect verifier" in ran.out
     priced = testtime("recommend small.jsonl --budget 3usd --questions 1000 --price 1:2 --prompt_tokens 50 --orders 10")
     assert (priced.code, priced.err) == (0, "")
+    metered = testtime("recommend small.jsonl --budget 50J/q --joules 8:0.455 512:0.07 --others 4 --orders 10")
+    assert (metered.code, metered.err) == (0, "")
+    assert "100J/q" in metered.out
 
 
 def test_plan_forecast_and_policies_print_their_tables(testtime: Run, pools: Path) -> None:
@@ -53,6 +56,8 @@ def test_plan_forecast_and_policies_print_their_tables(testtime: Run, pools: Pat
     assert fitted.code == 0
     again = testtime(f"replay small.jsonl --policies {fitted.out.splitlines()[0]}")
     assert (again.code, again.err) == (0, "")
+    for draws in (3, 4, 5):
+        assert json.loads(testtime(f"policies design --draws {draws} --max_n 12 --json").out)["draws"] <= draws
     design = testtime("policies design --draws 4 --max_n 12")
     table, _, following = design.out.partition("next: ")
     assert table.count("bayes:max_n=12") == 1
@@ -78,6 +83,9 @@ def test_the_printed_table_says_how_often_the_answer_is_that_of_all_draws(testti
         ("recommend small.jsonl --budget 50usd", "for how many questions"),
         ("recommend small.jsonl --budget 1tok/q --orders 5", "cheapest costs 10"),
         ("recommend small.jsonl --budget 1usd/q --price 1:2:3:4", "price"),
+        ("recommend small.jsonl --budget 1usd/q --orders 5", "add --price prompt:completion"),
+        ("recommend small.jsonl --budget 50J/q --orders 5", "add --joules with joules a token by batch"),
+        ("recommend small.jsonl --budget 50J/q --joules 8:0.4 --orders 5", "two batches or more"),
         ("plan --pilot small.jsonl --effect much", "effect"),
         ("plan --pilot small.jsonl --effect 0pt", "effect"),
         ("forecast small.jsonl --to 0", "k ="),

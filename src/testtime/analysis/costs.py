@@ -120,6 +120,22 @@ class EnergyCurve:
         fits = [_fit(b, y, power) for power in (_POWERS if len(b) >= 4 else (1.0,))]
         return cls(*min(fits)[1:])
 
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> EnergyCurve:
+        """The curve through `batch:joules` a token, two or more. Raises BadInput.
+
+        >>> round(EnergyCurve.parse(["8:0.455", "512:0.070"]).at(8), 3)
+        0.455
+        """
+        pairs = [text.split(":") for text in texts]
+        try:
+            points = [(float(batch), float(joules)) for batch, joules in pairs]
+        except ValueError:
+            raise BadInput(
+                f"joules {' '.join(texts)!r} cannot be", mend="write batch:joules a token, as in 8:0.455 512:0.07"
+            ) from None
+        return cls.fit([batch for batch, _ in points], [joules for _, joules in points])
+
     def at(self, batch: float) -> float:
         """Joules a token at this batch."""
         return float(self.alone + self.shared / batch**self.power)
@@ -129,6 +145,16 @@ class EnergyCurve:
         batch = np.maximum(draws_at_once + others, 1.0)
         spent: Floats = tokens * (self.alone + self.shared / batch**self.power)
         return spent
+
+
+def powered(outcomes: pl.DataFrame, curve: EnergyCurve, others: float = 0.0) -> pl.DataFrame:
+    """The outcomes with `joules` of the tokens written, the draws of a round side by side; null where unknown.
+
+    `others` are sequences that share the batch besides.
+    """
+    columns = outcomes.select("gen_tokens", pl.col("candidates") / pl.col("rounds")).cast(pl.Float64)
+    tokens, at_once = (columns[name].fill_null(np.nan).to_numpy() for name in columns.columns)
+    return outcomes.with_columns(joules=pl.Series(curve.joules(tokens, at_once, others), nan_to_null=True))
 
 
 def _fit(batch: Floats, joules: Floats, power: float) -> tuple[float, float, float, float]:

@@ -21,6 +21,7 @@ from testtime.analysis.table import GROUP, floats, groups
 from testtime.core.errors import BadInput
 from testtime.core.history import Bools, Floats, Ints
 from testtime.core.seeds import seed_of
+from testtime.policies.settings import MOST_DRAWS
 
 FOLDS = 5
 _UNITS = {
@@ -32,7 +33,12 @@ _UNITS = {
     "s": "critical_seconds",
 }
 """A budget's unit → the column of outcomes it limits."""
-_FORM = re.compile(r"([0-9.eE+-]+)\s*(tok|usd|J|j|rounds|draws|s)(/q)?")
+_FORM = re.compile(r"([0-9.eE+-]+)\s*(tok|usd|J|j|rounds|draws|s)(/q)?(?:\s+--questions[ =]([1-9][0-9]*))?")
+_UNKNOWN = {
+    "usd": "its dollars are unknown: add --price prompt:completion and, where the pool has none, --prompt_tokens",
+    "joules": "its joules are unknown: add --joules with joules a token by batch, as in --joules 8:0.455 512:0.07",
+}
+"""What to do about a pool that lacks what the budget limits."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,10 @@ class Budget:
     @classmethod
     def of(cls, text: str, questions: int | None = None) -> Budget:
         """`2000tok/q, 0.01usd/q, 50J/q, 3rounds, 4draws, 2s`; without `/q`, tokens, dollars and joules are for all
-        `questions` together. Raises BadInput.
+        `questions` together, which may be a part of the text. Raises BadInput.
 
-        >>> Budget.of("50usd", 1000).most
-        0.05
+        >>> Budget.of("50usd", 1000).most, Budget.of("50usd --questions 1000").most
+        (0.05, 0.05)
         """
         found = _FORM.fullmatch(text.strip())
         try:
@@ -60,7 +66,7 @@ class Budget:
             raise BadInput(
                 f"budget {text!r} cannot be read", mend="write 2000tok/q, 0.01usd/q, 50J/q, 3rounds or 50usd"
             )
-        unit = found[2].lower()
+        unit, questions = found[2].lower(), int(found[4]) if found[4] else questions
         if unit in ("tok", "usd", "j") and not found[3]:
             if not questions:
                 raise BadInput(f"budget {text!r} is for how many questions?", mend="add --questions, or write /q")
@@ -168,8 +174,9 @@ def recommend(outcomes: pl.DataFrame, budget: Budget, *, seed: int = 0, keep: in
     if best is None:
         known = field.spend.mean(axis=1)
         cheapest = np.nanmin(known) if (~np.isnan(known)).any() else None
+        unknown = _UNKNOWN.get(budget.column, "its cost is unknown")
         what = f"no setting costs at most {budget}"
-        raise BadInput(what, mend="its cost is unknown" if cheapest is None else f"the cheapest costs {cheapest:.4g}")
+        raise BadInput(what, mend=unknown if cheapest is None else f"the cheapest costs {cheapest:.4g}")
     values, choices = field.honest(budget.most)
     low, high = _interval(field, values, choices, seed)
     others = [_at(field, budget.times(factor), seed) for factor in (0.5, 1.0, 2.0)]
@@ -225,6 +232,7 @@ def _at(field: Field, budget: Budget, seed: int) -> dict[str, Any]:
 
 def ladder(draws: int, columns: Sequence[str]) -> list[str]:
     """The policies that are compared where none is named: policy strings up to `draws` draws a problem."""
+    draws = min(draws, MOST_DRAWS)
     steps = [n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 96, 128) if n <= draws]
     found = [f"sc_fixed:n={n}" for n in sorted({*steps, draws})]
     top = min(draws, 128)

@@ -13,7 +13,7 @@ from testtime.cli import Json
 def recommend(
     *pools: Annotated[str, Parameter(help="Pools over the same problems: of one model, or of several.")],
     budget: Annotated[
-        str, Parameter(help="2000tok/q, 0.01usd/q, 50J/q, 3rounds, 4draws, 2s; without /q it is for all questions.")
+        str, Parameter(help="2000tok/q, 0.01usd/q, 50J/q, 3rounds, 4draws, 2s; 50usd --questions 1319 is for all.")
     ],
     questions: Annotated[int | None, Parameter(help="How many questions a whole budget is for.")] = None,
     policies: Annotated[list[str] | None, Parameter(help="Compare these instead of the usual ladder.")] = None,
@@ -27,6 +27,11 @@ def recommend(
     prompt_tokens: Annotated[
         float | None, Parameter(help="Prompt tokens of one call, where the pool does not know them.")
     ] = None,
+    joules: Annotated[
+        list[str] | None,
+        Parameter(help="batch:joules a token, as in 8:0.455 64:0.119 512:0.07: replaces the pool's joules."),
+    ] = None,
+    others: Annotated[float, Parameter(help="joules: sequences of others in the batch.")] = 0.0,
     orders: Annotated[int, Parameter(help="Random orders of the draws that all policies share.")] = 100,
     seed: Annotated[int, Parameter(help="Seed of the orders and of the bootstrap.")] = 0,
     json: Json = False,
@@ -38,7 +43,7 @@ def recommend(
 
     found = advice.recommend(
         pools, budget, questions=questions, policies=policies, price=price, way=way, prompt_tokens=prompt_tokens,
-        orders=orders, seed=seed,
+        joules=joules, others=others, orders=orders, seed=seed,
     )  # fmt: skip
     if json:
         show.json({**vars(found), "optimism": found.advice.optimism, "ratio": found.ratio})
