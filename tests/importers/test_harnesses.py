@@ -102,6 +102,23 @@ def test_a_folder_of_seeds_is_a_pool_with_a_draw_each(tmp_path):
         nemo.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("told", "right"),
+    [
+        ({"symbolic_correct": False, "judgement": "Judgement: Yes"}, False),
+        ({"is_correct": True}, True),
+        ({"judgement": "Reasoning: at first Judgement: No, but it is.\nJudgement: Yes"}, True),
+        ({"judgement": "Judgement: no"}, False),
+        ({"judgement": "I cannot say"}, True),
+    ],
+)
+def test_what_a_judge_wrote_beside_a_seed_is_its_verdict(tmp_path, told, right):
+    row = {"problem": "?", "expected_answer": "4", "predicted_answer": "4", "generation": "4"}
+    found = nemo.read(write(tmp_path / "output-rs0.jsonl", [row | told | {"reward_model_score": 0.5}]))
+    assert found.frame["is_verified"].to_list() == [right]
+    assert found.frame["rm_score"].to_list() == [0.5]
+
+
 def test_details_that_lighteval_wrote_are_a_pool():
     """Lighteval 0.13 with a scripted model: three documents, out of order, four samples each, pass@1 of its own."""
     found = lighteval.read(LOGS / "details_lighteval.parquet")

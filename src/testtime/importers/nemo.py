@@ -1,8 +1,9 @@
 """Generations of NeMo-Skills: a folder of `output-rs*.jsonl`, one file a seed, or one such file.
 
 Rows are problems in the same order in every file: `{problem, expected_answer, predicted_answer, generation,
-num_generated_tokens}`. A judgement recorded with them (`symbolic_correct`, `is_correct`) is kept; without one an
-answer is right where its key is the expected one's.
+num_generated_tokens}`. A verdict recorded with them is kept (`symbolic_correct`; older: `is_correct`), or what a
+judge wrote (`judgement`, which ends in `Judgement: Yes` or `No`); without one an answer is right where its key is the
+expected one's. `reward_model_score` becomes the column `rm_score`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from testtime.importers.imported import Imported, imported, text
 
 KEYS = frozenset({"expected_answer", "predicted_answer", "generation"})
 _SEED = re.compile(r"output-rs(\d+)\.jsonl(\.gz)?")
+_JUDGED = re.compile(r"Judgement:\s*(yes|no)", re.IGNORECASE)
 _VERDICTS = ("symbolic_correct", "is_correct", "judge_correct")
 
 
@@ -61,6 +63,7 @@ def _candidates(file: Path, draw: int) -> Iterator[dict[str, Any]]:
             "candidate_text": text(row, "generation"),
             "is_verified": _verdict(row, key, gold_key),
             "completion_tokens": count_of(row.get("num_generated_tokens")),
+            "rm_score": _score(row.get("reward_model_score")),
         }
 
 
@@ -68,4 +71,11 @@ def _verdict(row: Row, key: str | None, gold: str | None) -> bool | None:
     told = next((row[name] for name in _VERDICTS if isinstance(row.get(name), bool)), None)
     if told is not None:
         return bool(told)
+    judged = _JUDGED.findall(str(row.get("judgement") or ""))
+    if judged:
+        return bool(judged[-1].lower() == "yes")
     return None if gold is None else key == gold
+
+
+def _score(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
