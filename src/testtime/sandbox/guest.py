@@ -1,8 +1,9 @@
 """What runs beside a candidate's code: takes one program, and either runs it on an input or answers calls to it.
 
-First line in: `{"mode": "run" | "serve", "source": …, "stdin": …, "limits": {…}}`. `run` executes the program with
-the input as its standard input; its standard output goes back as it is. `serve` loads it and then answers a line a
-request. The program owns this process: nothing that comes out of it is believed beyond its being data.
+It says `ready` first. First line in: `{"mode": "run" | "serve", "source": …, "stdin": …, "limits": {…}}`. `run`
+executes the program with the input as its standard input; its standard output goes back as it is. `serve` loads it
+and then answers a line a request. The program owns this process: nothing that comes out of it is believed beyond its
+being data.
 Runs inside sandboxes: standard library only.
 """
 
@@ -21,7 +22,8 @@ NAME = "<candidate>"
 
 
 def main() -> None:
-    """Reads the first line, limits itself, and does what it says."""
+    """Says that it is there, reads the first line, limits itself, and does what it says."""
+    os.write(1, b"ready\n")
     with os.fdopen(os.dup(0), "rb", closefd=True) as given:
         job = json.loads(given.readline())
         confine(job["limits"])

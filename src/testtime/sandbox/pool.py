@@ -18,12 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import ClassVar, Literal, TypeVar
 
+from testtime.core.errors import VerifierError
 from testtime.core.records import Limits, Ran
 from testtime.sandbox.box import Box, Gone, Late, Loud, Start, program
 
 _T = TypeVar("_T")
-GRACE = 5.0
+GRACE = 30.0
 """Seconds a sandbox may take to start, beyond the program's own."""
+READY = b"ready"
+"""What a box says once its Python runs."""
 
 
 class _Slot(threading.local):
@@ -73,7 +76,10 @@ class Boxes(ABC):
 
     # ---- in a thread ----
     def _run(self, source: str, stdin: str, limits: Limits) -> Ran:
-        guest, until = self._taken(), time.monotonic() + limits.seconds + GRACE
+        try:
+            guest, until = self._taken(), time.monotonic() + limits.seconds + GRACE
+        except VerifierError as error:
+            return Ran("lost", why=str(error))
         try:
             guest.send(self._job("run", source, stdin, limits), until)
             self._next()
@@ -93,7 +99,10 @@ class Boxes(ABC):
         names = wanted(setup, tests, named)
         if isinstance(names, str):
             return Ran("lost", why=names)
-        guest, until = self._taken(), time.monotonic() + limits.seconds + GRACE
+        try:
+            guest, until = self._taken(), time.monotonic() + limits.seconds + GRACE
+        except VerifierError as error:
+            return Ran("lost", why=str(error))
         try:
             guest.send(self._job("serve", source, "", limits), until)
             self._next()
@@ -113,7 +122,10 @@ class Boxes(ABC):
 
     def _judged(self, guest: Box, setup: str, tests: str, names: list[str], limits: Limits, until: float) -> Ran:
         """Carries lines between the tests and the candidate until there is a verdict."""
-        checker = self._slot.checker or self._open(self._checker)
+        try:
+            checker = self._slot.checker or self._ready(self._open(self._checker))
+        except VerifierError as error:
+            return Ran("lost", why=str(error))
         self._slot.checker = None
         try:
             job = {"setup": setup, "tests": tests, "names": names, "limits": self._limits(limits)}
@@ -132,9 +144,19 @@ class Boxes(ABC):
                 self._kill(checker)
 
     def _taken(self) -> Box:
-        """A clean guest."""
+        """A clean guest, which runs. Raises VerifierError where it does not."""
         guest, self._slot.guest = self._slot.guest, None
-        return guest or self._open(self._guest)
+        return self._ready(guest or self._open(self._guest))
+
+    def _ready(self, box: Box) -> Box:
+        """A box once it says so: one whose Python does not even start is no candidate's fault. Raises VerifierError."""
+        try:
+            if box.line(time.monotonic() + GRACE) == READY:
+                return box
+        except (Late, Gone, Loud):
+            pass
+        self._kill(box)
+        raise VerifierError(f"the Python of the sandbox {self.name} does not start: it needs the standard library")
 
     def _next(self) -> None:
         """Starts the guest of the next candidate while this one runs."""
