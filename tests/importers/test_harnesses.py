@@ -117,6 +117,8 @@ def test_what_a_judge_wrote_beside_a_seed_is_its_verdict(tmp_path, told, right):
     found = nemo.read(write(tmp_path / "output-rs0.jsonl", [row | told | {"reward_model_score": 0.5}]))
     assert found.frame["is_verified"].to_list() == [right]
     assert found.frame["rm_score"].to_list() == [0.5]
+    bare = nemo.read(write(tmp_path / "output-rs1.jsonl", [row]))
+    assert "rm_score" not in bare.frame.columns
 
 
 def test_details_that_lighteval_wrote_are_a_pool():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _candidates(file: Path, draw: int) -> Iterator[dict[str, Any]]:
             "candidate_text": text(row, "generation"),
             "is_verified": _verdict(row, key, gold_key),
             "completion_tokens": count_of(row.get("num_generated_tokens")),
-            "rm_score": _score(row.get("reward_model_score")),
+            **({} if row.get("reward_model_score") is None else {"rm_score": _score(row.get("reward_model_score"))}),
         }
 
 
@@ -78,4 +79,4 @@ def _verdict(row: Row, key: str | None, gold: str | None) -> bool | None:
 
 
 def _score(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return float(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
