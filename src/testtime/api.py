@@ -235,7 +235,7 @@ def _scored(drawn: Drawn) -> Run:
     table.to_jsonl(folder.outcomes)
     table.to_csv(folder.summary)
     files += [folder.outcomes, folder.summary]
-    found = judging.judged(read_columns(folder.candidates))
+    found = judging.judged(read_columns(folder.candidates, judging.READ))
     notes += [*told, *pool.notes, *table.notes, *([judging.sentence(found)] if found else [])]
     x = "tokens" if table.to_polars()["gen_tokens"].count() else "candidates"  # a lost draw's tokens are not known
     figure = folder.path / "figures" / f"accuracy_vs_{x}.png"

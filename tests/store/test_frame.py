@@ -231,3 +231,17 @@ def test_problems_that_an_arm_lacks_are_left_out_of_every_array() -> None:
     assert {draws.codes.shape for draws in pool.arms.values()} == {(1, 2)}
     assert {draws.right.shape for draws in pool.arms.values()} == {(1, 2)}
     assert pool.arms["one"].right.tolist() == [[1.0, 0.0]]
+
+
+def test_rows_in_any_order_are_one_pool_and_their_order_is_not_taken_for_granted() -> None:
+    frame = pl.DataFrame({
+        "arm": ["a"] * 6, "query_id": ["p", "p", "p", "q", "q", "q"], "candidate_idx": [0, 1, 2] * 2,
+        "answer_key": list("121323"), "is_verified": [True, False, True, False, None, False],
+        "rm": [*map(float, range(6))],
+    })  # fmt: skip
+    sorted_pool, mixed = pool_of(frame, {}), pool_of(frame[[0, 2, 1, 5, 4, 3]], {})
+    for draws in (sorted_pool.arms["a"], mixed.arms["a"]):
+        assert draws.column("rm").tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+        assert draws.codes.tolist() == [[0, 1, 0], [0, 1, 0]]
+    with pytest.raises(BadInput, match="candidate 0 of 'p' under 'a' occurs twice"):
+        pool_of(frame[[0, 1, 2, 3, 4, 5, 0]], {})

@@ -21,6 +21,8 @@ from testtime.analysis.bootstrap import Interval, wilson
 from testtime.core.seeds import rng_of
 
 COLUMNS = ("rule_said", "judge_said", "judge_audited")
+READ = frozenset({"is_verified", *COLUMNS})
+"""Columns of candidates.parquet that it needs."""
 DRAWS = 4000
 """Of the posterior."""
 

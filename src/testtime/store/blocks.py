@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from testtime.core.errors import BadInput
 from testtime.core.history import Bools, Floats, Ints
 from testtime.store.frame import NEEDED
-from testtime.store.parquet import readable
+from testtime.store.parquet import all_null, readable
 
 ROWS = 2**19
 """Rows of a block, about."""
@@ -131,7 +131,7 @@ def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
         with pq.ParquetFile(
             file, metadata=told, read_dictionary=texts, page_checksum_verification=True, pre_buffer=True
         ) as parquet:
-            said = [name for name in asked if name in NEEDED or not _all_null(told, there.index(name))]
+            said = [name for name in asked if name in NEEDED or not all_null(told, there.index(name))]
             yield from _blocks(_ahead(parquet.iter_batches(ROWS, columns=said)))
 
 
@@ -142,16 +142,6 @@ def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         while (batch := coming.pop(0).result()) is not None:
             coming.append(beside.submit(next, batches, None))
             yield batch
-
-
-def _all_null(metadata: pq.FileMetaData, leaf: int) -> bool:
-    """Whether the file's own statistics say that a column holds nothing: then it is not read."""
-    for group in range(metadata.num_row_groups):
-        column = metadata.row_group(group).column(leaf)
-        told = column.statistics
-        if told is None or (told.null_count or 0) < column.num_values:
-            return False
-    return True
 
 
 def blocks_of(frame: pl.DataFrame) -> Iterator[Block]:

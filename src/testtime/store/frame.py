@@ -6,7 +6,7 @@ gold answer. A column that saw the gold is shown to policies only under the name
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from testtime.core.errors import BadInput
 from testtime.core.history import ABSTAINS, Floats, Ints
 from testtime.core.records import Arm
 from testtime.store.codec import decode
-from testtime.store.parquet import read_meta, readable
+from testtime.store.parquet import all_null, read_meta, readable
 from testtime.store.pool import Draws, Pool
 
 NEEDED = ("arm", "query_id", "candidate_idx", "answer_key")
@@ -65,6 +65,7 @@ def pool_of(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Pool:
     run = str(meta.get("run") or "pool")
     arms = _arms(frame, meta, run)
     rows, problems = _rows(frame, list(arms), run)
+    del frame  # a large pool is not held twice
     codes, keys = _codes(rows, problems.height, run)
     values = {"codes": codes, "right": _right(rows), **_columns(rows)}
     floors, grouped = _by_arm(meta, "floor", run), _by_arm(meta, "grouped", run)
@@ -134,13 +135,22 @@ def _rows(frame: pl.DataFrame, labels: Sequence[str], run: str) -> tuple[pl.Data
     rows = rows.with_columns(
         _arm=pl.col("arm").cast(pl.Enum(labels)).to_physical().cast(pl.Int64),
         _problem=pl.col("query_id").cast(pl.Enum(problems["query_id"])).to_physical().cast(pl.Int64),
-    ).sort(key)
+    )
+    if not _rises(rows.select(key)):  # a file of ours does, and is not copied
+        rows = rows.sort(key)
     rows = rows.with_columns(_draw=pl.int_range(pl.len()).over(key[:2]))
-    twice = rows.filter(pl.struct(key).is_duplicated())
+    twice = rows.filter(pl.all_horizontal(pl.col(name).eq(pl.col(name).shift(1)) for name in key))
     if twice.height:
         arm, query, idx = twice.select("arm", "query_id", "candidate_idx").row(0)
         raise BadInput(f"candidate {idx} of {query!r} under {arm!r} occurs twice", where=run, mend="keep one of them")
     return rows, problems
+
+
+def _rises(keys: pl.DataFrame) -> bool:
+    """Whether rows stand in the order of three keys."""
+    first, second, third = (keys[name].to_numpy() for name in keys.columns)
+    one, two, three = (np.diff(values) for values in (first, second, third))
+    return bool(((one > 0) | ((one == 0) & ((two > 0) | ((two == 0) & (three >= 0))))).all())
 
 
 def _codes(rows: pl.DataFrame, problems: int, run: str) -> tuple[Ints, list[list[str]]]:
@@ -251,7 +261,11 @@ def _draws(
     problem, draw = rows["_problem"].to_numpy()[first:last], rows["_draw"].to_numpy()[first:last]
     shape = (sizes.size, int(sizes.max(initial=0)))
 
+    whole = bool((sizes == shape[1]).all())
+
     def table(name: str, empty: float) -> NDArray[Any]:
+        if whole and len(kept) == shape[0]:
+            return values[name][first:last].reshape(shape)
         filled = np.full(shape, empty, dtype=values[name].dtype)
         filled[problem, draw] = values[name][first:last]
         return filled[kept] if len(kept) < shape[0] else filled
@@ -280,15 +294,18 @@ def open_pool(path: Path | str) -> Pool:
     return pool_of(read_columns(file), {**meta, "run": meta.get("run") or name})
 
 
-def read_columns(file: Path) -> pl.DataFrame:
-    """The columns of a candidates.parquet that a pool is made of: all but the texts. Raises BadInput.
+def read_columns(file: Path, names: Collection[str] | None = None) -> pl.DataFrame:
+    """The columns of a candidates.parquet that a pool is made of: all but the texts, and numbers that no row has.
 
+    `names`: of these only. Raises BadInput.
     Read with pyarrow, which checks each page's checksum: polars would end the process on some damaged files.
     """
     with readable(file):
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            schema = parquet.schema_arrow
-            wanted = [field.name for field in schema if field.name in _TYPES or _is_number(field.type)]
+            schema, metadata = parquet.schema_arrow, parquet.metadata
+            numbers = (at for at, field in enumerate(schema) if _is_number(field.type) and not all_null(metadata, at))
+            known = _TYPES.keys() | {schema.field(at).name for at in numbers}
+            wanted = [name for name in schema.names if name in known and (names is None or name in names)]
             table = parquet.read(wanted).replace_schema_metadata(None)
         table.validate(full=True)
     frame = pl.from_arrow(table)

@@ -241,3 +241,13 @@ def _value(name: str, text: str, path: Path) -> Any:
         return json.loads(text) if form == "json" else text
     except ValueError as error:
         raise BadInput(f"its metadata key {name!r} is damaged", where=str(path)) from error
+
+
+def all_null(metadata: pq.FileMetaData, leaf: int) -> bool:
+    """Whether the file's own statistics say that a column holds nothing: then it is not read."""
+    for group in range(metadata.num_row_groups):
+        column = metadata.row_group(group).column(leaf)
+        told = column.statistics
+        if told is None or (told.null_count or 0) < column.num_values:
+            return False
+    return True
