@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import signal
 import subprocess
 import time
@@ -91,19 +91,21 @@ class Box:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
-        for pipe in (self._in, self._out):
+        self._ready = {}
+        for pipe, event in ((self._in, select.POLLOUT), (self._out, select.POLLIN)):
             os.set_blocking(pipe.fileno(), False)
+            self._ready[pipe.fileno()] = select.poll()
+            self._ready[pipe.fileno()].register(pipe.fileno(), event)
         self._buffer = bytearray()
 
     def send(self, line: bytes, until: float) -> None:
         """Writes a line. Raises Late, Gone."""
         left = memoryview(line + b"\n")
         while left:
-            self._wait(self._in.fileno(), selectors.EVENT_WRITE, until)
             try:
                 left = left[os.write(self._in.fileno(), left) :]
             except BlockingIOError:
-                continue
+                self._wait(self._in.fileno(), until)
             except OSError:
                 raise Gone from None
 
@@ -152,7 +154,7 @@ class Box:
 
     def _read(self, until: float) -> bool:
         """Takes what is there; False when there will be no more."""
-        self._wait(self._out.fileno(), selectors.EVENT_READ, until)
+        self._wait(self._out.fileno(), until)
         try:
             taken = os.read(self._out.fileno(), 65536)
         except BlockingIOError:
@@ -160,8 +162,6 @@ class Box:
         self._buffer += taken
         return bool(taken)
 
-    def _wait(self, file: int, event: int, until: float) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(file, event)
-            if not selector.select(max(until - time.monotonic(), 0)):
-                raise Late
+    def _wait(self, file: int, until: float) -> None:
+        if not self._ready[file].poll(max(until - time.monotonic(), 0) * 1000):
+            raise Late
