@@ -9,7 +9,8 @@ test: .venv/ready
 hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests do without
 	$(BIN)/python -m pip install --quiet --editable '.[anthropic,gemini,bedrock,energy]'
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/models/test_anthropic.py tests/models/test_gemini.py tests/models/test_bedrock.py \
-		tests/models/test_no_key_leaks.py tests/models/test_hosted_run.py tests/models/test_tool_loops.py
+		tests/models/test_no_key_leaks.py tests/models/test_hosted_run.py tests/models/test_tool_loops.py \
+		tests/models/test_deep_calls.py
 
 check-hf: .venv/ready  # local models: torch alone is 200 MB, what makes 8 and 4 bits of weights 60
 	$(BIN)/python -m pip install --quiet torch==2.13.0 'transformers>=5.16,<6' --editable '.[bits]'

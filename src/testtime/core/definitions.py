@@ -68,6 +68,12 @@ def arguments_of(said: Any) -> Any:
     return said if isinstance(said, str) else "(nested too deep)"
 
 
+def object_of(said: Any) -> Map:
+    """The same where only an object will do: none of its members where it is none, or is nested too deep."""
+    read = arguments_of(said)
+    return read if isinstance(read, Mapping) else {}
+
+
 def _is_shallow(value: Any) -> bool:
     level = [value]
     for _ in range(DEEPEST_CALL):

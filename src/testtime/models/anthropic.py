@@ -13,7 +13,7 @@ import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from testtime.core.definitions import arguments_of
+from testtime.core.definitions import arguments_of, object_of
 from testtime.core.errors import ModelError
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
@@ -175,10 +175,18 @@ def told(message: Any) -> Generation:
         if block.type == "tool_use"
     ]
     if calls:  # thinking has to come back as it was, signed, beside the calls
-        calls[0]["kept"] = [block.to_dict(mode="json") for block in message.content]
+        calls[0]["kept"] = [_kept(block) for block in message.content]
     spend = _spend(message)
     said = Completion(text, FINISH[message.stop_reason], spend.completion, tool_calls=calls)
     return Generation([said], spend, message.model, message.id)
+
+
+def _kept(block: Any) -> Map:
+    """A block as it goes back; a call whose input is nested deeper than can be written down goes back without it."""
+    if block.type == "tool_use":
+        block = block.model_copy(update={"input": object_of(block.input)})
+    said: Map = block.to_dict(mode="json")
+    return said
 
 
 def _spend(message: Any) -> Spend:

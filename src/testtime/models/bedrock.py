@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from testtime.core.definitions import arguments_of
+from testtime.core.definitions import arguments_of, object_of
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
@@ -195,11 +195,17 @@ def told(reply: Map, model: str) -> Generation:
         if (used := block.get("toolUse"))
     ]
     if calls and all(_plain(block) for block in blocks):  # thinking has to come back as it was, signed
-        calls[0]["kept"] = list(blocks)
+        calls[0]["kept"] = [_kept(block) for block in blocks]
     spend = _spend(reply["usage"], thought=any("reasoningContent" in block for block in blocks))
     request_id = reply.get("ResponseMetadata", {}).get("RequestId")
     said = Completion(text, FINISH[reason], spend.completion, tool_calls=calls)
     return Generation([said], spend, model, request_id)
+
+
+def _kept(block: Map) -> Map:
+    """A block as it goes back; a call whose input is nested deeper than can be written down goes back without it."""
+    used = block.get("toolUse")
+    return {**block, "toolUse": {**used, "input": object_of(used["input"])}} if used else block
 
 
 def _spend(usage: Map, thought: bool) -> Spend:

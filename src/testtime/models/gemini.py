@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from testtime.core.definitions import arguments_of
+from testtime.core.definitions import arguments_of, object_of
 from testtime.core.errors import ModelError
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
@@ -198,11 +198,20 @@ def _completion(candidate: Any, alone: Spend | None) -> Completion:
     text = "".join(part.text for part in parts if part.text and not part.thought)
     calls = [_call_of(part.function_call, at) for at, part in enumerate(parts) if part.function_call]
     if calls:  # parts are signed, and have to come back as they were
-        calls[0]["kept"] = [part.model_dump(mode="json", exclude_none=True) for part in parts]
+        calls[0]["kept"] = [_kept(part) for part in parts]
     finish: Finish = "tools" if calls and FINISH[reason] == "stop" else FINISH[reason]
     ids, logprobs = _laws(candidate.logprobs_result)
     tokens = candidate.token_count if alone is None else alone.completion
     return Completion(text, finish, tokens, ids, logprobs, calls)
+
+
+def _kept(part: Any) -> Map:
+    """A part as it goes back; a call whose arguments are nested deeper than can be written down goes back without."""
+    if part.function_call:
+        called = part.function_call.model_copy(update={"args": object_of(part.function_call.args or {})})
+        part = part.model_copy(update={"function_call": called})
+    said: Map = part.model_dump(mode="json", exclude_none=True)
+    return said
 
 
 def _call_of(call: Any, at: int) -> dict[str, Any]:
