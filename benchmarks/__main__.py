@@ -60,10 +60,8 @@ def exponent(sizes: tuple[int, ...], used: list[float]) -> float:
 
 def growth(names: list[str], path: str) -> None:
     """Prints and draws the processor time of each row at its three sizes."""
-    import altair as alt
-
     print("| work | processor s at once, ten, a hundred times | exponent of the last step | |\n|---|---|---|---|")
-    data = []
+    data: list[dict[str, Any]] = []
     for name in names:
         row = ROWS[name]
         if len(set(row.sizes)) < 3:
@@ -77,10 +75,17 @@ def growth(names: list[str], path: str) -> None:
         print(f"| {row.what}, {row.sizes[0]:,} … {row.sizes[-1]:,} | {told} |", flush=True)
         several = zip(row.sizes, used, strict=True)
         data += [{"work": row.what, "size": size / row.sizes[0], "seconds": seconds} for size, seconds in several]
+    draw(data, path)
+
+
+def draw(data: list[dict[str, Any]], path: str) -> None:
+    """Processor seconds against work, both on logarithmic axes, and what linear growth would look like."""
+    import altair as alt
+
     chart = alt.Chart(alt.Data(values=data)).mark_line(point=True, clip=True)
     axis = alt.Axis(values=[1, 10, 100], labelExpr="datum.value + '×'", grid=False)
     shown = chart.encode(
-        x=alt.X("size:Q", scale=alt.Scale(type="log", domain=[0.9, 111]), axis=axis, title="work"),
+        x=alt.X("size:Q", scale=alt.Scale(type="log", domain=[0.8, 125], nice=False), axis=axis, title="work"),
         y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="processor seconds"),
         color=alt.Color("work:N", title=None, scale=alt.Scale(scheme="tableau20"), legend=alt.Legend(labelLimit=300)),
     )

@@ -134,3 +134,8 @@ def test_who_serves_the_model_of_a_flag_is_not_asked_of_the_file(tmp_path: Path,
     assert spec.generator is None
     assert spec.model == flags["model"]
     assert specs_of({}, file)[0].generator == "openai"
+
+
+def test_a_value_given_twice_is_one_run() -> None:
+    asked = {"model": "pocket-s", "dataset": "pocket-math", "temperature": [0.5, 0.8, 0.5]}
+    assert [spec.temperature for spec in specs_of(asked)] == [0.5, 0.8]

@@ -251,7 +251,8 @@ def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSp
     typed_here, over = parted(flags)
     document = _under(typed_here, over, config).values if config else {}
     merged = {**document, **{canonical(key): value for key, value in typed_here.items() if value is not None}}
-    axes = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
+    lists = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
+    axes = {key: list(dict.fromkeys(values)) for key, values in lists.items()}
     several = [key for key, values in axes.items() if len(values) > 1]
     beside = {}
     if config is not None and not merged.keys() & {"output", "out_dir", "run"}:

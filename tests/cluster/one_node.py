@@ -115,6 +115,8 @@ def slurm(room: Path) -> Iterator[Callable[[], None]]:
             until(lambda: "down" in told("sinfo", "--noheader", "--format=%t"), 90, "the node is not seen to be down")
             with (room / "slurmd.again").open("wb") as out:
                 started.append(subprocess.Popen(daemons[-1], stdout=out, stderr=out))
+            until(lambda: "idle" in told("sinfo", "--noheader", "--format=%t"), 60, "the node does not come back")
+            time.sleep(30)  # it is still told to end what it ran, and would end what starts now
 
         yield crash
     finally:

@@ -87,6 +87,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(cloud.HOME, str(tmp_path / "copies"))
     monkeypatch.chdir(tmp_path)
     fake_model.sums(tmp_path / "sums.jsonl", 6)
+    (tmp_path / "answers.jsonl").write_text('{"id": 0, "gold": 1, "answers": [1, 2], "tokens": [3, 4]}\n')
     return tmp_path
 
 
@@ -223,6 +224,7 @@ def test_a_name_in_a_store_never_leads_out(work: Path) -> None:
         (["inspect", "memory://bucket/*.parquet"], "nothing is there"),
         ([*RUN, "--output", "ftp://host/P.parquet"], "no store of kind ftp; there are s3, gs"),
         ([*RUN, "--output", "memory://bucket/P"], "this output can be neither"),
+        (["replay", "answers.jsonl", "--out_csv", "s3://bucket/t.csv"], "is an address, and this is written to a file"),
     ],
 )
 def test_what_is_not_there_or_not_known_is_one_line(

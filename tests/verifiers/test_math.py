@@ -187,7 +187,7 @@ def test_a_lost_worker_is_replaced_and_harms_no_other(tmp_path: Path, body: str,
     bad = f"if 'bad' in line: {body}\n    else: print(json.dumps(json.loads(line)), flush=True)\n"
     script = tmp_path / "worker.py"
     script.write_text(LOOP + bad)
-    pool = Workers(python(str(script)), count=2, seconds=1.5, waiting=4)
+    pool = Workers(python(str(script)), count=2, seconds=1.5)
 
     async def work() -> list[Any]:
         jobs = [{"n": n, "kind": "bad" if n % 5 == 2 else "good"} for n in range(15)]

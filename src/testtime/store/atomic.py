@@ -16,6 +16,7 @@ if sys.platform != "win32":
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")
 _LONGEST = 120
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")
 
 
 def slug(name: str) -> str:
@@ -82,6 +83,9 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises BadInput where the folder cannot be written.
     """
+    if _ADDRESS.match(path.as_posix()):
+        mend = "name a file of this machine; outputs of run may lie in a store"
+        raise BadInput("is an address, and this is written to a file", where=str(path), mend=mend)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -43,30 +43,23 @@ class Workers:
     count: int = 2
     seconds: float = 10.0
     """Of one job, at most."""
-    waiting: int = 256
-    """Jobs that may wait; who brings another one waits too."""
     first_seconds: float = 60.0
     """Until a fresh worker is ready, at most."""
     killed: int = 0
     """Workers that were killed, or died, so far."""
-    _jobs: queue.Queue[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = field(init=False)
+    _jobs: queue.SimpleQueue[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = field(
+        default_factory=queue.SimpleQueue
+    )
+    """Who asks waits for the reply, so there are never more than are asked at once."""
     _due: dict[int, tuple[float, subprocess.Popen[bytes]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _begun: bool = False
-
-    def __post_init__(self) -> None:
-        self._jobs = queue.Queue(self.waiting)
 
     async def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to a job. Raises Overdue or Died where its worker was lost over it."""
         self._begin()
         future: Future[dict[str, Any]] = Future()
-        while True:
-            try:
-                self._jobs.put_nowait((job, future))
-                break
-            except queue.Full:
-                await asyncio.sleep(BEAT / 5)
+        self._jobs.put((job, future))
         return await asyncio.wrap_future(future)
 
     def _begin(self) -> None:
