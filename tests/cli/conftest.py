@@ -34,11 +34,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def testtime(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Ran]:
+def testtime(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ran]:
     """Runs `testtime <line>`."""
 
     def run(line: str) -> Ran:
         capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["testtime", *line.split()])
         code = main(line.split())
         return Ran(code, *capsys.readouterr())
 

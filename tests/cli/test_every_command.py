@@ -5,6 +5,7 @@ prints them alone, for a program to read; it leaves nothing half done at Ctrl-C.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ GUIDE = f"{GUIDED} --c 2 --k 2 --output_file g.jsonl"
 LINES = {
     "demo": ["demo --max_queries 2 --out_dir demo"],
     "init": ["init mine"],
-    "run": [RUN, f"{RUN} --dry_run"],
+    "run": [RUN, f"{RUN} --dry_run", f"{RUN} --explain_miss"],
     "guide": [GUIDE, "guide --base_model pocket-s --oracle_model pocket-m --prompt What?"],
     "import": ["import answers answers.jsonl --out imported"],
     "merge": ["merge results/s.1of2 results/s.2of2"],
@@ -100,14 +101,16 @@ def test_a_command_ends_with_what_to_try_next_and_gives_its_numbers_as_json(
         ran = testtime(line)
         assert ran.code == 0, (line, ran.err)
         last = ran.out.rstrip("\n").rpartition("\n")[2]
-        if "--dry_run" not in line:
-            assert last.startswith("next: "), (line, ran.out)
-            following = shlex.split(last.removeprefix("next: "))
-            if following[0] == "testtime":
-                argv = canonical_flags([word for word in following[1:] if word != "--help"])
-                assert argv[0] in COMMANDS
-                if "--help" not in following and len(argv) > 1:
-                    app().parse_args(argv, exit_on_error=False, print_error=False)
+        assert last.startswith("next: "), (line, ran.out)
+        following = shlex.split(last.removeprefix("next: "))
+        if following[0] == "testtime":
+            argv = canonical_flags([word for word in following[1:] if word != "--help"])
+            assert argv[0] in COMMANDS
+            if "--help" not in following and len(argv) > 1:
+                app().parse_args(argv, exit_on_error=False, print_error=False)
+        ruled = [said for said in ran.out.split("\n") if "───" in said]
+        assert all(len(said) <= 80 for said in ruled), "a table fits 80 columns"
+        assert not re.search(r"tokens/s|left\b", ran.err), "quiet when piped"
         if name not in WORDS:
             told = testtime(f"{line} --json")
             assert told.code == 0, (line, told.err)

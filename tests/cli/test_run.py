@@ -305,7 +305,7 @@ def test_an_interrupt_writes_what_is_there_and_prints_how_to_go_on(folder: Path)
     out, err = running.communicate()
     assert running.returncode == 130
     assert err.endswith("testtime: interrupted\n")
-    assert f"continue: testtime {argv}" in out
+    assert f"next: testtime {argv}" in out
     there = rows(folder).height
     assert 0 < there < 48
     again = process(folder, argv, seconds=0)

@@ -139,7 +139,7 @@ def test_a_cap_stops_with_code_3_and_a_higher_one_goes_on(testtime: Run, folder:
     ran = testtime(f"{line} --max_total_tokens 900")
     assert ran.code == 3
     assert ran.err.splitlines()[-1].startswith("testtime: p: max_total_tokens 900: ")
-    assert "continue: testtime" in ran.out
+    assert "next: testtime" in ran.out
     there = pl.read_parquet(folder / "p.parquet").height
     assert 0 < there < 48
     assert calls(folder) == there

@@ -1,13 +1,10 @@
-"""How a run gets on: draws, running accuracy, tokens a second, dollars, time left. A bar in a terminal, plain lines
-elsewhere.
-
-It goes to standard error, so that what is piped on is the table alone.
+"""How a run gets on: draws, running accuracy, tokens a second, dollars, time left. A bar in a terminal; nothing
+elsewhere: who pipes wants the table, and a log file no bar.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,29 +17,16 @@ from rich.text import Text
 from testtime.cli.steps import clock
 from testtime.session import Progress
 
-EVERY = 5.0
-"""Seconds between plain lines."""
-
 
 @contextmanager
 def shown(progress: Progress) -> Iterator[None]:
     """Shows the progress while its body runs, and once more at its end."""
-    started = time.monotonic()
-    if sys.stderr.isatty():
-        console = Console(stderr=True, highlight=False)
-        with Live(
-            get_renderable=lambda: _bar(progress, time.monotonic() - started), console=console, refresh_per_second=4
-        ):
-            yield
-        return
-    ended = threading.Event()
-    lines = threading.Thread(target=_lines, args=(progress, started, ended), daemon=True)
-    lines.start()
-    try:
+    if not sys.stderr.isatty():
         yield
-    finally:
-        ended.set()
-        lines.join()
+        return
+    started, console = time.monotonic(), Console(stderr=True, highlight=False)
+    with Live(get_renderable=lambda: _bar(progress, time.monotonic() - started), console=console, refresh_per_second=4):
+        yield
 
 
 def line(progress: Progress, seconds: float) -> str:
@@ -70,20 +54,6 @@ def line(progress: Progress, seconds: float) -> str:
 def _bar(progress: Progress, seconds: float) -> Group:
     bar = ProgressBar(_total(progress) or 1, progress.kept + progress.made, width=60)
     return Group(bar, Text(line(progress, seconds)))
-
-
-def _lines(progress: Progress, started: float, ended: threading.Event) -> None:
-    said = ""
-    while not ended.wait(EVERY):
-        said = _print(progress, started, said)
-    _print(progress, started, said)
-
-
-def _print(progress: Progress, started: float, said: str) -> str:
-    now = line(progress, time.monotonic() - started)
-    if progress.made and now != said:
-        print(now, file=sys.stderr, flush=True)  # noqa: T201
-    return now
 
 
 def _total(progress: Progress) -> int:

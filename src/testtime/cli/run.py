@@ -61,20 +61,25 @@ def run(
 
         show.notes(notices)
     if explain_miss:
-        explain(specs)
+        explain(specs, json=json)
     elif dry_run:
         foretell(specs, json=json)
     else:
         carry_out(specs, fresh=fresh, json=json)
 
 
-def explain(specs: Sequence[RunSpec]) -> None:
+def explain(specs: Sequence[RunSpec], *, json: bool = False) -> None:
     """Prints what keeps each run of the folder from being reused."""
     from testtime.cli import show
     from testtime.session import explain_miss
 
-    for line in dict.fromkeys(line for spec in specs for line in explain_miss(spec)):
+    said = {spec.variant or spec.run or "": list(explain_miss(spec)) for spec in specs}
+    if json:
+        show.json([{"variant": name, "says": lines} for name, lines in said.items()])
+        return
+    for line in dict.fromkeys(line for lines in said.values() for line in lines):
         show.console().print(line, soft_wrap=True)
+    show.next_step(without("--explain_miss"))
 
 
 def foretell(specs: Sequence[RunSpec], *, json: bool = False) -> None:
@@ -91,6 +96,7 @@ def foretell(specs: Sequence[RunSpec], *, json: bool = False) -> None:
         show.console().print(f"{variant}{first}", soft_wrap=True)
         for line in lines:
             show.console().print(line, soft_wrap=True)
+    show.next_step(without("--dry_run", "--json"))
 
 
 def carry_out(specs: Sequence[RunSpec], *, fresh: bool = False, json: bool = False) -> list[Run]:
@@ -161,12 +167,18 @@ def report(ran: Run) -> None:
         show.notes([f'this run has no notes; say what it is for: testtime note {where} "…"'])
     show.wrote(*ran.files)
     if ran.drawn.finished is None or ran.drawn.finished.stopped:
-        show.console().print(f"continue: {_again()}", soft_wrap=True)
+        show.notes(["what is there is whole; the same command goes on from it"])
+        show.next_step(_again())
     else:
         show.next_step(f"testtime inspect {where}")
 
 
 def _again() -> str:
     """The command line that was given: what is there is not drawn again."""
-    words = [word for word in sys.argv[1:] if word != "--fresh"]
-    return shlex.join(["testtime", *words])
+    return without("--fresh")
+
+
+def without(*flags: str) -> str:
+    """The command line that was given, without some flags that take no value."""
+    unwanted = {spelling for flag in flags for spelling in (flag, flag.replace("_", "-"))}
+    return shlex.join(["testtime", *(word for word in sys.argv[1:] if word not in unwanted)])

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from testtime.cli import Json
 from testtime.cli.flags import settings_of
-from testtime.cli.run import NO_FLAGS, OWN, Flags
+from testtime.cli.run import NO_FLAGS, OWN, Flags, without
 from testtime.runspec import KINDS, RunSpec, specs_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def submit(
     print_: Annotated[
         bool, Parameter(name="--print", group=GROUP, show_default=False, help="Print the scripts, and submit nothing.")
     ] = False,
+    json: Json = False,
     asked: Annotated[Flags, Parameter(name="*")] = NO_FLAGS,
     settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
@@ -68,13 +70,21 @@ def submit(
     job, parts, notes = submitting.prepared(specs_of(given, config), shards, needs)
     out = show.console()
     if cluster == "ray":
-        _on_ray(job, parts, notes, only_say=print_)
+        _on_ray(job, parts, notes, only_say=print_, json=json)
         return
     if print_:
-        for name, text in submitting.shown(job, cluster).items():
-            out.print(f"# ---- {job.folder / name}\n{text}", soft_wrap=True)
+        scripts = {str(job.folder / name): text for name, text in submitting.shown(job, cluster).items()}
+        if json:
+            show.json({"parts": job.tasks, "scripts": scripts, "notes": notes})
+            return
+        for name, text in scripts.items():
+            out.print(f"# ---- {name}\n{text}", soft_wrap=True)
+        show.next_step(without("--print"))
         return
     done = submitting.submit(job, parts, cluster)
+    if json:
+        show.json({**vars(done), "parts": job.tasks, "runs": [str(one.outcomes) for one in job.runs], "notes": notes})
+        return
     show.notes(notes)
     parts_said = f"{job.tasks} parts of {len(job.runs)} run{'s' if len(job.runs) > 1 else ''}"
     out.print(f"submitted: job {done.numbers[0]}, {parts_said}; job {done.numbers[1]} merges them", soft_wrap=True)
@@ -82,17 +92,22 @@ def submit(
     show.next_step(done.watch)
 
 
-def _on_ray(job: Job, parts: Sequence[RunSpec], notes: Sequence[str], *, only_say: bool) -> None:
+def _on_ray(job: Job, parts: Sequence[RunSpec], notes: Sequence[str], *, only_say: bool, json: bool) -> None:
     """Draws on Ray and waits, one line of progress at a time on standard error; or says what would be drawn."""
     from testtime import submit as submitting
     from testtime.cli import show
 
-    out = show.console()
     if only_say:
-        for task in range(job.tasks):
-            out.print(f"part {task + 1}: {job.runs[task // job.shards].shards[task % job.shards]}", soft_wrap=True)
+        where = [job.runs[task // job.shards].shards[task % job.shards] for task in range(job.tasks)]
+        if json:
+            show.json({"parts": job.tasks, "folders": where, "notes": notes})
+            return
+        for task, folder in enumerate(where):
+            show.console().print(f"part {task + 1}: {folder}", soft_wrap=True)
+        show.next_step(without("--print"))
         return
-    show.notes(notes)
+    if not json:
+        show.notes(notes)
     said = [""]
 
     def tell(line: str) -> None:
@@ -101,6 +116,10 @@ def _on_ray(job: Job, parts: Sequence[RunSpec], notes: Sequence[str], *, only_sa
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     merged, told = submitting.on_ray(job, parts, tell)
+    if json:
+        ended = [{"run": drawn.folder.name, "candidates": drawn.folder.candidates} for drawn in merged]
+        show.json({"parts": job.tasks, "runs": ended, "notes": [*notes, *told]})
+        return
     show.notes([*told, *(note for drawn in merged for note in drawn.notes)])
     show.wrote(*(drawn.folder.candidates for drawn in merged))
     show.next_step(shlex.join(["testtime", "inspect", *(str(drawn.folder.path) for drawn in merged)]))

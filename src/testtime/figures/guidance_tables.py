@@ -12,9 +12,12 @@ import polars as pl
 from rich.text import Text
 
 from testtime.core.records import Part
-from testtime.figures.tables import LONGEST, UNKNOWN, Rows, printable
+from testtime.figures.tables import UNKNOWN, Rows, printable
 
 BASE_STYLE, ORACLE_STYLE = "red", "bold blue"
+
+MOST = 41
+"""Letters of a trigger: what leaves room for the numbers in 80 columns."""
 
 
 def interleaved(parts: Sequence[Part]) -> Text:
@@ -52,7 +55,7 @@ def grid_rows(table: pl.DataFrame) -> Rows:
 
 def _short(trigger: str) -> str:
     """A trigger that fits a column; learned weights are long."""
-    return trigger if len(trigger) <= LONGEST else f"{trigger[: LONGEST - 1]}…"
+    return trigger if len(trigger) <= MOST else f"{trigger[: MOST - 1]}…"
 
 
 def _interval(row: dict[str, float | None], kind: str) -> str:

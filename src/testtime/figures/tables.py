@@ -22,8 +22,8 @@ from rich.text import Text
 from testtime.figures.axes import MODELLED
 
 UNKNOWN = "–"
-LONGEST = 41
-"""Letters of a setting on one line: what leaves room for the numbers in 80 columns."""
+WIDTH, LEAST = 80, 14
+"""Columns that a table of settings fits, and letters of a setting on one line where the numbers leave less."""
 _COSTS = {
     "candidates": "samples",
     "gen_tokens": "tokens",
@@ -133,37 +133,43 @@ def _group(group: pl.DataFrame) -> Rows:
     if "total_tokens" in costs and group["total_tokens"].equals(group["gen_tokens"]):
         costs.remove("total_tokens")
     promised = "agreement" in group and not set(group["policy"]) <= _PROMISE_NOTHING
+    same = ["same %"] if promised else []
+    heads = ["accuracy %", *same, *(_COSTS[name] for name in costs)]
     cells = _sections(
         group,
+        heads,
         lambda row: [
             interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"]),
             *([interval(row["agreement"], None, None, digits=2)] if promised else []),
             *(cost(row[name], name, modelled=name in MODELLED and not row["measured"]) for name in costs),
         ],
     )
-    same = ["same %"] if promised else []
-    return Rows(title, ["setting", "accuracy %", *same, *(_COSTS[name] for name in costs)], cells)
+    return Rows(title, ["setting", *heads], cells)
 
 
-def _sections(group: pl.DataFrame, numbers: Callable[[Mapping[str, Any]], list[str]]) -> list[list[str]]:
-    """A line for each policy's name, and below it its settings with their numbers."""
+def _sections(
+    group: pl.DataFrame, heads: Sequence[str], numbers: Callable[[Mapping[str, Any]], list[str]]
+) -> list[list[str]]:
+    """A line for each policy's name, and below it its settings with their numbers, under heads."""
+    rows = [(row, numbers(row)) for row in group.iter_rows(named=True)]
+    widths = [max(map(len, column)) for column in zip(heads, *(shown for _, shown in rows), strict=True)]
+    room = max(WIDTH - sum(widths) - 2 * len(widths) - 2, LEAST)
     cells: list[list[str]] = []
     policy = None
-    for row in group.iter_rows(named=True):
-        shown = numbers(row)
+    for row, shown in rows:
         if row["policy"] != policy:
             policy = row["policy"]
             cells.append([policy, *[""] * len(shown)])
-        cells.append([_broken(row["setting"]), *shown])
+        cells.append([_broken(row["setting"], room), *shown])
     return cells
 
 
-def _broken(setting: str) -> str:
-    """A long setting over several lines, broken at its commas only."""
+def _broken(setting: str, room: int) -> str:
+    """A setting that is longer than the room over several lines, broken at its commas only."""
     lines = [""]
     for part in setting.split(","):
         grown = f"{lines[-1]},{part}" if lines[-1] else part
-        if len(grown) > LONGEST and lines[-1]:
+        if len(grown) >= room and lines[-1]:
             lines[-1] += ","
             lines.append(part)
         else:
@@ -207,7 +213,7 @@ def against(table: pl.DataFrame, base: str) -> list[Rows]:
     for group in table.partition_by(keys, maintain_order=True):
         title = f"Against {base}: {_place(group.row(0, named=True))}"
         heads = ["setting", "accuracy gained", f"{_COSTS.get(group['x'][0], group['x'][0])} saved %"]
-        shown.append(Rows(title, heads, _sections(group, _saving)))
+        shown.append(Rows(title, heads, _sections(group, heads[1:], _saving)))
     return shown
 
 
