@@ -84,7 +84,7 @@ def test_too_many_cut_texts_are_told_with_the_flag_to_raise(testtime: Run) -> No
 def test_a_judge_is_a_part_of_its_own_beside_the_candidates(testtime: Run) -> None:
     line = f"{MINI} --expect_tokens 50 --llm_judge_fallback --judge_audit 0.25 --judge_model openai:gpt-4.1-mini"
     pytest.importorskip("openai", reason="the backend of hosted models is an extra")
-    first, generation, judge = testtime(line).out.rstrip("\n").split("\n")
+    first, generation, judge, _ = testtime(line).out.rstrip("\n").split("\n")
     assert "12 requests" in generation.replace("generation, openai:gpt-4o-mini", "")
     assert judge.strip().startswith("judge, openai:gpt-4.1-mini: 12 to 48 requests")
     parts = [prices(generation.replace("dollars", "")), prices(judge)]
