@@ -73,13 +73,7 @@ def submit(
         _on_ray(job, parts, notes, only_say=print_, json=json)
         return
     if print_:
-        scripts = {str(job.folder / name): text for name, text in submitting.shown(job, cluster).items()}
-        if json:
-            show.json({"parts": job.tasks, "scripts": scripts, "notes": notes})
-            return
-        for name, text in scripts.items():
-            out.print(f"# ---- {name}\n{text}", soft_wrap=True)
-        show.next_step(without("--print"))
+        _print(job, cluster, notes, json=json)
         return
     done = submitting.submit(job, parts, cluster)
     if json:
@@ -90,6 +84,20 @@ def submit(
     out.print(f"submitted: job {done.numbers[0]}, {parts_said}; job {done.numbers[1]} merges them", soft_wrap=True)
     out.print(f"logs: {done.folder / 'log'}; the same command again goes on from what is there", soft_wrap=True)
     show.next_step(done.watch)
+
+
+def _print(job: Job, cluster: str, notes: Sequence[str], *, json: bool) -> None:
+    """Prints the scripts."""
+    from testtime import submit as submitting
+    from testtime.cli import show
+
+    scripts = {str(job.folder / name): text for name, text in submitting.shown(job, cluster).items()}
+    if json:
+        show.json({"parts": job.tasks, "scripts": scripts, "notes": notes})
+        return
+    for name, text in scripts.items():
+        show.console().print(f"# ---- {name}\n{text}", soft_wrap=True)
+    show.next_step(without("--print"))
 
 
 def _on_ray(job: Job, parts: Sequence[RunSpec], notes: Sequence[str], *, only_say: bool, json: bool) -> None:
