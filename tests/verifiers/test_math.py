@@ -111,7 +111,16 @@ def test_only_expressions_need_math_verify(monkeypatch: pytest.MonkeyPatch) -> N
     assert refuses(Problem("q", "t", "?", "B", {"choices": {"B": "x"}})) is None
     assert "testtime[math]" in str(refuses(Problem("q", "t", "?", r"\sqrt{2}")))
     with pytest.raises(BadInput, match="math-verify"):
-        asyncio.run(compare("x", "y+z"))
+        asyncio.run(judge_pair("x", "y+z"))
+
+
+def test_without_math_verify_an_answer_that_is_no_number_has_no_verdict_and_stops_no_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stage, "installed", lambda: False)
+    verdict = judged(MATH, "18", r"so \boxed{x^2+1}")
+    assert (verdict.value, verdict.confidence, verdict.method) == (None, 0.0, "not installed")
+    assert "testtime[math]" in verdict.explanation
 
 
 async def all_of(pairs: list[Any]) -> list[Finding]:

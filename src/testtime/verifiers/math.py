@@ -12,6 +12,7 @@ The first rule that can tell decides, and its name is the verdict's method:
 | math-verify | equal by algebra, or not | either | 0.95, 0.9 |
 | unreadable | math-verify could not parse it, or was killed over it | false | 0 |
 | no reference | there is nothing to compare with | null | 0 |
+| not installed | only math-verify could tell, and it is not there | null | 0 |
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _WORD = re.compile(r"[a-z][a-z' \-]{2,}")
 class Finding:
     """What a comparison found."""
 
-    value: bool
+    value: bool | None
     confidence: float
     method: str
     why: str = ""
@@ -96,14 +97,14 @@ class Math:
 
 
 async def compare(gold: str, answer: str, options: Mapping[str, Any] | None = None) -> Finding:
-    """Whether an answer is equal to the reference. Raises BadInput where math-verify is needed and not there."""
+    """Whether an answer is equal to the reference; null where math-verify is needed and not there."""
     options = options or {}
     if not options.get("extract") and (known := _at_once(gold, answer)) is not None:
         return known
     if len(answer) > LONGEST and not options.get("extract"):
         return Finding(False, 0.0, "unreadable", f"an answer of {len(answer):,} characters")
     if not installed():
-        raise BadInput("math-verify, which compares expressions, is not installed", mend=f"run: {INSTALL}")
+        return Finding(None, 0.0, "not installed", f"only math-verify could tell, and it is not there; run: {INSTALL}")
     try:
         said = await workers().ask({**options, "gold": gold, "prediction": answer})
     except (Overdue, Died) as error:
@@ -114,16 +115,26 @@ async def compare(gold: str, answer: str, options: Mapping[str, Any] | None = No
 
 
 async def judge_pair(gold: str, prediction: str, options: Mapping[str, Any] | None = None) -> Finding:
-    """A text against a reference, both as found: boxes opened, thinking stripped, where `extract` does not say how."""
+    """A text against a reference, both as found: boxes opened, thinking stripped, where `extract` does not say how.
+
+    Raises BadInput where only math-verify could tell, and it is not installed.
+    """
     options = options or {}
     prediction = unthink(prediction)
     if options.get("extract"):
-        return await compare(gold, prediction, options)
+        return _told(await compare(gold, prediction, options))
     box = last_box(gold)
     printed = final.mathematics(prediction)[0] if marked(prediction) else prediction.strip()
     if not printed:
         return Finding(False, 1.0, "no answer", "no answer was found")
-    return await compare(box.text if box else gold, printed, options)
+    return _told(await compare(box.text if box else gold, printed, options))
+
+
+def _told(found: Finding) -> Finding:
+    """What was found. Raises BadInput where nothing could be."""
+    if found.value is None:
+        raise BadInput("math-verify, which compares expressions, is not installed", mend=f"run: {INSTALL}")
+    return found
 
 
 def installed() -> bool:
