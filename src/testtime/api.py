@@ -384,7 +384,7 @@ def draw(csv: Path, paths: Mapping[str, Path], x: str = "tokens") -> None:
 
     writable(paths.values(), [csv])
     chart = accuracy_against(read_csv(csv), column_of(x))
-    for form, data in {form: save.render(chart, form) for form in paths}.items():
+    for form, data in save.renders(chart, paths).items():
         with whole(paths[form]) as part:
             part.write_bytes(data)
 

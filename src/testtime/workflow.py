@@ -316,13 +316,13 @@ class AnalysisWorkflow:
 
     def _out(self, chart: ChartType, name: str, SHOW: bool, SAVE: bool) -> ChartType:
         """Writes a chart in every form of PRINTED where there is a folder for it; shows it where it is asked to."""
-        from testtime.figures.save import render
+        from testtime.figures.save import renders
 
         if SAVE and self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for form in PRINTED:
+            for form, data in renders(chart, PRINTED).items():
                 with whole(self.folder / f"{_slug(name)}.{form}") as part:
-                    part.write_bytes(render(chart, form))
+                    part.write_bytes(data)
         if SHOW and _in_notebook():
             chart.show()
         elif SHOW:

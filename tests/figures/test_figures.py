@@ -16,7 +16,7 @@ from testtime.core.errors import BadInput
 from testtime.figures import tables
 from testtime.figures.axes import AXES, MOST_TICKS, padded, ticks
 from testtime.figures.frontier import accuracy_against
-from testtime.figures.save import FORMATS, render
+from testtime.figures.save import FORMATS, render, renders
 from testtime.figures.tables import condensed, cost, interval, summary, text
 
 
@@ -136,6 +136,16 @@ def test_every_axis_draws(x: str) -> None:
 def test_every_format_is_whole(form: str) -> None:
     starts = {"png": b"\x89PNG", "svg": b"<svg", "html": b"<!DOCTYPE html>", "json": b"{"}
     assert render(accuracy_against(table()), form).lstrip().startswith(starts[form])
+
+
+def test_several_formats_are_of_one_specification_which_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chart, made = accuracy_against(table()), []
+    to_dict = type(chart).to_dict
+    monkeypatch.setattr(type(chart), "to_dict", lambda self, **how: made.append(self is chart) or to_dict(self, **how))
+    drawn = renders(chart, FORMATS)
+    assert list(drawn) == list(FORMATS)
+    assert made.count(True) == 1
+    assert drawn["json"] == chart.to_json().encode()
 
 
 @given(st.floats(1e-7, 1e7), st.floats(1, 1e5), st.booleans())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testtime.core.errors import BadInput
 
@@ -36,14 +38,21 @@ def require() -> None:
 
 
 def render(chart: ChartType, form: str) -> bytes:
-    """The chart in one of FORMATS. The page holds its own scripts and opens without a network.
+    """The chart in one of FORMATS; see `renders`."""
+    return renders(chart, [form])[form]
 
-    Raises BadInput where a library is missing, or the machine lacks what it needs (memory, open files).
+
+def renders(chart: ChartType, forms: Iterable[str]) -> dict[str, bytes]:
+    """The chart in several of FORMATS. The page holds its own scripts and opens without a network.
+
+    The specification is made once for all, which takes longer than drawing it. Raises BadInput where a library is
+    missing, or the machine lacks what it needs (memory, open files).
     """
     require()
     try:
         _room()
-        return _rendered(chart, form)
+        spec = chart.to_dict()
+        return {form: _rendered(spec, form) for form in forms}
     except (ValueError, OSError) as error:
         raise BadInput(f"the figure cannot be drawn: {error}") from error
 
@@ -55,10 +64,9 @@ def _room(files: int = 16) -> None:
             stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
 
 
-def _rendered(chart: ChartType, form: str) -> bytes:
+def _rendered(spec: dict[str, Any], form: str) -> bytes:
     import vl_convert
 
-    spec = chart.to_dict()
     if form == "png":
         return vl_convert.vegalite_to_png(spec, scale=SCALE)
     if form == "svg":
@@ -66,5 +74,5 @@ def _rendered(chart: ChartType, form: str) -> bytes:
     if form == "html":
         return vl_convert.vegalite_to_html(spec, bundle=True).encode()
     if form == "json":
-        return chart.to_json().encode()
+        return json.dumps(spec, indent=2, sort_keys=True).encode()
     raise BadInput(f"cannot draw {form!r}", mend=f"use {', '.join(FORMATS)}")
