@@ -147,6 +147,18 @@ def test_a_pack_tells_nothing_of_the_machine_and_its_user(testtime: Run, folder:
         assert secret not in dumped
 
 
+def test_a_packed_page_names_no_place_and_its_programs_are_untouched(testtime: Run, folder: Path) -> None:
+    assert testtime("report results/r").code == 0
+    page = (folder / "results/r/report.html").read_text(encoding="utf-8")
+    planted = "<p>by ada at /home/ada/pools/a.jsonl on http://box.lab:8000/v1</p></main>"
+    hidden = Places({"ada": "USER", "make": "HOST"}, ["/home/ada"]).page(page.replace("</main>", planted))
+    assert "<p>by USER at a.jsonl on http://HOST/v1</p></main>" in hidden
+    programs = r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>"
+    assert re.findall(programs, hidden, re.S) == re.findall(programs, page, re.S)
+    assert str(folder) not in hidden
+    assert hidden.count("<") == page.count("<") + 2, "no markup is lost"
+
+
 def test_no_text_leaves_answers_verdicts_and_tokens(testtime: Run, folder: Path) -> None:
     testtime("pack results/r --out r.zip --no_text")
     whole = pl.read_parquet(folder / "results/r/candidates.parquet")

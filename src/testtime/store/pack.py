@@ -48,7 +48,9 @@ REPORT = "report.html"
 MOST = 2**36
 """Bytes of the largest file that is unpacked."""
 _PATH = re.compile(r"(?<![\w/:.])(?:~|[A-Za-z]:)?(?:[/\\][\w.@+=~-]+){2,}")
-_ADDRESS = re.compile(r"\b(https?://)(?:[^\s/@]+@)?[^\s/'\")]+")
+_ADDRESS = re.compile(r"\b(https?://)(?:[^\s/@<]+@)?[^\s/'\")<]+")
+_FIXED = re.compile(r"(<script\b.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>)", re.S)
+"""What of a page is not changed, or only in words: a changed program would not run."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,19 @@ class Places:
         return text
 
     def page(self, text: str) -> str:
-        """A page with programs in it: only the folders of this machine are taken out."""
+        """A page: its words without places, its data without names and folders; its own programs stay as they are."""
+        parts = _FIXED.split(text)
+        return "".join(self._fixed(part) if at % 2 else self.hidden(part) for at, part in enumerate(parts))
+
+    def _fixed(self, part: str) -> str:
+        """A part of a page that is no HTML to be read: of data, whose signs are written as codes, only words go."""
+        if not part.startswith('<script type="application/json"'):
+            return part
         for folder in self.folders:
-            text = text.replace(f"{folder}/", "")
-        return struck(text)
+            part = part.replace(f"{folder}/", "")
+        for name, word in self.names.items():
+            part = re.sub(rf"(?<![\w\\]){re.escape(name)}(?!\w)", word, part)
+        return struck(part)
 
     def deep(self, value: Any) -> Any:
         """The same of every text in a value as JSON or YAML has it; keys that say where it ran are left out."""
