@@ -100,3 +100,29 @@ def test_a_mistake_is_one_line(testtime: Run, pools: Path, line: str, says: str)
     assert ran.code == 2
     assert says in ran.err
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "forecast small.jsonl --to 2.5",
+        "replay small.jsonl --orders 9.5",
+        "replay small.jsonl --seed 1e3",
+        "recommend small.jsonl --budget 60tok/q --orders 1.5",
+        "report small.jsonl --sample 2.0",
+        "serve echo --port 80.5",
+        "submit --cluster slurm --shards 1.5",
+        "run --concurrency 1.5",
+        "guide --max_tokens 1.5",
+    ],
+)
+def test_a_whole_number_is_not_rounded(testtime: Run, pools: Path, line: str) -> None:
+    ran = testtime(line)
+    assert (ran.code, ran.out) == (2, "")
+    assert "is no whole number" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_what_to_try_next_is_the_same_replay(testtime: Run, pools: Path) -> None:
+    line = "replay small.jsonl --with large.jsonl --policies cascade --large_n 1 3 --n 3"
+    assert f"testtime {line} --out_csv summary.csv" in testtime(line).out

@@ -7,6 +7,7 @@ usable output, 130 interrupted. Files are written before anything is printed, so
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import Annotated, TypeAlias
 
-from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnknownOptionError
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, Token, UnknownOptionError
 
 from testtime.cli.steps import Steps
 from testtime.core.errors import BadInput, TesttimeError, unknown_name
@@ -83,6 +84,26 @@ Json: TypeAlias = Annotated[
     bool, Parameter(name="json", show_default=False, help="Print the numbers as JSON, unrounded, and nothing else.")
 ]
 """The flag of every command that prints numbers."""
+
+
+def _whole(kind: object, tokens: Sequence[Token]) -> int:
+    """A whole number as it was typed. Raises BadInput for 1.5, which cyclopts would round."""
+    return whole(tokens[0].value, tokens[0].keyword)
+
+
+def whole(text: str, where: str | None = None) -> int:
+    """A whole number. Raises BadInput for anything else.
+
+    >>> whole("-3")
+    -3
+    """
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise BadInput(f"{text!r} is no whole number", where=where)
+    return int(text)
+
+
+Whole: TypeAlias = Annotated[int, Parameter(converter=_whole)]
+"""The type of every flag that is a whole number."""
 EPILOGUE = (
     "All commands take --debug (the traceback of an error); where numbers are printed, --json. "
     "Exit codes: 0 done, 2 bad input, 3 stopped early with usable output, 130 interrupted."
@@ -227,4 +248,4 @@ def _plain(argv: Sequence[str]) -> bool:
     return all(token in ("--help", "-h", "--version") for token in argv)
 
 
-__all__ = ["COMMANDS", "GROUPS", "Json", "app", "dispatch", "main"]
+__all__ = ["COMMANDS", "GROUPS", "Json", "Whole", "app", "dispatch", "main", "whole"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,8 +22,8 @@ def audit(
     file: Annotated[Path, Parameter(help="A run folder, a candidates.parquet, or verdicts that verify wrote.")],
     /,
     *,
-    n: Annotated[int, Parameter(help="Verdicts to label; by default 100.")] = 100,
-    seed: Annotated[int, Parameter(help="Seed of the sample; by default 0.")] = 0,
+    n: Annotated[Whole, Parameter(help="Verdicts to label; by default 100.")] = 100,
+    seed: Annotated[Whole, Parameter(help="Seed of the sample; by default 0.")] = 0,
     out_csv: Annotated[
         Path | None, Parameter(help="Write the sample here, to be labelled in its last column: right, wrong or skip.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 
 def compare(
@@ -22,7 +22,7 @@ def compare(
     ] = False,
     effect: Annotated[str, Parameter(help="monitor: the true difference whose chance to be seen is told.")] = "2pt",
     alpha: Annotated[float, Parameter(help="monitor: the share of comparisons of equals that ever ends.")] = 0.05,
-    seed: Annotated[int, Parameter(help="Seed of the resampling; by default 0.", show_default=False)] = 0,
+    seed: Annotated[Whole, Parameter(help="Seed of the resampling; by default 0.", show_default=False)] = 0,
     json: Json = False,
 ) -> None:
     """Say what changes from one pool to another, on the problems both have."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 MODEL, DATASET, SPLIT, PROBLEMS = "pocket-m", "pocket-math", "medium", 200
 SAMPLING = {"temperature": 0.8, "top_p": 1.0}
@@ -17,7 +17,7 @@ SAMPLING = {"temperature": 0.8, "top_p": 1.0}
 def demo(
     *,
     max_queries: Annotated[
-        int, Parameter(help="Problems; 200 by default: under two minutes on two cores.", show_default=False)
+        Whole, Parameter(help="Problems; 200 by default: under two minutes on two cores.", show_default=False)
     ] = PROBLEMS,
     out_dir: Annotated[Path, Parameter(help="The folder of runs; by default results.", show_default=False)] = Path(
         "results"

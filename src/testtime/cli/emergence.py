@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from testtime.analysis.emergence_samples import BY, SCORES
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 
 def emergence(
@@ -20,14 +20,16 @@ def emergence(
         str | None,
         Parameter(help="Also compare problems' scores by dataset, model, size, or (trajectory) how it was thought."),
     ] = None,
-    top_k: Annotated[int, Parameter(help="Also list so many problems of the highest score of each run and split.")] = 0,
+    top_k: Annotated[
+        Whole, Parameter(help="Also list so many problems of the highest score of each run and split.")
+    ] = 0,
     rank_by: Annotated[str, Parameter(help=f"The score: {', '.join(SCORES)}.")] = "probability_skewness",
     out_dir: Annotated[
         Path | None,
         Parameter(help="Write tables (CSV), figures (PNG, SVG, Vega-Lite) and a page of completions there."),
     ] = None,
     json: Json = False,
-    seed: Annotated[int, Parameter(help="Seed of the resamples and permutations.")] = 0,
+    seed: Annotated[Whole, Parameter(help="Seed of the resamples and permutations.")] = 0,
 ) -> None:
     """Say of curves over thinking budgets whether they are sharp, smooth or flat, discrete and continuous alike."""
     from testtime.cli import show

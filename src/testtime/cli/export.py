@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 
 def export(
@@ -18,7 +18,7 @@ def export(
         Parameter(help="sft: verified answers; preference: pairs of a right and a wrong one; rm: all, with labels."),
     ],
     out: Annotated[Path, Parameter(help="Write the rows here, one JSON object a line.")],
-    most: Annotated[int | None, Parameter(help="Rows of a problem, at most; by default all.")] = None,
+    most: Annotated[Whole | None, Parameter(help="Rows of a problem, at most; by default all.")] = None,
     json: Json = False,
 ) -> None:
     """Make training data of a pool: one JSON object a line, texts that are equal within a problem once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
 from types import UnionType
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from cyclopts import Parameter, Token
 from pydantic import BaseModel
 
+from testtime.cli import Whole, whole
 from testtime.core.errors import BadInput
 from testtime.grid import setting_fields
 from testtime.runspec import SEVERAL
@@ -48,7 +48,7 @@ def flags_of(spec: type[BaseModel], hidden: frozenset[str], headings: Mapping[st
         kind = _as_flag(described.annotation)
         about: dict[str, Any] = {"help": described.description, "negative": _off(key, kind)}
         if kind is int:
-            about["converter"] = _whole
+            about["converter"] = _wholes
         if key in headings:
             about["group"] = headings[key]
         given: Any = bool | None if kind is bool else list[kind] | None  # type: ignore[valid-type]
@@ -56,12 +56,8 @@ def flags_of(spec: type[BaseModel], hidden: frozenset[str], headings: Mapping[st
     return _frozen("Flags", flags)
 
 
-def _whole(kind: Any, tokens: Sequence[Token]) -> list[int]:
-    """Whole numbers as they were typed. Raises BadInput for 1.5, which cyclopts would round."""
-    for token in tokens:
-        if not re.fullmatch(r"[+-]?[0-9]+", token.value):
-            raise BadInput(f"{token.value!r} is no whole number", where=token.keyword)
-    return [int(token.value) for token in tokens]
+def _wholes(kind: Any, tokens: Sequence[Token]) -> list[int]:
+    return [whole(token.value, token.keyword) for token in tokens]
 
 
 def part_of(spec: type[BaseModel], keys: Sequence[str], group: str) -> Any:
@@ -69,7 +65,7 @@ def part_of(spec: type[BaseModel], keys: Sequence[str], group: str) -> Any:
     flags = []
     for key in dict.fromkeys(keys):
         kind = _as_flag(spec.model_fields[key].annotation)
-        kind = list[kind] if key in SEVERAL else kind  # type: ignore[valid-type]
+        kind = list[kind] if key in SEVERAL else Whole if kind is int else kind  # type: ignore[valid-type]
         about = Parameter(help=spec.model_fields[key].description, group=group, negative=_off(key, kind))
         flags.append((key, Annotated[kind | None, about], field(default=None)))
     return _frozen("Part", flags)
@@ -79,7 +75,7 @@ def typed_of(keys: Mapping[str, tuple[type, str]], group: str) -> Any:
     """A dataclass with an optional flag for each of these keys, (type, sentence); a switch is true or false."""
     flags = []
     for key, (kind, sentence) in keys.items():
-        given: Any = str if kind is bool else kind
+        given: Any = str if kind is bool else Whole if kind is int else kind
         flags.append((key, Annotated[given | None, Parameter(help=sentence, group=group)], field(default=None)))
     return _frozen("Typed", flags)
 

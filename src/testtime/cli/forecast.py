@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 
 def forecast(
     *pools: Annotated[str, Parameter(help="Pools with gold answers.")],
-    to: Annotated[int, Parameter(help="The largest k.")],
-    seed: Annotated[int, Parameter(help="Seed of the bootstrap.")] = 0,
+    to: Annotated[Whole, Parameter(help="The largest k.")],
+    seed: Annotated[Whole, Parameter(help="Seed of the bootstrap.")] = 0,
     json: Json = False,
 ) -> None:
     """Forecast maj@k and pass@k beyond the draws of a pool, with intervals."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 
 def policies(
@@ -24,7 +24,7 @@ def policies(
     /,
     *pools: Annotated[str, Parameter(help="What fit learns from; whose answers risk ranks.")],
     delta: Annotated[float, Parameter(help="Error of the bound that a table prints beside the draws.")] = 0.05,
-    max_n: Annotated[int, Parameter(help="Most draws of a design.")] = 40,
+    max_n: Annotated[Whole, Parameter(help="Most draws of a design.")] = 40,
     draws: Annotated[float | None, Parameter(help="Design for this mean of draws.")] = None,
     error: Annotated[float | None, Parameter(help="Design for this chance of another answer than all max_n.")] = None,
     like: Annotated[str | None, Parameter(help="Design for problems like this pool's.")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 
 def show(
@@ -21,7 +21,7 @@ def show(
     every: Annotated[
         bool, Parameter(show_default=False, help="Print all texts, not the first of each answer alone.")
     ] = False,
-    candidate: Annotated[int | None, Parameter(help="Print this candidate alone.")] = None,
+    candidate: Annotated[Whole | None, Parameter(help="Print this candidate alone.")] = None,
     json: Json = False,
 ) -> None:
     """Show one problem: what was asked, and who answered what."""

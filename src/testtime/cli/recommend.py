@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 
 def recommend(
@@ -15,7 +15,7 @@ def recommend(
     budget: Annotated[
         str, Parameter(help="2000tok/q, 0.01usd/q, 50J/q, 3rounds, 4draws, 2s; 50usd --questions 1319 is for all.")
     ],
-    questions: Annotated[int | None, Parameter(help="How many questions a whole budget is for.")] = None,
+    questions: Annotated[Whole | None, Parameter(help="How many questions a whole budget is for.")] = None,
     policies: Annotated[list[str] | None, Parameter(help="Compare these instead of the usual ladder.")] = None,
     price: Annotated[
         str | None, Parameter(help="prompt:completion[:cached], dollars a million tokens: replaces the pool's dollars.")
@@ -32,8 +32,8 @@ def recommend(
         Parameter(help="batch:joules a token, as in 8:0.455 64:0.119 512:0.07: replaces the pool's joules."),
     ] = None,
     others: Annotated[float, Parameter(help="joules: sequences of others in the batch.")] = 0.0,
-    orders: Annotated[int, Parameter(help="Random orders of the draws that all policies share.")] = 100,
-    seed: Annotated[int, Parameter(help="Seed of the orders and of the bootstrap.")] = 0,
+    orders: Annotated[Whole, Parameter(help="Random orders of the draws that all policies share.")] = 100,
+    seed: Annotated[Whole, Parameter(help="Seed of the orders and of the bootstrap.")] = 0,
     json: Json = False,
 ) -> None:
     """Say which model, policy and setting to deploy under a budget, with an accuracy that is honest after choosing."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 from testtime.cli.flags import says, settings_of
 from testtime.spec import ReplaySpec, replay_spec
 
@@ -21,8 +21,8 @@ NO_SETTINGS = Settings()
 def replay(
     *pools: Annotated[str, says(ReplaySpec, "pools")],
     policies: Annotated[list[str] | None, says(ReplaySpec, "policies")] = None,
-    orders: Annotated[int | None, says(ReplaySpec, "orders")] = None,
-    seed: Annotated[int | None, says(ReplaySpec, "seed")] = None,
+    orders: Annotated[Whole | None, says(ReplaySpec, "orders")] = None,
+    seed: Annotated[Whole | None, says(ReplaySpec, "seed")] = None,
     realised: Annotated[bool | None, Parameter(negative="--no_realised"), says(ReplaySpec, "realised")] = None,
     out_csv: Annotated[Path | None, says(ReplaySpec, "out_csv")] = None,
     out_jsonl: Annotated[Path | None, says(ReplaySpec, "out_jsonl")] = None,
@@ -71,14 +71,19 @@ def play(spec: ReplaySpec, with_: str | None = None, *, json: bool = False) -> N
     show.tables(tables.summary(summary))
     show.notes(notes)
     show.wrote(spec.out_csv, spec.out_jsonl)
-    show.next_step(_next(spec))
+    show.next_step(_next(spec, with_))
 
 
-def _next(spec: ReplaySpec) -> str:
+def _next(spec: ReplaySpec, with_: str | None) -> str:
     if spec.out_csv:
         return shlex.join(
             ["testtime", "plot", "--csv", f"{spec.out_csv}", "--out_png", f"{spec.out_csv.with_suffix('.png')}"]
         )
     if spec.out_jsonl:
         return f"testtime analyze --glob {shlex.quote(str(spec.out_jsonl))} --out_csv summary.csv --against sc_fixed"
-    return f"testtime replay {shlex.join(spec.pools)} --out_csv summary.csv"
+    again = ["testtime", "replay", *spec.pools, *(["--with", with_] if with_ else [])]
+    if "policies" in spec.model_fields_set:
+        again += ["--policies", *spec.policies]
+    for key, values in spec.settings.items():
+        again += [f"--{key}", *map(str, values)]
+    return shlex.join([*again, "--out_csv", "summary.csv"])

@@ -10,6 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from testtime.cli import Whole
+
 
 def report(
     *pools: Annotated[str, Parameter(help="Runs, candidates.parquet or recorded files, or globs; several overlay.")],
@@ -20,9 +22,9 @@ def report(
     policies: Annotated[
         list[str] | None, Parameter(help="Compare these in place of the usual ladder, beside the run's own.")
     ] = None,
-    sample: Annotated[int, Parameter(help="Problems of each run whose candidates can be read in the page.")] = 120,
-    orders: Annotated[int, Parameter(help="Random orders of the draws that all policies share.")] = 100,
-    seed: Annotated[int, Parameter(help="Seed of the orders, the bootstrap and the sample of problems.")] = 0,
+    sample: Annotated[Whole, Parameter(help="Problems of each run whose candidates can be read in the page.")] = 120,
+    orders: Annotated[Whole, Parameter(help="Random orders of the draws that all policies share.")] = 100,
+    seed: Annotated[Whole, Parameter(help="Seed of the orders, the bootstrap and the sample of problems.")] = 0,
     open_: Annotated[bool, Parameter(name="open", show_default=False, help="Open the page in a browser.")] = False,
     json: Annotated[bool, Parameter(show_default=False, help="Print what was written as JSON.")] = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from testtime.cli import Whole
 from testtime.cli.flags import part_of
 from testtime.runspec import MODEL_SETTINGS, RunSpec
 
@@ -19,7 +20,7 @@ def serve(
     *,
     model: Annotated[str, Parameter(help="The model, as provider:name; by default pocket-m.")] = "pocket-m",
     host: Annotated[str, Parameter(help="The address to listen on; by default this machine alone.")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="The port; 0 takes a free one; by default 8000.")] = 8000,
+    port: Annotated[Whole, Parameter(help="The port; 0 takes a free one; by default 8000.")] = 8000,
     served_name: Annotated[
         str | None, Parameter(help="What clients call the model; by default its name without the provider.")
     ] = None,

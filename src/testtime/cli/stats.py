@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 from testtime.core.errors import BadInput
 from testtime.figures.save import require
 
@@ -38,7 +38,7 @@ def stats(
     stats_mode: Annotated[
         Literal["corrected", "original"], Parameter(help="original: as an earlier tool computed attention.")
     ] = "corrected",
-    ahead: Annotated[int, Parameter(help="How many tokens ahead an error is to be foretold.")] = 5,
+    ahead: Annotated[Whole, Parameter(help="How many tokens ahead an error is to be foretold.")] = 5,
     learn: Annotated[
         bool, Parameter(show_default=False, help="Fit the weights of the trigger learned, and print them.")
     ] = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 from testtime.cli.flags import settings_of
 from testtime.cli.run import NO_FLAGS, OWN, Flags, without
 from testtime.runspec import KINDS, RunSpec, specs_of
@@ -33,12 +33,12 @@ def submit(
         Parameter(group=GROUP, help="Where to: slurm, gridengine, or ray, which is waited for."),
     ],
     config: Annotated[Path | None, Parameter(help="A YAML file with the keys of a run; flags beat it.")] = None,
-    shards: Annotated[int, Parameter(group=GROUP, help="Parts of each run; by default 4.")] = 4,
+    shards: Annotated[Whole, Parameter(group=GROUP, help="Parts of each run; by default 4.")] = 4,
     at_once: Annotated[
-        int | None, Parameter(group=GROUP, help="Parts that run at the same time, at most; by default all.")
+        Whole | None, Parameter(group=GROUP, help="Parts that run at the same time, at most; by default all.")
     ] = None,
     gpus: Annotated[str | None, Parameter(group=GROUP, help="GPUs of a part: a number, or KIND:NUMBER.")] = None,
-    cpus: Annotated[int | None, Parameter(group=GROUP, help="Cores of a part.")] = None,
+    cpus: Annotated[Whole | None, Parameter(group=GROUP, help="Cores of a part.")] = None,
     memory: Annotated[str | None, Parameter(group=GROUP, help="Memory of a part, as the scheduler writes it.")] = None,
     time: Annotated[
         str | None,

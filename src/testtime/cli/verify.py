@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from testtime.cli import Json
+from testtime.cli import Json, Whole
 
 if TYPE_CHECKING:
     from testtime.verifying import Reverified
@@ -38,7 +38,7 @@ def verify(
         str | None,
         Parameter(help="code: auto, bubblewrap, docker or subprocess; by default as the pool says, or auto."),
     ] = None,
-    concurrency: Annotated[int, Parameter(help="Calls of a judge in flight at once; by default 16.")] = 16,
+    concurrency: Annotated[Whole, Parameter(help="Calls of a judge in flight at once; by default 16.")] = 16,
     json: Json = False,
 ) -> None:
     """Judge candidates again, without drawing anything."""

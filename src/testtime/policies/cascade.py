@@ -19,7 +19,10 @@ from testtime.policies.votes.majority import Majority
 
 @dataclass(frozen=True)
 class Cascade:
-    """n small draws; where their leader has less than `agree` of them, large_n large ones, whose majority answers."""
+    """n small draws; where their leader has less than `agree` of them, large_n large ones, whose majority answers.
+
+    One small draw (n=1) agrees with itself: the large model is asked only where that draw has no answer.
+    """
 
     n: int = setting("draws of the small model", least=1, most=MOST_DRAWS)
     agree: float = setting("share of the small draws that settles the answer", 0.75, above=0, most=1)
@@ -34,6 +37,10 @@ class Cascade:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.n == 1:
+            raise BadInput(
+                "n=1 cannot be: one draw always agrees with itself", mend="let the small model draw 2 or more"
+            )
         if self.small == self.large:
             raise BadInput(f"small and large are both {self.small!r}", mend="name two arms")
 
