@@ -28,7 +28,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from testtime.core.history import Floats, Ints
+from testtime.core.history import Bools, Floats, Ints
 
 FORWARD = 0.4
 """The part of the wealth that bets on the first vote: by the worst ratio to the bound over nine pairs of shares."""
@@ -44,6 +44,8 @@ _LARGEST, _STEP = 0.97, 0.6
 _TABLED = 400
 """Up to so many draws all stakes are kept in one table."""
 _NOBODY = -1
+NEAR = 1e-9
+"""What a wealth may lack of 1/δ by rounding, as a part of it."""
 
 
 @lru_cache(maxsize=32)
@@ -116,14 +118,20 @@ def e_values(codes: Ints, goal: float, max_n: int) -> Floats:
     """[draws + 1, row] the least wealth of all gamblers against rivals of the leader, after each draw; 1 at first.
 
     `codes` [row, draw] are votes, negative where a draw abstains: it changes nothing. The leader is the first to
-    have reached its count. `goal` is 1/δ.
+    have reached its count. `goal` is 1/δ: a row that has reached it is certified and bets no more.
     """
-    votes = _Votes.of(codes)
-    out = np.ones((codes.shape[1] + 1, codes.shape[0]))
-    for j in range(min(codes.shape[1], max_n)):
-        votes.bet(codes[:, j].astype(np.int64), goal, max_n)
-        out[j + 1] = votes.least()
-    out[max_n + 1 :] = out[min(max_n, codes.shape[1])]
+    rows, draws = codes.shape
+    votes, going = _Votes.of(codes), np.arange(rows)
+    out = np.ones((draws + 1, rows))
+    now = out[0].copy()
+    for j in range(min(draws, max_n)):
+        votes.bet(codes[going, j].astype(np.int64), goal, max_n)
+        now[going] = least = votes.least()
+        out[j + 1] = now
+        open_ = least < goal * (1 - NEAR)
+        if not open_.all():
+            votes, going = votes.at(open_), going[open_]
+    out[max_n + 1 :] = out[min(max_n, draws)]
     return out
 
 
@@ -148,6 +156,15 @@ class _Votes:
         known[:, width] = True
         pair, rival = np.nonzero(known)
         return cls(pair, rival, rows, width)
+
+    def at(self, rows: Bools) -> _Votes:
+        """Those of these rows alone."""
+        kept = rows[self.row]
+        names = np.cumsum(rows) - 1
+        some = _Votes(names[self.row[kept]], self.rival[kept], int(rows.sum()), self.counts.shape[1] - 1)
+        some.wealth, some.counts, some.voted = self.wealth[kept], self.counts[rows], self.voted[rows]
+        some.lead, some.second, some.third = self.lead[rows], self.second[rows], self.third[rows]
+        return some
 
     def bet(self, code: Ints, goal: float, max_n: int) -> None:
         """One draw of every row."""
