@@ -126,3 +126,13 @@ def test_a_whole_number_is_not_rounded(testtime: Run, pools: Path, line: str) ->
 def test_what_to_try_next_is_the_same_replay(testtime: Run, pools: Path) -> None:
     line = "replay small.jsonl --with large.jsonl --policies cascade --large_n 1 3 --n 3"
     assert f"testtime {line} --out_csv summary.csv" in testtime(line).out
+
+
+def test_advice_over_pools_says_whose_draws_it_means(testtime: Run, pools: Path) -> None:
+    ran = testtime("recommend small.jsonl large.jsonl --budget 3draws --policies sc_fixed:n=1 sc_fixed:n=3 --orders 5")
+    assert (ran.code, ran.err) == (0, "")
+    ranked, _, others = ran.out.partition("What another budget buys")
+    assert ranked.count("small sc_fixed") == ranked.count("large sc_fixed") == 2
+    assert others.count("large sc_fixed") == 3
+    note = next(line for line in ran.out.splitlines() if "perfect verifier" in line)
+    assert "(small" in ran.out[ran.out.index(note) :]

@@ -156,9 +156,11 @@ class Advice:
     stable: float
     """Share of the parts in which the same setting was chosen as on all problems."""
     other_budgets: pl.DataFrame
-    """Half, the whole and twice the budget: `budget, policy, setting, accuracy` (honest), `low, high`."""
+    """Half, the whole and twice the budget: the columns of GROUP, `budget, accuracy` (honest), `low, high`."""
     tried: int
     """Settings that were compared."""
+    telling: tuple[str, ...]
+    """Columns that say whose draws a setting is for, where there are several: `model` or `run`, and `arm`."""
 
     @property
     def optimism(self) -> float:
@@ -187,7 +189,14 @@ def recommend(outcomes: pl.DataFrame, budget: Budget, *, seed: int = 0, keep: in
         stable=float(np.mean([choice == best for choice in choices])) if choices else float("nan"),
         other_budgets=pl.DataFrame(others),
         tried=field.correct.shape[0],
+        telling=_telling(field.named),
     )
+
+
+def _telling(named: pl.DataFrame) -> tuple[str, ...]:
+    runs, models = named["run"].n_unique(), named["model"].drop_nulls().n_unique()
+    whose = () if runs == 1 else ("model",) if models == runs else ("run",)
+    return (*whose, "arm") if named.select("run", "arm").n_unique() > runs else whose
 
 
 def _interval(field: Field, values: Floats, choices: Sequence[int], seed: int) -> tuple[float, float]:
@@ -217,15 +226,14 @@ def _ranked(field: Field, most: float, seed: int, keep: int) -> pl.DataFrame:
 
 
 def _at(field: Field, budget: Budget, seed: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"budget": str(budget), "model": None, "policy": None, "setting": None}
-    row |= dict.fromkeys(("accuracy", "low", "high"))
+    row: dict[str, Any] = {"budget": str(budget), **dict.fromkeys((*GROUP, "accuracy", "low", "high"))}
     best = field.chosen(budget.most, np.ones(field.correct.shape[1], dtype=bool))
     if best is None:
         return row
     values, choices = field.honest(budget.most)
     low, high = _interval(field, values, choices, seed)
     named = field.named.row(best, named=True)
-    return row | {name: named[name] for name in ("model", "policy", "setting")} | {
+    return row | {name: named[name] for name in GROUP} | {
         "accuracy": float(np.nanmean(values)), "low": low, "high": high
     }  # fmt: skip
 

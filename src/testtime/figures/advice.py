@@ -15,7 +15,7 @@ from testtime.figures.tables import UNKNOWN, Rows, interval
 
 def recommendation(advice: Advice) -> list[Rows]:
     """What to deploy, then half and twice the budget."""
-    names = ["model", "policy", "setting"] if advice.ranked["model"].n_unique() > 1 else ["policy", "setting"]
+    names = [*advice.telling, "policy", "setting"]
     cells = [
         [
             ("1. " if at == 0 else f"{at + 1}. ") + " ".join(str(row[name] or "") for name in names),
@@ -28,7 +28,7 @@ def recommendation(advice: Advice) -> list[Rows]:
     others = [
         [
             row["budget"],
-            f"{row['policy'] or UNKNOWN} {row['setting'] or ''}".strip(),
+            " ".join(str(row[name]) for name in names if row[name]) or UNKNOWN,
             interval(row["accuracy"], row["low"], row["high"]),
         ]
         for row in advice.other_budgets.iter_rows(named=True)
@@ -48,10 +48,8 @@ def around(
         f"chosen and measured on the same problems it looks {100 * advice.optimism:+.2f} points better",
         f"the same setting is chosen on {advice.stable:.0%} of the parts",
     ]
-    lines += [
-        f"{run}: a perfect verifier has {100 * head.points:.1f} points more than voting at {head.k} draws"
-        for run, head in heads
-    ]
+    more = "; ".join(f"{100 * head.points:.1f} at {head.k} draws ({run})" for run, head in heads)
+    lines.append(f"points that a perfect verifier has more than voting: {more}")
     if ratio is not None:
         least = "the least of any rule of counts that agrees as often with all draws, by the prior that fits the pool"
         lines.append(f"it draws {ratio:.2f} times {least}")
