@@ -252,7 +252,7 @@ def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSp
     document = _under(typed_here, over, config).values if config else {}
     merged = {**document, **{canonical(key): value for key, value in typed_here.items() if value is not None}}
     lists = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
-    axes = {key: list(dict.fromkeys(values)) for key, values in lists.items()}
+    axes = {key: [one for at, one in enumerate(values) if one not in values[:at]] for key, values in lists.items()}
     several = [key for key, values in axes.items() if len(values) > 1]
     beside = {}
     if config is not None and not merged.keys() & {"output", "out_dir", "run"}:

@@ -49,10 +49,10 @@ def indented(said: Text, indent: int = 0, lead: str = "") -> None:
 
 
 def notes(lines: Sequence[str]) -> None:
-    """Prints what a reader must be told, one a line."""
+    """Prints what a reader must be told, one a line; no path is broken."""
     out = console()
     for line in condensed(lines):
-        out.print(f"note: {printable(line)}")
+        out.print(f"note: {printable(line)}", overflow="ignore", crop=False)
 
 
 def json(value: object) -> None:
