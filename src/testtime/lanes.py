@@ -11,7 +11,7 @@ from pathlib import Path
 from testtime.answers import structured
 from testtime.answers.persona import Marks
 from testtime.core.errors import BadInput, Refused
-from testtime.core.protocols import Decoding, Model
+from testtime.core.protocols import Decoding, Model, Policy
 from testtime.core.records import Arm, Map, Problem
 from testtime.core.strings import parse, said, text_of
 from testtime.decoding.budget import Budget
@@ -32,9 +32,28 @@ BESIDE = {"judge": "judge_model", "mock": "mock_model"}
 def lanes_of(spec: RunSpec, due: int, tool_prompt: str | None = None) -> list[Lane]:
     """A lane for each decoding; `tool_prompt` is that of decodings with tools, where it is another one.
 
+    A policy over a small and a large model has a lane for each; the large one draws only when it is asked.
     Raises BadInput for what is not there, Refused for a role without a model.
     """
-    return [_lane(spec, text, due, tool_prompt) for text in spec.decoding]
+    lanes = [_lane(spec, text, due, tool_prompt) for text in spec.decoding]
+    policies: list[Policy] = [parse("policy", text) for text in spec.policies]
+    over = next((policy for policy in policies if policy.arms), None)
+    return lanes if over is None else _of_two(spec, lanes, over, policies)
+
+
+def _of_two(spec: RunSpec, lanes: Sequence[Lane], over: Policy, policies: Sequence[Policy]) -> list[Lane]:
+    """The one lane as the first arm of a policy, and that of the larger model as its second."""
+    other = next((policy.name for policy in policies if policy.arms != over.arms), None)
+    if other is not None:
+        raise Refused(f"{over.name} draws from two models, and {other} from one", mend=f"run {over.name} alone")
+    if len(lanes) > 1 or len(lanes[0].arms) > 1 or set(lanes[0].decoding.roles) != {"model"}:
+        raise Refused(f"{over.name} draws from two models, and with one decoding", mend="use --decoding plain")
+    if not spec.oracle_model:
+        raise Refused(f"{over.name} needs a second, larger model", mend="add --oracle_model")
+    (lane,), (small, large) = lanes, over.arms
+    arm = lane.arms[0]
+    second = replace(arm, label=large, models={"model": spec.oracle_model})
+    return [replace(lane, arms=(replace(arm, label=small),)), replace(lane, arms=(second,), due=0)]
 
 
 def _lane(spec: RunSpec, text: str, due: int, tool_prompt: str | None) -> Lane:

@@ -62,7 +62,7 @@ class RunSpec(BaseModel):
     generator: Literal["claude", "openai"] | None = None
     """claude or openai: the provider, as earlier tools named it."""
     oracle_model: str | None = None
-    """The larger model that a guided decoding may ask, as provider:name."""
+    """The larger model that a guided decoding or a cascade may ask, as provider:name."""
     judge_model: str | None = None
     """The model of judges, as provider:name; by default the one that makes the candidates."""
     llm_judge_fallback: Switch = False

@@ -389,6 +389,24 @@ def test_a_live_folder_holds_one_policy(testtime: Run, folder: Path) -> None:
     assert testtime(f"{live}-not --policies sc_fixed:n=3").code == 0
 
 
+def test_a_cascade_asks_its_large_model_only_where_the_small_one_is_in_doubt(testtime: Run, folder: Path) -> None:
+    start = f"run --model fake:n {DATA} --n 3"
+    ran = testtime(f"{start} --run r --large_n 2 --oracle_model fake:l --policies cascade")
+    assert ran.code == 0
+    large = (pl.col("arm") == "large").sum()
+    drawn = rows(folder).group_by("query_id").agg(small=pl.len() - large, large=large)
+    assert set(drawn["small"]) == {3}
+    assert set(drawn["large"]) == {0, 2}
+    for more, says in (
+        ("--policies cascade", "cascade needs a second, larger model; add --oracle_model"),
+        ("--policies cascade sc_fixed --oracle_model fake:l", "draws from two models, and sc_fixed from one"),
+        ("--policies cascade --oracle_model fake:l --decoding guided:c=4", "draws from two models, and with one"),
+    ):
+        ran = testtime(f"{start} --run not {more}")
+        assert ran.code == 2
+        assert says in ran.err
+
+
 # ---- shards ----
 def test_shards_merged_are_the_run_undivided(testtime: Run, folder: Path) -> None:
     asked = f"run --model fake:one {DATA} --policies sc_fixed:n=3 --run"
