@@ -109,6 +109,8 @@ class State:
     """Damaged lines."""
     _waiting: dict[str, list[str]] = field(default_factory=dict)
     """Draw or verdict id → keys of the replies kept for it."""
+    _received: dict[str, tuple[Mapping[str, Any], int]] = field(default_factory=dict)
+    """By key, while the journal is read: the `call` line of a reply, and which of its replies."""
     _batched: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By call id: `sent` lines of requests that went by a batch and have no `call` line."""
     _settled: set[int] = field(default_factory=set)
@@ -126,6 +128,9 @@ class State:
             state._enter(plan, place, record, show)
         state.dropped = len(dropped)
         state._close()
+        for key, (call, at) in state._received.items():
+            state.replies[key] = replies_of(plan, call)[at]
+        state._received.clear()
         state._find_batches()
         for bound in state.lost.values():
             state.account.spent(bound, bound)
@@ -188,9 +193,9 @@ class State:
             self.tries[record["key"]] = record["attempt"]
             return
         self.tries.pop(record["key"], None)
-        for key, serves, reply in zip(record["children"], record["serves"], replies_of(plan, record), strict=True):
+        for at, (key, serves) in enumerate(zip(record["children"], record["serves"], strict=True)):
             if hash(serves) not in self._settled:
-                self.replies[key] = reply
+                self._received[key] = record, at
                 self._waiting.setdefault(serves, []).append(key)
 
     def _draw(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
@@ -222,7 +227,7 @@ class State:
         """What a draw or verdict needed from the journal is in its own line now."""
         self._settled.add(hash(id))
         for key in self._waiting.pop(id, ()):
-            self.replies.pop(key, None)
+            self._received.pop(key, None)
 
 
 _AGAIN = {"none": frozenset[str](), "transient": frozenset({"transient"}), "all": frozenset({"transient", "final"})}

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal, NamedTuple, get_args
 
 from testtime.core.errors import BadInput
 from testtime.core.secret import struck_line
@@ -194,8 +194,7 @@ def read_journal(folder: Path) -> Replayed:
     return Replayed([record for _, record in scan(folder, dropped)], dropped)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a record stands, so that it can be read again instead of being held."""
 
     file: Path
@@ -214,7 +213,7 @@ class Reader:
         if (file := self._open.get(place.file)) is None:
             file = self._open[place.file] = self._files.enter_context(place.file.open("rb"))
         file.seek(place.offset)
-        return _unseal(file.readline().rstrip(b"\n"), str(place.file))
+        return _unseal(file.readline().rstrip(b"\n"), place.file)
 
     def __enter__(self) -> Reader:
         return self
@@ -239,7 +238,7 @@ def scan(
                 if not body or (kinds is not KINDS and _kind(body) not in kinds):
                     continue
                 try:
-                    yield place, _unseal(body, f"{path}:{number}")
+                    yield place, _unseal(body, path, number)
                 except ValueError as error:
                     if dropped is not None:
                         dropped.append(Dropped(path, number, str(error)))
@@ -270,7 +269,7 @@ def _kind(line: bytes) -> str:
     return line[start : line.find(b'"', start)].decode("ascii", "replace")
 
 
-def _unseal(line: bytes, where: str) -> dict[str, Any]:
+def _unseal(line: bytes, file: Path, number: int | None = None) -> dict[str, Any]:
     """The record of one line. Raises ValueError where it is torn or damaged, BadInput for another version."""
     body = line[:-_TAIL]
     if line[-_TAIL:] != _tail(body):
@@ -279,7 +278,7 @@ def _unseal(line: bytes, where: str) -> dict[str, Any]:
     if not isinstance(record, dict) or record.pop("v", None) != VERSION:
         raise BadInput(
             f"a journal record of another version than {VERSION}",
-            where=where,
+            where=str(file) if number is None else f"{file}:{number}",
             mend="start with --fresh, or read it with the testtime that wrote it",
         )
     if record.get("kind") not in KINDS:
