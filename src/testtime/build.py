@@ -56,6 +56,7 @@ def resolve(spec: RunSpec) -> RunSpec:
     return spec.model_copy(
         update={
             **named,
+            "mock_model": named.get("mock_model"),
             **usual(writers, {"temperature": spec.temperature, "top_p": spec.top_p}, spec.api),
             "provider": None,
             "generator": None,

@@ -27,9 +27,13 @@ def usual_decoding(spec: RunSpec) -> tuple[str, ...]:
 
 
 def usual_mock(spec: RunSpec, model: str, decoding: Sequence[str]) -> str | None:
-    """The model that plays tools: the one that is named, else that of the provider; None: the run's own."""
-    named = any(text.partition(":")[0].strip() == Tools.name for text in decoding)
-    return spec.mock_model or (MOCKS.get(model.partition(":")[0]) if named and not spec.base_url else None)
+    """The model that plays tools: the one that is named, else that of the provider; None: the run's own, or no tools.
+
+    One that is named where no decoding has tools is asked nothing, and is not opened.
+    """
+    if not any(text.partition(":")[0].strip() == Tools.name for text in decoding):
+        return None
+    return spec.mock_model or (None if spec.base_url else MOCKS.get(model.partition(":")[0]))
 
 
 def equipped(

@@ -19,7 +19,7 @@ import pytest
 
 import fake_model
 from testtime.models import BUILTIN
-from testtime.store.pack import Places, unpacked
+from testtime.store.pack import Places, pack, unpacked
 
 Run = Callable[[str], Any]
 READERS = (
@@ -145,6 +145,41 @@ def test_a_pack_tells_nothing_of_the_machine_and_its_user(testtime: Run, folder:
         )
         assert str(folder) not in dumped
         assert secret not in dumped
+
+
+def test_a_pack_holds_figures_and_later_verdicts_without_places(testtime: Run, folder: Path) -> None:
+    run, host, secret = folder / "results/r", "box-of-ada.lab", "sk-very-secret-0123456789"
+    planted = f"by ada on {host} at /home/ada/pools/a.jsonl with {secret}"
+    assert testtime("verify results/r --verifier refusal").code == 0
+    (overlay,) = (run / "verdicts").glob("*.parquet")
+    pl.read_parquet(overlay).with_columns(verification_explanation=pl.lit(planted)).write_parquet(overlay)
+    for name in ("a.svg", "a.json"):
+        (run / "figures" / name).write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{planted}</svg>')
+    outcomes = run.with_name("r.jsonl")
+    first = {**json.loads(outcomes.read_text().splitlines()[0]), "model": planted, "setting": planted}
+    outcomes.write_text(json.dumps(first) + "\n")
+    pack(run, folder / "r.zip", Places({"ada": "USER", host: "HOST"}, ["/home/ada"]))
+    files = members(folder / "r.zip")
+    assert {"r/figures/a.svg", "r/figures/accuracy_vs_tokens.png", f"r/verdicts/{overlay.name}"} <= set(files)
+    assert b"http://www.w3.org/2000/svg" in files["r/figures/a.svg"], "a figure's grammar stays"
+    place = unpacked(folder / "r.zip")
+    dumped = json.dumps(pl.read_parquet(place / f"verdicts/{overlay.name}").to_dicts()).encode()
+    for name, said in [*files.items(), ("overlay", dumped)]:
+        for what in (host, "/home/ada", "by ada", secret):
+            assert what.encode() not in said, (name, what)
+
+
+@pytest.mark.parametrize("line", ["verify {} --verifier refusal", "show {} --json"])
+def test_other_readers_take_a_pack_too(testtime: Run, folder: Path, line: str) -> None:
+    assert testtime("pack results/r --out r.zip").code == 0
+    assert testtime(line.format("r.zip")).code == 0
+
+
+@pytest.mark.parametrize("line", ["note r.zip hello", "stats --stats_file r.zip", "emergence r.zip"])
+def test_what_cannot_take_a_pack_says_so_in_one_line(testtime: Run, folder: Path, line: str) -> None:
+    assert testtime("pack results/r --out r.zip").code == 0
+    ran = testtime(line)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
 
 
 def test_a_packed_page_names_no_place_and_its_programs_are_untouched(testtime: Run, folder: Path) -> None:

@@ -191,6 +191,7 @@ def test_retries_alone_are_no_pool(experiment: tuple[str, pl.DataFrame, Path]) -
         ({"model": "openai:mine", "base_url": ["http://here:1/v1"]}, None),
         ({"model": "gpt-5.1", "mock_model": "claude-haiku-5-5"}, "anthropic:claude-haiku-5-5"),
         ({"model": "gpt-5.1", "decoding": ["plain"]}, None),
+        ({"model": "gpt-5.1", "decoding": ["plain"], "mock_model": "claude-haiku-5-5"}, None),
     ],
 )
 def test_a_tool_is_played_on_the_generators_platform(given: dict[str, Any], mock: str | None) -> None:

@@ -1,4 +1,5 @@
-"""A run as one file to hand on: R.zip holds R/ (spec, pool, ledger, table, notes, report) and R.jsonl, its outcomes.
+"""A run as one file to hand on: R.zip holds R/ (spec, pool, ledger, later verdicts, table, figures, notes, report) and
+R.jsonl, its outcomes.
 
 What says where and by whom it was made is left out or made relative: absolute paths, addresses of servers, the names
 of user and machine. A model's texts are not changed; they are packed as they are, or not at all.
@@ -18,6 +19,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
@@ -27,7 +29,7 @@ from testtime.core.seeds import digest
 from testtime.store.atomic import slug, whole
 from testtime.store.folder import RunFolder
 from testtime.store.notes import FILE as NOTES
-from testtime.store.parquet import Row, read_meta, write_calls, write_candidates
+from testtime.store.parquet import Row, read_meta, readable, write_calls, write_candidates
 from testtime.store.schema import CANDIDATES
 
 TEXTS = (
@@ -43,12 +45,18 @@ ABOUT_HERE = ("base_url", "serve", "env_file", "prices", "pilot", "dataset_path"
 """Keys of a configuration that say where it ran: left out."""
 MADE = ("error", "why", "verification_explanation", "persona_judge_reasoning")
 """Columns that programs wrote, not models: places in them are made relative."""
+NAMED = ("run", "provider", "model", "dataset", "arm", "policy", "setting")
+"""Keys of an outcome that may hold a place: weights, a policy's file."""
 PLAIN = ("summary.csv", NOTES)
+FIGURES = (".png", ".svg", ".json")
+"""Endings of figures; beyond the first they are text."""
 REPORT = "report.html"
 MOST = 2**36
 """Bytes of the largest file that is unpacked."""
 _PATH = re.compile(r"(?<![\w/:.])(?:~|[A-Za-z]:)?(?:[/\\][\w.@+=~-]+){2,}")
 _ADDRESS = re.compile(r"\b(https?://)(?:[^\s/@<]+@)?[^\s/'\")<]+")
+_BESIDE = re.compile(r"[^/]+/(?:verdicts/\w[\w.-]*\.parquet|figures/\w[\w.-]*\.(?:png|svg|json))")
+"""Names of the files that `_beside` gives, in a zip."""
 _FIXED = re.compile(r"(<script\b.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>)", re.S)
 """What of a page is not changed, or only in words: a changed program would not run."""
 
@@ -83,6 +91,10 @@ class Places:
         """A part of a page that is no HTML to be read: of data, whose signs are written as codes, only words go."""
         if not part.startswith('<script type="application/json"'):
             return part
+        return self.words(part)
+
+    def words(self, part: str) -> str:
+        """A text without names, keys and folders of this machine; addresses stay, for they may be its grammar."""
         for folder in self.folders:
             part = part.replace(f"{folder}/", "")
         for name, word in self.names.items():
@@ -94,7 +106,7 @@ class Places:
         if isinstance(value, str):
             return self.hidden(value)
         if isinstance(value, Mapping):
-            return {key: None if key in ABOUT_HERE else self.deep(one) for key, one in value.items()}
+            return {self.deep(key): None if key in ABOUT_HERE else self.deep(one) for key, one in value.items()}
         return [self.deep(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -133,15 +145,33 @@ def _files(folder: RunFolder, made: Path, name: str, places: Places, texts: bool
             yield f"{name}/{plain}", made / plain
     if folder.outcomes.is_file():
         with folder.outcomes.open("rb") as lines, (made / "outcomes").open("wb") as out:
-            out.writelines(_outcome(line, texts) for line in lines)
+            out.writelines(_outcome(line, places, texts) for line in lines)
         yield f"{name}.jsonl", made / "outcomes"
+    for inside, file in _beside(folder, made, places, texts):
+        yield f"{name}/{inside}", file
 
 
-def _outcome(line: bytes, texts: bool) -> bytes:
-    if texts:
-        return line
+def _beside(folder: RunFolder, made: Path, places: Places, texts: bool) -> Iterator[tuple[str, Path]]:
+    """Verdicts that were given later, and figures: (name inside the run, file)."""
+    for at, file in enumerate(sorted(folder.verdicts.glob("*.parquet"))):
+        with readable(file):
+            table = pq.read_table(file)
+        told = [_row(row, places, texts) for row in table.to_pylist()]
+        pq.write_table(pa.Table.from_pylist(told, table.schema.remove_metadata()), made / f"verdict-{at}")
+        yield f"verdicts/{file.name}", made / f"verdict-{at}"
+    for file in sorted((folder.path / "figures").glob("*")):
+        if file.suffix not in FIGURES:
+            continue
+        if file.suffix != ".png":
+            (made / file.name).write_text(places.words(file.read_text(encoding="utf-8")), encoding="utf-8")
+        yield f"figures/{file.name}", file if file.suffix == ".png" else made / file.name
+
+
+def _outcome(line: bytes, places: Places, texts: bool) -> bytes:
     said = json.loads(line)
-    return json.dumps({**said, "answer": _short(said.get("answer"))}, ensure_ascii=False).encode() + b"\n"
+    said |= {name: places.hidden(said[name]) for name in NAMED if said.get(name) is not None}
+    said |= {} if texts else {"answer": _short(said.get("answer"))}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _table(file: Path, out: Path, places: Places, texts: bool) -> None:
@@ -149,7 +179,7 @@ def _table(file: Path, out: Path, places: Places, texts: bool) -> None:
     calls = file.name == "calls.parquet"
     meta = read_meta(file, "testtime.calls" if calls else "testtime.candidates")
     told = {key: value for key, value in meta.items() if key not in ("version", "format", "total_records")}
-    told |= {key: places.deep(told[key]) for key in ("config", "notes", "caveats", "prices") if key in told}
+    told = {key: places.deep(value) for key, value in told.items()}
     if not texts and "arms" in told:
         told["arms"] = [{**arm, "prompt": "", "persona": None} for arm in told["arms"]]
     if not texts and isinstance(told.get("config"), Mapping):
@@ -173,7 +203,7 @@ def _rows(parquet: pq.ParquetFile) -> Iterator[Row]:
 
 def _row(row: Row, places: Places, texts: bool) -> Row:
     told = dict(row)
-    for name in MADE:
+    for name in (*MADE, "arm"):
         if told.get(name) is not None:
             told[name] = places.hidden(told[name])
     if texts:
@@ -225,4 +255,5 @@ def _is_ours(inside: Sequence[zipfile.ZipInfo]) -> bool:
         return False
     known = {"spec.yaml", "candidates.parquet", "calls.parquet", REPORT, *PLAIN}
     allowed = {PurePosixPath(run, name) for name in known} | {PurePosixPath(f"{run}.jsonl")}
+    allowed |= {name for name in names if _BESIDE.fullmatch(str(name)) and name.parts[0] == run}
     return set(names) <= allowed and PurePosixPath(run, "candidates.parquet") in names
