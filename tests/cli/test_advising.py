@@ -136,3 +136,16 @@ def test_advice_over_pools_says_whose_draws_it_means(testtime: Run, pools: Path)
     assert others.count("large sc_fixed") == 3
     note = next(line for line in ran.out.splitlines() if "perfect verifier" in line)
     assert "(small" in ran.out[ran.out.index(note) :]
+
+
+def test_problems_of_one_source_are_one_cluster_of_a_comparison(testtime: Run, pools: Path) -> None:
+    def width() -> float:
+        row = json.loads(testtime("compare small.jsonl large.jsonl --json").out)["rows"][0]
+        return float(row["high"] - row["low"])
+
+    alone = width()
+    for name in ("small.jsonl", "large.jsonl"):
+        rows = [json.loads(line) for line in (pools / name).read_text().splitlines()]
+        rows = [row | {"id": f"{at}.{row['id']}", "cluster": f"{row['id']}"} for row in rows for at in range(4)]
+        (pools / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert width() == pytest.approx(alone, rel=0.15)  # four copies of a problem say no more than one

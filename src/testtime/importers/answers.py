@@ -3,7 +3,8 @@
 A null or blank answer abstains. The vote key is the number where the answer is one (18.0 = "18" =
 "$18"), else the text without surrounding space, exactly as written. A null gold leaves the problem
 without a verdict. Optional keys: `run, model, provider, dataset, temperature` (the same in every
-row), `split`, `question`, and `scores`, a list (column `score`) or a mapping of names to lists.
+row), `split`, `question`, `cluster` (what problems of one source share), and `scores`, a list (column `score`) or a
+mapping of names to lists.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def _candidates(row: Row, query: str) -> Iterator[dict[str, Any]]:
     shared = {
         "query_id": query,
         "split": text(row, "split"),
+        "cluster": text(row, "cluster"),
         "question": text(row, "question"),
         "ground_truth_answer": gold,
     }

@@ -23,7 +23,7 @@ ARM = "plain"
 """Label of the one arm."""
 
 NAMES = (
-    "arm", "query_id", "candidate_idx", "split", "question", "ground_truth_answer", "answer", "answer_key",
+    "arm", "query_id", "candidate_idx", "split", "cluster", "question", "ground_truth_answer", "answer", "answer_key",
     "candidate_text", "is_verified", "verification_method", "verification_saw_reference", "completion_tokens",
 )  # fmt: skip
 """The columns every importer fills, of those of candidates.parquet; further ones are scores (float64)."""
