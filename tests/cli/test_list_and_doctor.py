@@ -89,6 +89,28 @@ def test_a_server_that_is_not_there_is_said(testtime: Run, folder: Path, port: i
         assert "no  server: 127.0.0.1:" in testtime("doctor anthropic --env_file mine").out
 
 
+def test_bedrock_is_looked_for_in_the_region_that_is_set(
+    testtime: Run, monkeypatch: pytest.MonkeyPatch, port: int, folder: Path
+) -> None:
+    pytest.importorskip("boto3", reason="needs the extra bedrock")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    out = testtime("doctor bedrock").out
+    assert "no  key: bedrock: models need AWS credentials" in out
+    assert "server" not in out, "nobody knows which"
+    (folder / "mine").write_text(
+        "AWS_ACCESS_KEY_ID=AKIA0123456789\nAWS_SECRET_ACCESS_KEY=secret012345\nAWS_REGION=eu-west-1\n"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{port}")
+    out = testtime("doctor bedrock --env_file mine").out
+    assert "ok  key: AWS credentials and a region are set" in out
+    assert f"ok  server: 127.0.0.1:{port} can be reached" in out
+    assert "secret012345" not in out
+
+
 def test_a_model_is_called_only_when_that_is_asked_for(testtime: Run) -> None:
     ran = testtime("doctor --model counted:a")
     assert (ran.code, ASKED) == (0, [])

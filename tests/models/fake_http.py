@@ -22,7 +22,7 @@ class Seen:
 
 @dataclass
 class Answer:
-    """One reply; `drop` closes the connection instead."""
+    """One reply; `drop` closes the connection instead, a content-length in the headers that is too long on the way."""
 
     body: Any = None
     status: int = 200
@@ -73,9 +73,9 @@ def serving(*script: Answer | Callable[[Seen], Answer]) -> Iterator[Server]:
                 return
             data = step.body.encode() if isinstance(step.body, str) else json.dumps(step.body).encode()
             self.send_response(step.status)
-            for name, value in {"content-type": "application/json", **step.headers}.items():
+            named = {"content-type": "application/json", "content-length": str(len(data)), **step.headers}
+            for name, value in named.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 

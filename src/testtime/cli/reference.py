@@ -17,7 +17,7 @@ from testtime.cli import COMMANDS, app
 EXIT_CODES = {
     0: "done",
     2: "the input cannot be used; nothing was written",
-    3: "stopped early, by a cap; what was written is whole and usable",
+    3: "stopped early, by a cap or as over 20 % of the draws failed; what was written is whole and usable",
     130: "interrupted",
 }
 SUMMARY = {

@@ -83,7 +83,11 @@ class Claude:
         batches = self._messages().batches
         while (await self._call(batches.retrieve, batch)).processing_status != "ended":
             await asyncio.sleep(self.poll)
-        async for line in await self._call(batches.results, batch):
+
+        async def results() -> list[Any]:  # read whole: a connection that breaks on the way is asked again
+            return [line async for line in await batches.results(batch)]
+
+        for line in await self._call(results):
             yield line.custom_id, _of_batch(line.result)
 
     async def close(self) -> None:
@@ -138,7 +142,7 @@ class Claude:
 
     async def _call(self, verb: Any, *given: Any, **named: Any) -> Any:
         """One call of the SDK, its failures told apart. Raises ModelError."""
-        sdk = load("anthropic", "anthropic")
+        sdk, wire = load("anthropic", "anthropic"), load("httpx2", "anthropic")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # the presets tell of retirement, once
@@ -147,6 +151,8 @@ class Claude:
             raise failed(error.status_code, error.api_message or error.message, error.response.headers) from None
         except sdk.APIConnectionError as error:
             raise ModelError(f"no reply: {error.__cause__ or error}", lost=True) from None
+        except wire.HTTPError as error:  # of a reply that is read as it comes, the SDK's own errors are not made
+            raise ModelError(f"no reply: {type(error).__name__}: {error}", lost=True) from None
         except sdk.AnthropicError as error:
             raise ModelError(f"{type(error).__name__}: {error}") from None
         except RecursionError:

@@ -80,6 +80,11 @@ class Bedrock:
             raise BadInput("bedrock: models need AWS credentials, which are not set", mend=mend)
         self._converse()
 
+    def endpoint(self) -> str:
+        """The service's address in the region that is set. Raises BadInput: the package or the region is missing."""
+        self._converse()
+        return str(self._client.meta.endpoint_url)
+
     async def generate(self, request: Request) -> Generation:
         """One completion. Raises ModelError."""
         body = self.body(request)

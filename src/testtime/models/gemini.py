@@ -36,7 +36,10 @@ MOST_STOPS = 5
 MOST_INLINE = 18 * 2**20
 """Bytes of a batch that is sent in one request; the API takes 20 MB."""
 ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED")
-LOST = ("JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
+LEFT = ("JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
+"""States of a batch that ended without a word on its requests, nor why: another may do better."""
+PASSING = frozenset({1, 2, 4, 8, 10, 13, 14})
+"""Of google.rpc.Code, what another try may not meet: cancelled, unknown, late, exhausted, aborted, internal, away."""
 KEY = "key"
 """Under which a request of a batch carries its key."""
 
@@ -86,18 +89,22 @@ class Gemini:
         return name
 
     async def collect(self, batch: str) -> AsyncIterator[tuple[str, Generation | Exception]]:
-        """Waits until the batch has ended, then gives what came of each request. Raises ModelError: all is lost."""
+        """Waits until the batch has ended, then gives what came of each request: nothing where the whole was left.
+
+        Raises ModelError.
+        """
         self._models()
         while True:
             job = await self._call(self._client.aio.batches.get, name=batch)
             state = job.state.value if job.state else ""
             if state in ENDED:
                 break
-            if state in LOST:
-                raise ModelError(f"the batch ended as {state}: {job.error.message if job.error else 'no reason'}")
+            if state in LEFT:
+                return
             await asyncio.sleep(self.poll)
         for item in (job.dest.inlined_responses if job.dest else None) or ():
-            yield item.metadata[KEY], _of_batch(item)
+            if key := (item.metadata or {}).get(KEY):  # one without a name is nobody's, and its request goes again
+                yield key, _of_batch(item)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -236,8 +243,8 @@ def _laws(result: Any) -> tuple[tuple[int, ...] | None, Sequence[Mapping[str, fl
 def _of_batch(item: Any) -> Generation | Exception:
     """What came of one request of a batch."""
     if item.response is None:
-        why = item.error.message if item.error else "no reason"
-        return ModelError(f"the batch left it without a reply: {why}", retry=True)
+        why, code = (item.error.message, item.error.code) if item.error else ("no reason", None)
+        return ModelError(f"the batch left it without a reply: {why}", retry=code is None or code in PASSING)
     try:
         return told(item.response, 1)
     except ModelError as error:

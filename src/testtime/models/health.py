@@ -114,9 +114,19 @@ def _server(provider: str) -> Check | None:
     elif provider in SERVERS:
         variable, usual = SERVERS[provider]
         url = keys.value(variable) or usual
+    elif provider == "bedrock":
+        return _aws_server()
     else:
         return None
     return reach(url)
+
+
+def _aws_server() -> Check | None:
+    """Of the region that is set; where none is, the line on the key says so."""
+    try:
+        return reach(Bedrock("any").endpoint())
+    except BadInput:
+        return None
 
 
 def reach(url: str) -> Check:
