@@ -86,9 +86,10 @@ def problems(curves: Curves, k: int = 4, by: str = "probability_skewness") -> Ch
 
 def distributions(several: Sequence[Curves], by: str, chosen: Iterable[str]) -> ChartType:
     """How scores are distributed over problems, a panel a score and a row a group. Raises BadInput for none."""
-    panels = []
+    panels, sizes = [], set()
     for score in chosen:
         groups = grouped(several, by, score)
+        sizes |= {int(np.isfinite(values).sum()) for values in groups.values()}
         rows = [
             {"group": name, "value": float(value), "jitter": at * _GOLDEN % 1 - 0.5}
             for name, values in groups.items()
@@ -98,7 +99,7 @@ def distributions(several: Sequence[Curves], by: str, chosen: Iterable[str]) -> 
             panels.append(_distribution(_frame(rows), score, list(groups)))
     if not panels:
         raise BadInput("no score to draw", mend="give at least three budgets")
-    says = ["bars: the middle half and the median; points: single problems, jittered"]
+    says = [f"{_span(sizes)} problems a row; bars: the middle half and the median; points: single problems, jittered"]
     return dress(_rowed(panels, 1), alt.TitleParams(f"Emergence problem by problem, by {by}", subtitle=says))
 
 
@@ -122,7 +123,10 @@ def agreement(table: pl.DataFrame, by: str) -> ChartType:
     chart = alt.layer(cells, words).properties(width=max(64 * rows["split"].n_unique(), 120), height=alt.Step(46))
     return dress(
         chart,
-        alt.TitleParams(f"Do models agree on which problems are sharp? {_said(by)}", subtitle=["1: the same order"]),
+        alt.TitleParams(
+            f"Do models agree on which problems are sharp? {_said(by)}",
+            subtitle=[f"{_span(table['n'].to_list())} problems a cell; 1: the same order"],
+        ),
     )
 
 
@@ -284,6 +288,11 @@ def _many(readings: Sequence[Reading]) -> str:
     completions = sorted({one.curves.values[one.metric].shape[2] for one in readings})
     many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     return f"{many} problems × {'–'.join(map(str, dict.fromkeys(completions)))} completions a panel"
+
+
+def _span(counts: Iterable[int]) -> str:
+    least, most = min(known := list(counts)), max(known)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _said(score: str) -> str:
