@@ -31,7 +31,7 @@ OTHER: dict[str, Any] = {
     "refusal_budget": 5, "persona_judge": True,
     "requests_per_minute": 60.0, "tokens_per_minute": 1e5, "retry_failed": "all", "max_cost": 1.5,
     "max_total_tokens": 10**6, "max_seconds": 60.0, "output": Path("p.parquet"),
-    "model_digest": "ab", "variant": "seed=1",
+    "model_digest": "ab", "variant": "seed=1", "config_file": "x.yaml",
     "batch": True, "expect_tokens": 99.0, "pilot": Path("q"),
     "oracle_model": "l", "judge_model": "j", "mock_model": "k", "persona": "a cat",
     "sandbox": "docker", "structured_output": True, "streaming": False, "decoding": ["guided:c=1"],

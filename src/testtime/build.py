@@ -32,6 +32,7 @@ from testtime.meters.price import catalogue
 from testtime.models.naming import digest_of_files, is_local
 from testtime.models.naming import resolve as whole_name
 from testtime.models.usual import usual
+from testtime.places import commit_here
 from testtime.runspec import RunSpec, digest_of, resolved_yaml
 from testtime.spec import DEFAULT_POLICIES
 from testtime.stages import asks_judge, scorer, stages_of
@@ -223,7 +224,8 @@ def plan_of(spec: RunSpec, run: str, meter: Meter | None = None, kept: Replies =
 def _about(spec: RunSpec) -> dict[str, Any]:
     """What a pool says of the spec it was drawn by."""
     config = {"config": resolved_yaml(spec), "config_hash": digest_of(spec), "policies": list(spec.policies)}
-    return {**config, "notes": spec.notes, "vote": "answer key"}
+    whence = {"config_file": spec.config_file, "git_commit": commit_here()}
+    return {**config, **whence, "notes": spec.notes, "vote": "answer key"}
 
 
 def _tool_prompt(task: Task, spec: RunSpec) -> str | None:

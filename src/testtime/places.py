@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,15 @@ from testtime.runspec import RunSpec, digest_of
 from testtime.store.atomic import slug
 from testtime.store.cloud import here
 from testtime.store.folder import RunFolder, default_name
+
+
+def commit_here() -> str | None:
+    """The commit that the repository one stands in is at; None outside of one, or without git."""
+    with suppress(OSError, subprocess.SubprocessError):
+        asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False)
+        return said.stdout.strip() or None
+    return None
 
 
 def placed(spec: RunSpec) -> RunSpec:

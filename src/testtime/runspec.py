@@ -187,6 +187,8 @@ class RunSpec(BaseModel):
     """Digest of the files of local models; the run finds it."""
     variant: str | None = None
     """What sets it apart in a grid of runs; the grid names it."""
+    config_file: str | None = None
+    """The configuration it was read from, as it was named; `specs_of` notes it."""
     notes: str | None = None
     """Anything worth remembering; kept with the pool."""
 
@@ -201,6 +203,11 @@ def run_spec(flags: Mapping[str, Any], config: Path | None = None) -> RunSpec:
     if config is None:
         return typed(RunSpec, {**plain, **_alone(plain, over)}, None, KINDS)
     return typed(RunSpec, plain, config, KINDS, lambda path: _under(plain, over, path))
+
+
+def noted(config: Path | None) -> dict[str, Any]:
+    """What a spec keeps of where it was read: the file typed first, also where a run's own spec is read again."""
+    return {} if config is None else {"config_file": read_yaml(config).values.get("config_file") or str(config)}
 
 
 def notices_of(config: Path | None) -> list[str]:
@@ -254,10 +261,10 @@ def specs_of(flags: Mapping[str, Any], config: Path | None = None) -> list[RunSp
     lists = {key: merged[key] for key in RunSpec.model_fields if key not in SEVERAL and _lists(merged.get(key))}
     axes = {key: [one for at, one in enumerate(values) if one not in values[:at]] for key, values in lists.items()}
     several = [key for key, values in axes.items() if len(values) > 1]
-    beside = {}
+    beside = noted(config)
     if config is not None and not merged.keys() & {"output", "out_dir", "run"}:
-        beside = {"output": config.parent / "results" / f"{config.stem}.parquet"}
-    named, specs = bool(merged.get("run") or merged.get("output") or beside), []
+        beside |= {"output": config.parent / "results" / f"{config.stem}.parquet"}
+    named, specs = bool(merged.get("run") or merged.get("output") or "output" in beside), []
     for values in product(*axes.values()):
         point = dict(zip(axes, values, strict=True))
         told = [f"{key}={_short(point[key])}" for key in several if named or key not in IN_NAME]
@@ -270,7 +277,7 @@ SEVERAL = frozenset({"splits", "policies", "decoding", "base_url", "settings"})
 """Keys that take several values within one run."""
 IN_NAME = ("model", "provider", "generator", "dataset")
 """Keys that the default name of a run says anyway."""
-HIDDEN = frozenset({"settings", "model_digest", "variant"})
+HIDDEN = frozenset({"settings", "model_digest", "variant", "config_file"})
 """Keys that are no flags."""
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,26 @@ def test_candidates_without_policies_are_all_that_is_drawn(testtime: Run, folder
     texts = yaml.safe_load((folder / "pool.run/spec.yaml").read_bytes())["policies"]
     assert "sc_fixed:n=3" in texts
     assert not [text for text in texts if re.search("n=([4-9]|1[0-9])", text)]
+
+
+def test_a_pool_says_which_configuration_and_commit_it_is_of(testtime: Run, folder: Path) -> None:
+    """All documented metadata keys, as bytes; also where the pool is drawn on from another commit and by its spec."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True).stdout.strip()
+    (folder / "exp").mkdir()
+    (folder / "exp/x.yaml").write_text(
+        "dataset: gsm8k\ndataset_path: sums.jsonl\nmodel: fake:n\nnum_candidates: 2\ntemperature: 0.7\nnotes: why\n"
+    )
+    assert testtime("run --config exp/x.yaml --max-queries 3").code == 0
+    said = pq.read_table(folder / "exp/results/x.parquet").schema.metadata
+    assert (said[b"config_file"], said[b"git_commit"], said[b"notes"]) == (b"exp/x.yaml", commit, b"why")
+    documented = ("generated_at", "model", "num_candidates", "temperature", "splits", "total_records")
+    ours = ("config", "config_hash", "testtime_version", "seed", "provider")
+    assert [key for key in (*documented, *ours) if key.encode() not in said] == []
+    assert testtime("run --config exp/results/x.run/spec.yaml --max-queries 4").code == 0
+    assert pq.read_schema(folder / "exp/results/x.parquet").metadata[b"config_file"] == b"exp/x.yaml"
 
 
 def test_a_configuration_keeps_its_pool_beside_itself(testtime: Run, folder: Path) -> None:

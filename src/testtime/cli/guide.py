@@ -16,7 +16,7 @@ from testtime.cli.flags import part_of, says, settings_of
 from testtime.cli.run import NO_BACKEND, Backend
 from testtime.core.errors import BadInput, StoppedEarly
 from testtime.figures.save import require
-from testtime.runspec import RunSpec, run_spec
+from testtime.runspec import RunSpec, noted, run_spec
 from testtime.spec import read_yaml
 from testtime.store.atomic import writable
 
@@ -85,7 +85,7 @@ def guide(
         if given["dataset"] is not None:
             raise BadInput("both a prompt and a dataset are given", mend="give one of them")
         given["dataset"] = "pocket-math"  # a run has one; none of its problems is drawn
-    spec = run_spec(_with_usual(given, config, output), config)
+    spec = run_spec({**_with_usual(given, config, output), **noted(config)}, config)
     if prompt is not None:
         _answer(spec, prompt, json)
         return

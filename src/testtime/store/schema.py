@@ -163,6 +163,8 @@ METADATA: Mapping[str, Key] = {
     "seed": Key("json", "Seed of the run."),
     "total_records": Key("json", "Rows."),
     "total_queries": Key("json", "Problems the run was to draw, drawn or not."),
+    "config_file": Key("text", "The configuration it was read from, as it was named; absent without one."),
+    "git_commit": Key("text", "Commit that one stood on where it was run; absent outside of a git repository."),
     "config": Key("json", "The whole resolved configuration."),
     "config_hash": Key("text", "Digest of the part of it that shapes results."),
     "arms": Key("json", "The arms, as records."),
