@@ -43,7 +43,7 @@ from testtime.verifiers.asking import Keeps
 
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with nothing left to be guessed: what `spec.yaml` holds. Raises BadInput."""
-    dataset, path = _local_name(spec.dataset, spec.dataset_path)
+    dataset, path = local_name(spec.dataset, spec.dataset_path)
     texts, task = _chosen(spec, dataset, path)
     policies: list[Policy] = [parse("policy", text) for text in texts["policy"]]
     if spec.live and (len(policies) != 1 or spec.num_candidates is not None):
@@ -141,7 +141,7 @@ def _silent(task: Task, problems: Sequence[Problem]) -> bool:
     return all(one.get("verifier", task.verifier) in PROGRAMS and not one.get("public") for one in fields)
 
 
-def _local_name(dataset: str, path: Path | None) -> tuple[str, Path | None]:
+def local_name(dataset: str, path: Path | None) -> tuple[str, Path | None]:
     """The task that reads a dataset of the hub, and where from, where the dataset is named by its id."""
     name, colon, settings = dataset.partition(":")
     return (f"{HUB[name]}{colon}{settings}", path or Path(name)) if name in HUB else (dataset, path)
@@ -262,6 +262,7 @@ def parser_of(task: Task) -> str:
 
 def open_task(dataset: str, path: Path | None = None) -> Task:
     """The dataset. Raises BadInput: not known, its file is not named, or a file is named that it has no use for."""
+    dataset, path = local_name(dataset, path)
     kind = find("task", dataset.partition(":")[0].strip())
     reads = {f.name: f for f in fields(kind)}.get("path")
     if reads is None and path is not None:

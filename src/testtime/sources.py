@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from testtime.analysis import judging
 from testtime.analysis.inspection import Inspected, inspected
 from testtime.analysis.ledger import ledger
 from testtime.analysis.survey import NUMBERS
@@ -23,7 +24,7 @@ from testtime.store.folder import RunFolder, is_run, runs
 from testtime.store.frame import open_pool, pool_of
 from testtime.store.notes import notes_of
 from testtime.store.pack import is_pack, unpacked
-from testtime.store.parquet import read_meta
+from testtime.store.parquet import read_frame, read_meta
 from testtime.store.pool import Pool
 from testtime.store.texts import Row, problems_of, rows_of
 
@@ -112,8 +113,16 @@ def inspect(source: Sources) -> list[Inspected]:
     for path in _leaves(source):
         arms = inspected(*_blocks_at(path, NUMBERS))
         books = ledger(path) if path.is_dir() else None
-        found += [replace(arms[0], ledger=books), *arms[1:]] if arms else []
+        told = _asked_anew(path) if path.is_dir() else []
+        found += [replace(arms[0], ledger=books, notes=[*arms[0].notes, *told]), *arms[1:]] if arms else []
     return found
+
+
+def _asked_anew(run: Path) -> list[str]:
+    """What judges say of a run's verdicts that `testtime verify` asked later, a line each. Raises BadInput."""
+    files, columns = sorted((run / "verdicts").glob("judge-*.parquet")), (*judging.WORDS, "verification_method")
+    told = [judging.asked_anew(read_frame(file, columns)) for file in files]
+    return [line for line in told if line is not None]
 
 
 def candidates_at(source: Sources, query_id: str) -> Iterator[tuple[str, list[Row]]]:

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from testtime.analysis.audit import LABELS
-from testtime.build import open_task
+from testtime.build import local_name, open_task
 from testtime.core import rows
 from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
 from testtime.core.progress import Tick, counting
@@ -229,6 +229,7 @@ def _spec(folder: Path | None) -> dict[str, Any]:
 
 def _task(dataset: str, path: Path | str | None, *, needs_rows: bool = True) -> Task:
     """The task, also where its rows are not at hand: what an answer is does not depend on them."""
+    dataset, path = local_name(dataset, Path(path) if path is not None else None)
     name = dataset.partition(":")[0]
     if name not in names("task"):
         raise BadInput(f"the dataset {dataset or 'of this pool'!r} is not known", mend="name it: --dataset math")
@@ -238,7 +239,7 @@ def _task(dataset: str, path: Path | str | None, *, needs_rows: bool = True) -> 
         if needs_rows and task.verifier != "math":
             raise BadInput(f"{name} is judged by what its rows hold, and they are not here", mend="add --dataset_path")
         return task
-    return open_task(dataset, Path(path) if path is not None else None)
+    return open_task(dataset, path)
 
 
 def _problems(task: Task, table: Sequence[Map], spec: Map) -> dict[str, Problem]:

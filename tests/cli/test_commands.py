@@ -9,12 +9,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from testtime import sources
+from testtime.analysis.inspection import Spent
 from testtime.cli import COMMANDS, main
+from testtime.figures.inspection import inspection
 
 Run = Callable[[str], Any]
 
@@ -87,8 +91,15 @@ def test_import_makes_a_folder_that_replays_like_the_file(testtime: Run, folder:
 def test_inspect_says_what_is_in_the_pool(testtime: Run) -> None:
     ran = testtime("inspect answers.jsonl")
     assert ran.code == 0
-    for words in ("3 × 6", "1 of 18 (5.6%)", "any of 6", "100.0 [", "maj@k"):
+    for words in ("3 × 6", "1 of 18 (5.6%)", "any of 6", "100.0 [", "maj@k", "have all 6; 3 at least one verified"):
         assert words in ran.out
+
+
+def test_a_mean_of_which_some_is_unknown_is_told_as_the_least_it_can_be(folder: Path) -> None:
+    (one,) = sources.inspect(folder / "answers.jsonl")
+    several = inspection(replace(one, spends={"completion_tokens": Spent(30.0, 2, 1)}))
+    (cells,) = next(table.cells for table in several if table.title == "Spend")
+    assert [cells[0], *cells[1:3]] == ["tokens", "≥ 10", "≥ 30"]
 
 
 def test_several_pools_are_set_side_by_side_and_compared_by_one_function(testtime: Run, folder: Path) -> None:

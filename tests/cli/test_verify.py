@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from testtime.analysis.judging import asked_anew
 from testtime.core.records import Generation, Request
 from testtime.models import BUILTIN
 from testtime.models.scripted import Scripted
@@ -98,6 +100,48 @@ class Cut(Scripted):
         """As it comes, but said to be cut."""
         said = await super().generate(request)
         return replace(said, completions=[replace(one, finish="length") for one in said.completions])
+
+
+SAID = {"two": r"\boxed{2}", "yes": '{"right": true, "confidence": 0.9, "reasoning": "so it is"}'}
+
+
+class Says(Scripted):
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda request, seed: SAID[name], name=f"says:{name}")
+
+
+def test_a_judge_asked_anew_is_set_beside_the_verdicts_before(
+    testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two problems is right by the rule, the judge calls both so; inspect says it too, with the lengths."""
+    write(folder / "math.jsonl", MATH)
+    monkeypatch.setitem(BUILTIN, "says", f"{__name__}:Says")
+    drawn = testtime("run --model says:two --dataset math --dataset_path math.jsonl --sc_n 2 --output p.parquet")
+    assert drawn.code == 0, drawn.err
+    assert "asked anew" not in testtime("inspect p.run").out
+    first = (folder / "p.run/candidates.parquet").read_bytes()
+    for line in ("verify p.run --verifier judge --judge_model says:yes", "inspect p.run"):
+        ran = testtime(line)
+        assert ran.code == 0, ran.err
+        assert re.search(r"a judge agrees with (\d+) of (\d+) ", ran.out + ran.err), ran.out
+    assert "characters, median" in ran.out
+    assert (folder / "p.run/candidates.parquet").read_bytes() == first
+    (overlay,) = (folder / "p.run/verdicts").glob("judge-*.parquet")
+    said = asked_anew(pl.read_parquet(overlay))
+    assert said is not None
+    assert "verdicts, 50.0 % [" in said
+    assert said.endswith("right and 0 right ones wrong")
+
+
+@pytest.mark.skipif(not installed(), reason="math-verify is not installed: the extra `math`")
+def test_a_dataset_goes_by_its_id_of_the_hub_too(testtime: Run, folder: Path) -> None:
+    write(folder / "math.jsonl", MATH)
+    write(folder / "mine.jsonl", TEXTS)
+    named = "--dataset HuggingFaceH4/MATH-500 --dataset_path math.jsonl"
+    assert testtime(f"import candidates mine.jsonl {named} --out out").code == 0
+    ran = testtime(f"verify out/mine --verifier math {named}")
+    assert ran.code == 0, ran.err
+    assert "4 right, 4 wrong, 0 null of 8" in ran.out
 
 
 def test_refusals_and_personas_of_anyones_outputs_are_told_too(testtime: Run, pool: str, folder: Path) -> None:

@@ -60,6 +60,8 @@ def test_each_problem_goes_to_the_stage_it_names() -> None:
     assert (verdict.stage, verdict.value) == ("math", True)
     verdict = judged(task, Problem("q", "test", "?", "5", {"verifier": "no_tests"}), "Final Answer: 5")
     assert (verdict.stage, verdict.value, verdict.confidence, verdict.method) == ("no_tests", None, 0.0, "no_tests")
+    verdict = judged(task, Problem("q", "test", "?", "5", {"verifier": "no_tests"}), " ")
+    assert (verdict.value, verdict.method) == (False, "no answer")
 
 
 def test_every_stage_explains_itself(tmp_path: Path) -> None:

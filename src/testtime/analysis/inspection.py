@@ -19,6 +19,8 @@ from testtime.store.codec import decode
 SPENDS = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "latency_s", "cost_usd", "joules")
 TRUNCATED = 0.05
 """The share of truncated texts above which a reader is warned."""
+AGREES = "judge agrees, of audited"
+"""The share of audited verdicts in which the judge says what the rule says."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Inspected:
     drawn: str
     covered: int
     """Problems with all draws of the floor."""
+    solved: int
+    """Problems of whose sampled draws one is verified, or more."""
     row_verdicts: tuple[int, int]
     """(Rows with a verdict, of these verified)."""
     mean: Rate
@@ -126,6 +130,7 @@ def _inspected(label: str, one: Survey, arm: Arm, meta: Mapping[str, Any], arms:
         floor=one.floor,
         drawn=f"{fewest}" if fewest == most else f"{fewest} to {most}",
         covered=int((one.size >= one.floor).sum()),
+        solved=int((one.mean > 0).sum()),
         row_verdicts=(one.row_right.known, one.row_right.hits),
         mean=rate(one.mean, unit),
         first=rate(one.shown[:, 0], unit),
@@ -187,7 +192,7 @@ def _shares(one: Survey) -> dict[str, Any]:
         "failed": one.failed,
         "refusals": one.refused,
         "judged by a model": one.judged_by_model,
-        "judge agrees, of audited": one.agreeing,
+        AGREES: one.agreeing,
     }
 
 

@@ -23,6 +23,8 @@ from testtime.core.seeds import rng_of
 COLUMNS = ("rule_said", "judge_said", "judge_audited")
 READ = frozenset({"is_verified", *COLUMNS})
 """Columns of candidates.parquet that it needs."""
+WORDS = ("is_verified", "was_verified")
+"""A verdict given anew, and the one before."""
 DRAWS = 4000
 """Of the posterior."""
 
@@ -86,6 +88,21 @@ def _net(gain: float, by_rule: float, taken: int, n: int, seed: int) -> Interval
     share = rng_of(seed, "judging").beta(taken + 0.5, n - taken + 0.5, DRAWS)
     low, high = np.quantile(gain - by_rule * share, [0.025, 0.975])
     return float(low), max(float(high), gain - by_rule * taken / n)
+
+
+def asked_anew(verdicts: pl.DataFrame) -> str | None:
+    """What a judge that was asked about all of a pool says beside the verdicts before, in a line; None without any.
+
+    A row has `was_verified`, `is_verified` and `verification_method`; an answer that is none was never judged.
+    """
+    both = verdicts.filter(pl.col("verification_method") != "no answer").drop_nulls(["was_verified", "is_verified"])
+    if not (n := both.height):
+        return None
+    up, down = (both.filter(pl.col(a) & ~pl.col(b)).height for a, b in (WORDS, WORDS[::-1]))
+    share = (n - up - down) / n
+    low, high = (100 * end for end in wilson(share, n))
+    told = f"asked anew, a judge agrees with {n - up - down:,} of {n:,} verdicts, {100 * share:.1f} % "
+    return f"{told}[{low:.1f}, {high:.1f}]; it would call {up:,} wrong ones right and {down:,} right ones wrong"
 
 
 def sentence(found: Judged) -> str:

@@ -43,6 +43,7 @@ def verify(
 ) -> None:
     """Judge candidates again, without drawing anything."""
     from testtime import verifying
+    from testtime.analysis.judging import asked_anew
     from testtime.cli import show
     from testtime.core.errors import BadInput
     from testtime.sources import brought
@@ -73,7 +74,7 @@ def verify(
         return
     _report(done)
     show.wrote(done.path, *([pool] if done.first else []))
-    show.notes(sent)
+    show.notes([*([told] if verifier == "judge" and (told := asked_anew(done.frame)) else []), *sent])
     if done.word == "is_verified":
         show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
     else:

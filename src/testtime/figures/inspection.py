@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from testtime.analysis.inspection import Inspected, Rate
+from testtime.analysis.bootstrap import wilson
+from testtime.analysis.inspection import AGREES, Inspected, Rate
 from testtime.analysis.ledger import plain as plain_ledger
 from testtime.figures.ledger import books
 from testtime.figures.tables import UNKNOWN, Rows, cost, interval, letters_of
@@ -16,6 +17,11 @@ NAMES = {
     "latency_s": "seconds",
     "cost_usd": "dollars",
     "joules": "joules",
+}
+LENGTHS = {
+    "quality_answer_length": "answer",
+    "quality_reasoning_length": "reasoning",
+    "quality_total_response_length": "whole text",
 }
 
 
@@ -47,17 +53,28 @@ def _facts(one: Inspected) -> Rows:
         "decoding": one.decoding,
         "problems × draws": f"{one.problems:,} × {one.drawn}",
         "floor": f"{one.floor} draws of each problem are a sample",
-        "coverage": f"{one.covered:,} of {one.problems:,} problems have all {one.floor}",
+        "coverage": f"{one.covered:,} of {one.problems:,} problems have all {one.floor}"
+        + (f"; {one.solved:,} at least one verified" if one.judged else ""),
         "rows": f"{one.rows:,}",
-        **{name: _share(*share) for name, share in one.shares.items()},
+        **{name: _share(*share, name == AGREES) for name, share in one.shares.items()},
+        **({"characters, median": ", ".join(_lengths(one))} if _lengths(one) else {}),
         "one vote is": one.vote,
         **one.about,
     }
     return Rows(one.name, ["", ""], [[name, text] for name, text in facts.items()], left=True)
 
 
-def _share(hits: int, known: int) -> str:
-    return f"{hits:,} of {known:,} ({hits / known:.1%})" if known else UNKNOWN
+def _lengths(one: Inspected) -> list[str]:
+    known = [(LENGTHS[name], value) for name, value in one.lengths.items() if value is not None]
+    return [f"{name} {value:,.0f}" for name, value in known]
+
+
+def _share(hits: int, known: int, sampled: bool = False) -> str:
+    """So many of so many; of a sample with Wilson's interval."""
+    if not known:
+        return UNKNOWN
+    ends = f" [{', '.join(f'{100 * end:.1f}' for end in wilson(hits / known, known))}]" if sampled else ""
+    return f"{hits:,} of {known:,} ({hits / known:.1%}{ends})"
 
 
 def _rates(one: Inspected) -> Rows:
@@ -79,11 +96,11 @@ def _worth(one: Inspected) -> str:
         return UNKNOWN
     before, after = one.ks[-2:]
     steps = [
-        f"{name} {(rates[-1].mean - rates[-2].mean) / (after - before) * 100:+.2f} points each"
+        f"{name} {(rates[-1].mean - rates[-2].mean) / (after - before) * 100:+.2f}"
         for name, rates in (("majority", one.majority), ("any", one.passed))
         if rates[-1].mean is not None and rates[-2].mean is not None
     ]
-    return f"{', '.join(steps)} (from k = {before} to {after})" if steps else UNKNOWN
+    return f"{', '.join(steps)} points (k {before} to {after})" if steps else UNKNOWN
 
 
 def _splits(one: Inspected) -> list[Rows]:
@@ -130,9 +147,10 @@ def _spends(one: Inspected) -> Rows:
     cells = []
     for name, spent in one.spends.items():
         if spent.rows:
-            whole = f"{'≥ ' if spent.unknown else ''}{cost(spent.known, _digits(name))}"
+            least, draws = "≥ " if spent.unknown else "", spent.rows + spent.unknown
+            each, whole = (f"{least}{cost(value, _digits(name))}" for value in (spent.known / draws, spent.known))
             missing = f"{spent.unknown:,} unknown" if spent.unknown else ""
-            cells.append([NAMES[name], cost(spent.known / spent.rows, _digits(name)), whole, missing])
+            cells.append([NAMES[name], each, whole, missing])
     return Rows("Spend", ["", "a draw", "in all", ""], cells)
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 from testtime.core.protocols import Ask, Task
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest
-from testtime.verifiers.said import verdict
+from testtime.verifiers.said import unjudgeable, verdict
 
-VERSION = 1
+VERSION = 2
 """Of the rule; with another, stored verdicts are not reused."""
 
 
@@ -33,5 +33,6 @@ class NoTests:
         return None
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
-        """Null."""
-        return verdict(self, None, 0.0, "no_tests", "the dataset has no tests for this problem")
+        """False where there is no answer, else null."""
+        none = unjudgeable(self, problem, candidate)
+        return none or verdict(self, None, 0.0, "no_tests", "the dataset has no tests for this problem")
