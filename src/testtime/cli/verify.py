@@ -43,7 +43,6 @@ def verify(
 ) -> None:
     """Judge candidates again, without drawing anything."""
     from testtime import verifying
-    from testtime.analysis.judging import asked_anew
     from testtime.cli import show
     from testtime.core.errors import BadInput
     from testtime.sources import brought
@@ -72,9 +71,9 @@ def verify(
         show.json({"verdicts": done.frame[done.word].value_counts(sort=True), "flips": done.flips,
                    "calls": done.calls, "path": done.path})  # fmt: skip
         return
-    _report(done)
+    _report(done, verifier)
     show.wrote(done.path, *([pool] if done.first else []))
-    show.notes([*([told] if verifier == "judge" and (told := asked_anew(done.frame)) else []), *sent])
+    show.notes(sent)
     if done.word == "is_verified":
         show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
     else:
@@ -101,7 +100,8 @@ WORDS: Mapping[str, Mapping[object, str]] = {
 """A stage's word → how its values are told."""
 
 
-def _report(done: Reverified) -> None:
+def _report(done: Reverified, verifier: str) -> None:
+    from testtime.analysis.judging import asked_anew
     from testtime.cli import show
     from testtime.figures.tables import printable
     from testtime.verifying import was
@@ -124,3 +124,5 @@ def _report(done: Reverified) -> None:
         out.print(printable(f"  {row['query_id']} #{row['candidate_idx']}: {change}{why}"), soft_wrap=True)
     if done.calls:
         out.print(f"{done.calls:,} calls of the judge")
+    if verifier == "judge" and (told := asked_anew(done.frame)) is not None:
+        out.print(told, soft_wrap=True)
