@@ -231,12 +231,14 @@ def _scored(drawn: Drawn) -> Run:
     if not has_gold(pool):
         return Run(folder.path, None, drawn, files, [*notes, *pool.notes, "no answer is known to be right or wrong"])
     outcomes, told = scored(pool, [parse("policy", text) for text in drawn.spec.policies], drawn.asked)
+    told += pool.notes
+    del pool  # what follows needs room of its own
     table = Table(measured(outcomes, folder.calls) if drawn.spec.live else outcomes)
     table.to_jsonl(folder.outcomes)
     table.to_csv(folder.summary)
     files += [folder.outcomes, folder.summary]
     found = judging.judged(read_columns(folder.candidates, judging.READ))
-    notes += [*told, *pool.notes, *table.notes, *([judging.sentence(found)] if found else [])]
+    notes += [*told, *table.notes, *([judging.sentence(found)] if found else [])]
     x = "tokens" if table.to_polars()["gen_tokens"].count() else "candidates"  # a lost draw's tokens are not known
     figure = folder.path / "figures" / f"accuracy_vs_{x}.png"
     try:

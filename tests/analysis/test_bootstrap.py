@@ -108,3 +108,16 @@ def test_unknown_values_are_left_out_and_never_averaged_in():
 def test_the_monte_carlo_error_is_that_of_the_mean():
     assert boot.monte_carlo_error(np.array([0.0, 0.0])) == 0
     assert boot.monte_carlo_error(np.array([0.04, 0.0, 0.0, 0.0])) == pytest.approx(0.05)
+
+
+def test_an_interval_is_the_same_however_many_resamples_are_taken_together(monkeypatch):
+    values = rng_of(6, "blocks").beta(2, 1, size=1319)
+    clusters = np.arange(1319) // 2
+    found = [boot.accuracy_interval(values), boot.accuracy_interval(values, clusters)]
+    monkeypatch.setattr(boot, "_ROWS", boot.RESAMPLES)
+    assert [boot.accuracy_interval(values), boot.accuracy_interval(values, clusters)] == found
+
+
+def test_resamples_are_the_multinomials_own_counts():
+    drawn = rng_of(0, "bootstrap", 50).multinomial(50, np.full(50, 1 / 50), size=100)
+    assert (boot.resample(np.arange(50), resamples=100) == drawn).all()

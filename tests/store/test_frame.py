@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
 from testtime.core.records import Arm
-from testtime.store.frame import pool_of
+from testtime.store import parquet
+from testtime.store.frame import open_pool, pool_of, read_columns
 
 
 def rows(**columns):
@@ -245,3 +246,31 @@ def test_rows_in_any_order_are_one_pool_and_their_order_is_not_taken_for_granted
         assert draws.codes.tolist() == [[0, 1, 0], [0, 1, 0]]
     with pytest.raises(BadInput, match="candidate 0 of 'p' under 'a' occurs twice"):
         pool_of(frame[[0, 1, 2, 3, 4, 5, 0]], {})
+
+
+def test_texts_read_as_codes_from_any_row_groups_make_the_same_pool(tmp_path, monkeypatch) -> None:
+    """Each row group has a dictionary of its own: equal texts must stay equal across them."""
+    monkeypatch.setattr(parquet, "GROUP", 3)
+    mine = rows(
+        arm=["b"] * 4 + ["a"] * 6,
+        query_id=["q2", "q2", "q1", "q1", "q2", "q2", "q2", "q1", "q1", "q1"],
+        candidate_idx=[0, 1, 0, 1, 0, 1, 2, 0, 1, 2],
+        answer_key=["7", "5", None, "5", "5", "7", "9", "5", "5", "7"],
+        finish_reason=["stop", "length", "stop", None, "stop", "stop", "length", "stop", "stop", "stop"],
+        error=[None] * 2 + ["boom"] + [None] * 7,
+        is_verified=[True, False, None, True, False, True, False, True, True, None],
+        split=["s"] * 10,
+        cluster=["c", "c", None, None, "c", "c", "c", None, None, None],
+        ground_truth_answer=["7"] * 10,
+    )
+    parquet.write_frame(tmp_path / "candidates.parquet", mine, {"run": "r"})
+    coded = read_columns(tmp_path / "candidates.parquet")
+    assert coded["query_id"].dtype == pl.Categorical
+    one, other = open_pool(tmp_path), pool_of(mine, {"run": "r"})
+    for name in ("problems", "splits", "keys", "clusters", "notes"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert list(one.arms) == list(other.arms)
+    for label, draws in other.arms.items():
+        assert (one.arms[label].codes == draws.codes).all()
+        assert np.array_equal(one.arms[label].right, draws.right, equal_nan=True)
+        assert np.array_equal(one.arms[label].column("truncated"), draws.column("truncated"), equal_nan=True)

@@ -88,3 +88,11 @@ def test_numbers_are_not_rounded(tmp_path):
     value = np.nextafter(1 / 3, 1)
     write_outcomes(tmp_path / "r.jsonl", table(ONE | {"correct": value}))
     assert read_outcomes(tmp_path / "r.jsonl")["correct"][0] == value
+
+
+def test_a_table_written_in_slices_is_the_one_written_whole(tmp_path, monkeypatch):
+    many = table(*(ONE | {"query_id": f"q{at}", "usd": None if at % 2 else 0.1 * at} for at in range(7)))
+    write_outcomes(tmp_path / "whole.jsonl", many)
+    monkeypatch.setattr("testtime.store.outcomes._SLICE", 3)
+    write_outcomes(tmp_path / "sliced.jsonl", many)
+    assert (tmp_path / "sliced.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

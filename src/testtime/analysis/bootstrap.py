@@ -17,6 +17,7 @@ from math import nan, sqrt
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from testtime.core.history import Floats, Ints
 from testtime.core.seeds import rng_of
@@ -29,6 +30,8 @@ MANY = 20_000
 """With more units than this, the mean is normal to within its own rounding, and nothing is resampled."""
 Interval = tuple[float, float]
 _BLOCK = 100
+_ROWS = 200
+"""Resamples whose means are taken together."""
 _NORMAL = NormalDist()
 
 
@@ -44,11 +47,14 @@ def units_of(clusters: Sequence[str | None] | None, problems: int) -> Ints:
 
 
 @lru_cache(maxsize=2)
-def _draws(units: int, seed: int, resamples: int) -> Floats:
-    """[resample, unit] how often each unit is drawn, in `units` draws with replacement."""
+def _draws(units: int, seed: int, resamples: int) -> NDArray[np.uint8]:
+    """[resample, unit] how often each unit is drawn, in `units` draws with replacement.
+
+    A byte holds it: the chance that one of many units is drawn 256 times is below 10⁻⁵⁰⁰.
+    """
     generator = rng_of(seed, "bootstrap", units)
-    drawn = np.empty((resamples, units))
-    for start in range(0, resamples, _BLOCK):  # the counts come as whole numbers: never all of them twice in memory
+    drawn = np.empty((resamples, units), dtype=np.uint8)
+    for start in range(0, resamples, _BLOCK):  # the counts come as whole numbers of eight bytes: never all of them
         rows = drawn[start : start + _BLOCK]
         rows[:] = generator.multinomial(units, np.full(units, 1 / units), size=len(rows))
     return drawn
@@ -57,7 +63,7 @@ def _draws(units: int, seed: int, resamples: int) -> Floats:
 def resample(unit: Ints, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
     """[resample, problem] the weight of each problem in each resample of the units."""
     drawn = _draws(int(unit.max(initial=-1)) + 1, seed, resamples)
-    return drawn if np.array_equal(unit, np.arange(drawn.shape[1])) else drawn[:, unit]
+    return (drawn if np.array_equal(unit, np.arange(drawn.shape[1])) else drawn[:, unit]).astype(float)
 
 
 def means(weights: Floats, values: Floats) -> Floats:
@@ -191,7 +197,10 @@ def _bca(values: Floats, unit: Ints, seed: int, resamples: int, level: float) ->
         half = _NORMAL.inv_cdf((1 + level) / 2) * sqrt(float(((sums - mean * sizes) ** 2).sum())) / len(values)
         return mean - half, mean + half
     drawn = _draws(number, seed, resamples)
-    samples = (drawn @ sums) / (drawn @ sizes)
+    samples = np.empty(resamples)
+    for start in range(0, resamples, _ROWS):
+        rows = drawn[start : start + _ROWS].astype(float)
+        samples[start : start + _ROWS] = (rows @ sums) / (rows @ sizes)
     influence = sums - mean * sizes
     acceleration = float((influence**3).sum() / (6 * (influence**2).sum() ** 1.5))
     level_with = np.abs(samples - mean) < 1e-12

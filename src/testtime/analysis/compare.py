@@ -55,7 +55,7 @@ def paired(a: pl.DataFrame, b: pl.DataFrame, *, seed: int = 0, resamples: int = 
       ended at 5 %, null where it could not.
     - for every spend: `_a`, `_b`, `_difference`, `_low`, `_high`, a problem; null where any is unknown.
     """
-    rows = [_pair(one, other, seed, resamples) for one, other in _pairs(groups(a), groups(b))]
+    rows = [_pair(one, other, seed, resamples) for one, other in _pairs([*groups(a)], [*groups(b)])]
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")

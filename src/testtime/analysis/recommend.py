@@ -102,7 +102,7 @@ class Field:
         known verdict and spend.
         """
         joined = outcomes.with_columns(_split=pl.col("split"), split=pl.lit(None, dtype=pl.String))
-        parts = groups(joined.filter(pl.col("exhausted").fill_null(0) == 0, pl.col("correct").is_not_null()))
+        parts = [*groups(joined.filter(pl.col("exhausted").fill_null(0) == 0, pl.col("correct").is_not_null()))]
         if not parts:
             raise BadInput("no setting has an outcome with a verdict", mend="give a pool with gold answers")
         common = parts[0].select("_split", "query_id", "cluster")

@@ -27,7 +27,7 @@ from testtime.store.pool import Pool
 
 FOLDS = 5
 """Parts of a cross-fit."""
-BLOCK = 2_000
+BLOCK = 1_000
 """Problems replayed together: memory is bounded by what their orders need, whatever the pool's size."""
 
 

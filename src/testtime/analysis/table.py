@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 from polars import exceptions
 
 from testtime.analysis import bootstrap
@@ -34,10 +35,11 @@ _LATER = ("agreement", "certified")
 _VALUES = ("answered", "agreement", "certified", "truncated", *SPENDS)
 
 
-def groups(outcomes: pl.DataFrame) -> list[pl.DataFrame]:
-    """The outcomes of each row of the summary, in order of first appearance, nan made null."""
-    floats = [name for name, kind in outcomes.schema.items() if kind.is_float()]
-    return outcomes.with_columns(pl.col(floats).fill_nan(None)).partition_by(GROUP, maintain_order=True)
+def groups(outcomes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The outcomes of each row of the summary, in order of first appearance, nan made null; one in memory at a time."""
+    named = outcomes.with_columns(pl.col("temperature").fill_nan(None))
+    for _, group in named.group_by(GROUP, maintain_order=True):
+        yield group.with_columns(cs.float().fill_nan(None))
 
 
 def summarise(outcomes: pl.DataFrame, *, seed: int = 0, resamples: int = bootstrap.RESAMPLES) -> pl.DataFrame:
@@ -90,8 +92,7 @@ def _exhausted(group: pl.DataFrame) -> float:
 
 def notes(outcomes: pl.DataFrame) -> list[str]:
     """What the table cannot say, a line each: pools that ended, unknown verdicts and spends, simulated laws."""
-    found = groups(outcomes)
-    return [line for group in found for line in _gaps(group)] + _simulated(found)
+    return [line for group in groups(outcomes) for line in _gaps(group)] + _simulated(groups(outcomes))
 
 
 def _name(group: pl.DataFrame) -> str:
@@ -113,7 +114,7 @@ def _gaps(group: pl.DataFrame) -> list[str]:
     return lines
 
 
-def _simulated(found: Sequence[pl.DataFrame]) -> list[str]:
+def _simulated(found: Iterable[pl.DataFrame]) -> list[str]:
     """How many problems were played over sampled orders instead of exactly; settings with equal numbers in one line."""
     alike: dict[tuple[str, int, int], list[tuple[str, float]]] = {}
     for group in found:

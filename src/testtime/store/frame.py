@@ -104,7 +104,7 @@ def _arms(frame: pl.DataFrame, meta: Mapping[str, Any], run: str) -> dict[str, A
         raise BadInput(f"its arms cannot be read: {error}", where=run) from error
     arms = {arm.label: arm for arm in declared}
     model = str(meta.get("model") or "")
-    present = frame["arm"].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
+    present = frame["arm"].unique(maintain_order=True).cast(pl.String).drop_nulls().to_list()
     others = {label: Arm(label, {"model": model or label}) for label in present if label not in arms}
     floors = _by_arm(meta, "floor", run)
     return {label: arm for label, arm in (arms | others).items() if label in present or floors.get(label) == 0}
@@ -121,20 +121,20 @@ def _rows(frame: pl.DataFrame, labels: Sequence[str], run: str) -> tuple[pl.Data
     """The draws with `_arm`, `_problem`, `_draw` numbers, sorted by them, and a table of the problems."""
     absent = [pl.lit(None).alias(name) for name in _TYPES if name not in frame.columns]
     try:
-        rows = frame.with_columns(*absent).cast(_TYPES)  # type: ignore[arg-type]
+        rows = frame.with_columns(*absent).cast(_types(frame))  # type: ignore[arg-type]
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"a column of another type: {str(error).partition(chr(10))[0]}", where=run) from error
-    rows = rows.filter(pl.col("is_retry").fill_null(False).not_())
+    if rows["is_retry"].any():  # else nothing is copied
+        rows = rows.filter(pl.col("is_retry").fill_null(False).not_())
     if not rows.height:
         raise BadInput("no candidates", where=run, mend="generate or import some first")
     for name in NEEDED[:3]:
         if rows[name].null_count():
             raise BadInput(f"a candidate without {name}", where=run)
-    problems = rows.group_by("query_id", maintain_order=True).agg(pl.col("split", "cluster").first())
+    problems = rows.group_by("query_id", maintain_order=True).agg(pl.col("split", "cluster").first()).cast(pl.String)
     key = ("_arm", "_problem", "candidate_idx")
     rows = rows.with_columns(
-        _arm=pl.col("arm").cast(pl.Enum(labels)).to_physical().cast(pl.Int64),
-        _problem=pl.col("query_id").cast(pl.Enum(problems["query_id"])).to_physical().cast(pl.Int64),
+        _arm=_places(rows["arm"], pl.Series(labels)), _problem=_places(rows["query_id"], problems["query_id"])
     )
     if not _rises(rows.select(key)):  # a file of ours does, and is not copied
         rows = rows.sort(key)
@@ -144,6 +144,19 @@ def _rows(frame: pl.DataFrame, labels: Sequence[str], run: str) -> tuple[pl.Data
         arm, query, idx = twice.select("arm", "query_id", "candidate_idx").row(0)
         raise BadInput(f"candidate {idx} of {query!r} under {arm!r} occurs twice", where=run, mend="keep one of them")
     return rows, problems
+
+
+def _types(frame: pl.DataFrame) -> dict[str, pl.DataType]:
+    """What a table's columns are read as; texts that come as codes stay so."""
+    return {name: kind for name, kind in _TYPES.items() if frame.schema.get(name) != pl.Categorical}
+
+
+def _places(texts: pl.Series, names: pl.Series) -> pl.Series:
+    """[row] the place of its text among the names; no text is put together again where they come as codes."""
+    codes, known = (one.cast(pl.Categorical).to_physical().to_numpy() for one in (texts, names))
+    place = np.zeros(int(known.max()) + 1, dtype=np.int64)
+    place[known] = np.arange(len(known))
+    return pl.Series(place[codes])
 
 
 def _rises(keys: pl.DataFrame) -> bool:
@@ -295,21 +308,28 @@ def open_pool(path: Path | str) -> Pool:
 
 
 def read_columns(file: Path, names: Collection[str] | None = None) -> pl.DataFrame:
-    """The columns of a candidates.parquet that a pool is made of: all but the texts, and numbers that no row has.
+    """The columns of a candidates.parquet that a pool is made of: all but long texts, and numbers that no row has.
+
+    Texts come as codes.
 
     `names`: of these only. Raises BadInput.
     Read with pyarrow, which checks each page's checksum: polars would end the process on some damaged files.
     """
     with readable(file):
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        texts = [name for name, kind in _TYPES.items() if kind == pl.String]
+        with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True) as parquet:
             schema, metadata = parquet.schema_arrow, parquet.metadata
             numbers = (at for at, field in enumerate(schema) if _is_number(field.type) and not all_null(metadata, at))
             known = _TYPES.keys() | {schema.field(at).name for at in numbers}
             wanted = [name for name in schema.names if name in known and (names is None or name in names)]
             table = parquet.read(wanted).replace_schema_metadata(None)
         table.validate(full=True)
-    frame = pl.from_arrow(table)
-    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+    columns = list[pl.Series]()
+    while table.num_columns:  # each in one piece, else the first column that is added copies all
+        columns.append(pl.Series(table.schema.names[0], table.column(0)).rechunk())
+        table = table.remove_column(0)
+    pa.default_memory_pool().release_unused()  # what reading took besides
+    return pl.DataFrame(columns)
 
 
 def _is_number(kind: pa.DataType) -> bool:

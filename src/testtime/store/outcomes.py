@@ -19,6 +19,8 @@ from testtime.core.errors import BadInput
 from testtime.store.atomic import whole
 
 VERSION = 1
+_SLICE = 20_000
+"""Rows that are turned into text at a time."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,10 @@ def write_outcomes(path: Path | str, outcomes: pl.DataFrame) -> None:
     """
     if odd := set(outcomes.columns) ^ OUTCOMES.keys():
         raise ValueError(f"outcomes have exactly the declared columns; {sorted(odd)[0]!r} is missing or extra")
-    table = outcomes.select(pl.lit(VERSION).alias("version"), *OUTCOMES).cast(outcome_schema())  # type: ignore[arg-type]
-    with whole(Path(path)) as part:
-        table.with_columns(cs.float().fill_nan(None)).write_ndjson(part)
+    with whole(Path(path)) as part, part.open("wb") as file:
+        for rows in outcomes.iter_slices(_SLICE):  # a large table is not held twice
+            table = rows.select(pl.lit(VERSION).alias("version"), *OUTCOMES).cast(outcome_schema())  # type: ignore[arg-type]
+            table.with_columns(cs.float().fill_nan(None)).write_ndjson(file)
 
 
 def read_outcomes(path: Path | str) -> pl.DataFrame:

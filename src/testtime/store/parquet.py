@@ -101,6 +101,7 @@ def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str
             written += len(group)
         if written != count:
             raise ValueError(f"{written} rows were written where {count} were announced")
+    pa.default_memory_pool().release_unused()  # what follows, a replay say, needs room of its own
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
