@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from testtime.analysis import table
 from testtime.analysis.bootstrap import wilson
 from testtime.core.errors import BadInput
+from testtime.store.outcomes import OUTCOMES, outcome_schema
 
 AGREED = [
     "run",
@@ -160,3 +163,19 @@ def test_a_missing_file_or_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BadInput, match="cannot be written"):
         table.to_csv(pl.DataFrame({"a": [1]}), tmp_path / "file" / "t.csv")
+
+
+def test_groups_are_those_of_a_plain_partition_whatever_the_order_of_rows():
+    """Rows of a group may stand apart, and names may be unknown: null is a name like another, nan is null."""
+    names = [("a", 0.5), ("a", None), ("b", 0.5), ("a", 0.5), ("a", float("nan")), ("b", 0.5), ("a", None)]
+    rows = [
+        dict.fromkeys(OUTCOMES) | {"run": run, "temperature": heat, "correct": float(at), "usd": float("nan")}
+        for at, (run, heat) in enumerate(names)
+    ]
+    outcomes = pl.DataFrame(rows, schema=outcome_schema())
+    plain = outcomes.with_columns(cs.float().fill_nan(None)).partition_by(table.GROUP, maintain_order=True)
+    found = [*table.groups(outcomes)]
+    assert [group["correct"].to_list() for group in found] == [[0, 3], [1, 4, 6], [2, 5]]
+    for group, same in zip(found, plain, strict=True):
+        assert_frame_equal(group, same)
+    assert [*table.groups(outcomes.clear())] == []

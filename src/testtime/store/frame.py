@@ -316,7 +316,8 @@ def read_columns(file: Path, names: Collection[str] | None = None) -> pl.DataFra
     Read with pyarrow, which checks each page's checksum: polars would end the process on some damaged files.
     """
     with readable(file):
-        texts = [name for name, kind in _TYPES.items() if kind == pl.String]
+        declared = {name for name, kind in _TYPES.items() if kind == pl.String}
+        texts = [one.name for one in pq.read_schema(file) if one.name in declared and pa.types.is_string(one.type)]
         with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True) as parquet:
             schema, metadata = parquet.schema_arrow, parquet.metadata
             numbers = (at for at, field in enumerate(schema) if _is_number(field.type) and not all_null(metadata, at))
