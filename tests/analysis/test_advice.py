@@ -318,6 +318,9 @@ def test_limits_in_closed_form():
     assert (found.maj, found.passes, found.points) == (0.25, 0.5, 0.25)
     easy = np.zeros((200, 20), dtype=np.int16)
     assert least_draws(easy, 0.99) < 2.5
+    assert least_draws(easy, 1.0) == pytest.approx(least_draws(easy, 1 - 3 / 200)), (
+        "no more than what 200 problems tell"
+    )
 
 
 def test_splits_of_a_pool_are_advised_together():

@@ -33,11 +33,14 @@ def certificate(p1: float, p2: float, delta: float = 0.05) -> float:
 
 
 def least_draws(codes: Ints, agreement: float) -> float:
-    """The least mean draws at which a rule of counts agrees so often with the vote over all draws of such problems."""
+    """The least mean draws at which a rule of counts agrees so often with the vote over all draws of such problems.
+
+    Where no problem of n disagreed, what is known is an agreement of 1 − 3/n or more (the rule of three, 95 %), and the
+    limit is that one's: a limit of exactly 1 would be above what the rule itself spent.
+    """
     prior, most = learn(codes), codes.shape[1]
-    if agreement >= 1:
-        return expected(prior, most, rule_for(prior, most, 1 - 1e-6))[0]
-    return expected(prior, most, rule_for(prior, most, agreement))[0]
+    wanted = agreement if agreement < 1 else 1 - 3 / max(len(codes), 6)
+    return expected(prior, most, rule_for(prior, most, wanted))[0]
 
 
 @dataclass(frozen=True)
