@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,22 @@ def test_the_blocks_of_a_page_run_in_order(name: str, place: Path, capsys: pytes
             Path(file[1].rstrip(":")).write_text(text)
 
 
+@pytest.mark.skipif(
+    not (find_spec("openai") and find_spec("uvicorn")), reason="the openai or the uvicorn package is not installed"
+)
+def test_the_shell_lines_on_models_run_against_servers(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The two servers that the page starts are here those of this process, on ports that are free."""
+    from testtime.models.naming import open_model
+    from testtime.serve.server import running
+
+    with running(open_model("pocket:pocket-s")) as small, running(open_model("pocket:pocket-m")) as large:
+        for language, _, text in BLOCK.findall((DOCS / "howto-models.md").read_text(encoding="utf-8")):
+            for line in lines(text) if language == "console" else ():
+                told = line.replace("http://localhost:8001/v1", small).replace("http://localhost:8003/v1", large)
+                shell(told, capsys)
+    assert (place / "accuracy_vs_tokens.png").is_file()
+
+
 def shell(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Runs a line as far as it can be run here; it must be parsed in any case."""
     words = shlex.split(line, comments=True)
@@ -122,7 +139,7 @@ def cut(argv: list[str]) -> list[str] | None:
             text = Path(flags["--config"]).read_text(encoding="utf-8")
             if not re.search(r"^model(_name)?: *\"?(pocket|pocket:)", text, re.M):
                 return None
-        elif not model.startswith("pocket"):
+        elif not model.startswith("pocket") and "127.0.0.1" not in flags.get("--base_url", ""):
             if flags.get("--dataset") != "gsm8k":
                 return None
             more = {"--dry_run": [], "--dataset_path": ["gsm8k.jsonl"]}

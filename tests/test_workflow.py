@@ -85,7 +85,21 @@ def test_every_documented_figure_is_drawn(workflow: AnalysisWorkflow, capsys: py
     for name in names:
         files = [(workflow.folder / name).with_suffix(ending) for ending in (".svg", ".json")]  # type: ignore[operator]
         assert files[0].read_text(encoding="utf-8").startswith("<svg")
-        assert "vega-lite" in json.loads(files[1].read_text(encoding="utf-8"))["$schema"]
+        spec = json.loads(files[1].read_text(encoding="utf-8"))
+        assert "vega-lite" in spec["$schema"]
+        says = " ".join(spec["title"]["subtitle"])
+        assert "problems" in says, f"{name} says on how many"
+        assert "interval" in says or "middle half" in says, f"{name} says what its bars are, or that it has none"
+
+
+def test_without_the_drawing_library_it_is_one_line(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["emergence", str(runs), "--out_dir", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("testtime: figures need the package altair; ")
+    with pytest.raises(BadInput, match="figures need the package altair"):
+        AnalysisWorkflow(paths=runs).plot_data()
 
 
 def test_summaries_and_metric_tables(workflow: AnalysisWorkflow) -> None:

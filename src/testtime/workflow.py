@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from testtime.analysis.emergence_samples import samplewise
 from testtime.analysis.emergence_table import Reading, each_problem, read, read_all, row_of, together
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats
+from testtime.figures.save import renders, require
 from testtime.sources import Sources, paths_of, pools_at
 from testtime.store.atomic import whole
 from testtime.store.folder import is_run, runs
@@ -39,6 +41,14 @@ if TYPE_CHECKING:
 TABLES = ("token_budget_view", "full_view")
 PRINTED = ("png", "svg", "json")
 """Forms of a figure that is written: a picture, one that scales, and its Vega-Lite specification."""
+
+
+def _charts() -> ModuleType:
+    """The module that draws. Raises BadInput, with the install line, where a drawing library is missing."""
+    require()
+    from testtime.figures import emergence
+
+    return emergence
 
 
 class AnalysisWorkflow:
@@ -115,16 +125,13 @@ class AnalysisWorkflow:
 
     def plot_data(self, SHOW: bool = False, SAVE: bool = True) -> ChartType:
         """Scaling curves, discrete and continuous on one sheet."""
-        from testtime.figures import emergence
-
-        return self._out(emergence.scaling(self.readings), "scaling_curves", SHOW, SAVE)
+        return self._out(_charts().scaling(self.readings), "scaling_curves", SHOW, SAVE)
 
     plot_scaling_curves = plot_data
 
     def aggregate_plots(self, SHOW: bool = False, SAVE: bool = True) -> list[ChartType]:
         """One sheet a dataset split: all models, means over problems and completions."""
-        from testtime.figures import emergence
-
+        emergence = _charts()
         charts = []
         for place in dict.fromkeys((one.dataset, one.split) for one in self.curves):
             here = [one for one in self.readings if (one.curves.dataset, one.curves.split) == place]
@@ -135,9 +142,7 @@ class AnalysisWorkflow:
 
     def token_budget_plot(self, SHOW: bool = False, SAVE: bool = True) -> ChartType:
         """Tokens really thought against the budget."""
-        from testtime.figures import emergence
-
-        return self._out(emergence.lengths(self.curves), "token_budgets", SHOW, SAVE)
+        return self._out(_charts().lengths(self.curves), "token_budgets", SHOW, SAVE)
 
     def correlation_scores(self, mode: str = "1D", kind: str = "pearson") -> dict[str, dict[str, float]]:
         """Place → continuous metric → its correlation with accuracy over budgets: 1D of means, 2D a problem."""
@@ -147,15 +152,14 @@ class AnalysisWorkflow:
         self, mode: str = "1D", kind: str = "pearson", SHOW: bool = False, SAVE: bool = True
     ) -> ChartType:
         """The same as a figure."""
-        from testtime.figures import emergence
-
+        counts = {one.place: len(one.problems) for one in self.curves}
         rows = [
-            {"series": place, "metric": metric, "value": None if np.isnan(value) else value}
+            {"series": place, "metric": metric, "value": None if np.isnan(value) else value, "n": counts[place]}
             for place, found in self.correlation_scores(mode, kind).items()
             for metric, value in found.items()
         ]
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        return self._out(emergence.correlation(frame), f"correlation_{mode}", SHOW, SAVE)
+        return self._out(_charts().correlation(frame), f"correlation_{mode}", SHOW, SAVE)
 
     def get_metric_tables(
         self, mode: str = "token_budget_view", score_average_type: str = "mean"
@@ -211,8 +215,6 @@ class AnalysisWorkflow:
         SAVE: bool = True,
     ) -> dict[str, pl.DataFrame]:
         """Place → the k problems whose score is highest, with every measure of their curves."""
-        from testtime.figures import emergence
-
         found = {}
         for one in self.curves:
             chosen = emergence_samples.top(one, k, rank_by)
@@ -226,7 +228,7 @@ class AnalysisWorkflow:
             )
             if plot and chosen:
                 name = f"top_{k}_{one.run}_{one.split}"
-                self._out(emergence.problems(one, k, rank_by), name, SHOW, SAVE)
+                self._out(_charts().problems(one, k, rank_by), name, SHOW, SAVE)
         return found
 
     def plot_top_k_max_emergence_samples(self, k: int = 4, **how: Any) -> dict[str, pl.DataFrame]:
@@ -241,9 +243,7 @@ class AnalysisWorkflow:
         """Whether models agree on which problems are sharp: Spearman's correlation a pair and split."""
         table = emergence_samples.agreement(self.curves, rank_by)
         if (SHOW or SAVE) and not table.is_empty():
-            from testtime.figures import emergence
-
-            self._out(emergence.agreement(table, rank_by), "rank_agreement", SHOW, SAVE)
+            self._out(_charts().agreement(table, rank_by), "rank_agreement", SHOW, SAVE)
         return table
 
     # ---- across ----
@@ -308,16 +308,13 @@ class AnalysisWorkflow:
 
     def _distributions(self, by: str, SHOW: bool, SAVE: bool) -> pl.DataFrame:
         if SHOW or SAVE:
-            from testtime.figures import emergence
-
+            emergence = _charts()
             drawn = [name for name in _DRAWN if name in emergence_samples.available(self.curves)]
             self._out(emergence.distributions(self.curves, by, drawn), f"distributions_across_{by}s", SHOW, SAVE)
         return emergence_samples.differences(self.curves, by)
 
     def _out(self, chart: ChartType, name: str, SHOW: bool, SAVE: bool) -> ChartType:
         """Writes a chart in every form of PRINTED where there is a folder for it; shows it where it is asked to."""
-        from testtime.figures.save import renders
-
         if SAVE and self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             for form, data in renders(chart, PRINTED).items():

@@ -66,6 +66,15 @@ def test_a_problem_shows_its_candidates_by_answer_most_voted_first(testtime: Run
     assert out.rstrip().split("\n")[-1].startswith("next: testtime show p.parquet q")
 
 
+def test_a_candidate_that_is_of_no_problem_or_not_there_is_one_line(testtime: Run, pool: Path) -> None:
+    ran = testtime("show p.parquet --candidate 1")
+    assert ran.code == 2
+    assert ran.err.startswith("testtime: --candidate is of a problem, and none is named; ")
+    ran = testtime("show p.parquet q --candidate 99")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "testtime: p.parquet: q has no candidate 99; they are numbered from 0 to 4\n"
+
+
 def test_hostile_text_is_spelled_out_and_never_sent(testtime: Run, pool: Path) -> None:
     for line in ("show p.parquet q", "show p.parquet q --thinking --every", "show p.parquet", "runs ."):
         ran = testtime(line)

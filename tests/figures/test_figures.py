@@ -118,6 +118,8 @@ def test_the_heading_says_what_and_on_how_many_problems() -> None:
     title = drawn(table())["title"]
     assert title["text"] == "Accuracy against generated tokens per problem: m on d"
     assert title["subtitle"][0].startswith("50 problems; bars: 95 % intervals over problems")
+    one = drawn(table().filter(pl.col("policy") == table()["policy"][0]))["title"]["subtitle"]
+    assert any(line.startswith("Policy: ") for line in one), "what no legend names"
 
 
 def test_a_table_without_that_cost_names_what_it_has() -> None:

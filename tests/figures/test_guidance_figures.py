@@ -56,7 +56,10 @@ def test_the_table_shows_all_and_unknown_as_a_dash() -> None:
 def test_figures_hold_both_ends_and_a_line_for_each_trigger() -> None:
     spec = str(accuracy_against_oracle(table()).to_dict())
     assert all(name in spec for name in ("base alone", "oracle alone", "random", "entropy"))
+    assert "50 problems; bars: 95 % intervals over problems" in spec
     shape = surface(table()).to_dict()
+    (says,) = shape["title"]["subtitle"]
+    assert says == "accuracy in % of 50 problems; 95 % intervals over problems: up to 65 points wide"
     assert len(shape["hconcat"]) == 2
     both = pl.concat([table(), table().with_columns(pl.col("trigger") + " budget=64")])
     assert "base alone budget=64" in str(accuracy_against_oracle(both).to_dict())

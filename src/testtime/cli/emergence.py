@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from testtime.analysis.emergence_samples import BY, SCORES
 from testtime.cli import Json, Whole
+from testtime.figures.save import require
 
 
 def emergence(
@@ -43,6 +44,8 @@ def emergence(
         raise unknown_name("score", rank_by, SCORES)
     if top_k < 0:
         raise BadInput(f"--top_k {top_k} cannot be", mend="expected a whole number at least 0")
+    if out_dir is not None:
+        require()  # before anything is computed
     workflow = AnalysisWorkflow(list(pools), out_dir, seed=seed)
     found: dict[str, Any] = {"curves": workflow.table(), "verdicts": workflow.verdicts(), "control": workflow.control()}
     if by == "trajectory":

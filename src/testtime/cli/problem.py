@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from testtime.cli import Json, Whole
+from testtime.core.errors import BadInput
 
 
 def show(
@@ -30,9 +31,17 @@ def show(
     from testtime.figures import candidates
 
     if query_id is None:
+        if candidate is not None:
+            raise BadInput(
+                "--candidate is of a problem, and none is named", mend=f"testtime show {run} lists them; add one's id"
+            )
         _listed(run, json)
         return
     found = list(sources.candidates_at(run, query_id))
+    if candidate is not None and not any(row["candidate_idx"] == candidate for _, rows in found for row in rows):
+        last = max(row["candidate_idx"] for _, rows in found for row in rows)
+        mend = f"they are numbered from 0 to {last}"
+        raise BadInput(f"{query_id} has no candidate {candidate}", where=run, mend=mend)
     if json:
         out.json([{"run": name, "candidates": rows} for name, rows in found])
         return

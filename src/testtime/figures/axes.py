@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 AXES = {
     "candidates": "Candidates per problem",
@@ -64,3 +64,13 @@ def label(column: str) -> str:
     plain = "format(datum.value, ',.3~r')"
     short = f"datum.value >= 100000 ? format(datum.value, '.3~s') : {plain}"
     return f"'$' + {plain}" if column == "usd" else short
+
+
+def counted(counts: Iterable[int], of: str) -> str:
+    """How many of something a figure rests on, where its parts may rest on different numbers.
+
+    >>> counted([50, 50], "problems"), counted([40, 1200], "problems")
+    ('50 problems', '40 to 1,200 problems')
+    """
+    known = sorted(set(counts))
+    return f"{known[0]:,} {of}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,} {of}"

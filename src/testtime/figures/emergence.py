@@ -17,6 +17,7 @@ from testtime.analysis.emergence_curves import ACCURACY, NEGENTROPY, PROBABILITY
 from testtime.analysis.emergence_samples import SCORES, grouped, scores, top
 from testtime.analysis.emergence_table import Reading, together
 from testtime.core.errors import BadInput
+from testtime.figures.axes import counted
 from testtime.figures.frontier import COLOURS, dress, shortened
 
 DASHES = {ACCURACY: [1, 0], PROBABILITY: [5, 3]}
@@ -81,25 +82,27 @@ def problems(curves: Curves, k: int = 4, by: str = "probability_skewness") -> Ch
     named = f"{curves.model} on {_place(curves)}"
     heading = f"The {len(chosen)} problems of highest {_said(by)}: {shortened(named, 60)}"
     completions = curves.values[ACCURACY].shape[2]
-    return dress(_rowed(panels, 2), alt.TitleParams(heading, subtitle=[f"means over {completions} completions"]))
+    says = [f"means over {completions} completions of one problem, no intervals"]
+    return dress(_rowed(panels, 2), alt.TitleParams(heading, subtitle=says))
 
 
 def distributions(several: Sequence[Curves], by: str, chosen: Iterable[str]) -> ChartType:
     """How scores are distributed over problems, a panel a score and a row a group. Raises BadInput for none."""
-    panels, sizes = [], set()
+    panels = []
+    counts = set[int]()
     for score in chosen:
         groups = grouped(several, by, score)
-        sizes |= {int(np.isfinite(values).sum()) for values in groups.values()}
         rows = [
             {"group": name, "value": float(value), "jitter": at * _GOLDEN % 1 - 0.5}
             for name, values in groups.items()
             for at, value in enumerate(values[np.isfinite(values)])
         ]
         if rows:
+            counts |= {int(np.isfinite(values).sum()) for values in groups.values()}
             panels.append(_distribution(_frame(rows), score, list(groups)))
     if not panels:
         raise BadInput("no score to draw", mend="give at least three budgets")
-    says = [f"{_span(sizes)} problems a row; bars: the middle half and the median; points: single problems, jittered"]
+    says = [f"{counted(counts, 'problems')} a row; bars: the middle half and the median; points: problems, jittered"]
     return dress(_rowed(panels, 1), alt.TitleParams(f"Emergence problem by problem, by {by}", subtitle=says))
 
 
@@ -121,13 +124,8 @@ def agreement(table: pl.DataFrame, by: str) -> ChartType:
     cells = base.mark_rect(stroke="white").encode(color=alt.Color("spearman:Q", scale=scale, legend=legend))
     words = base.mark_text(fontSize=11.5).encode(text="text:N")
     chart = alt.layer(cells, words).properties(width=max(64 * rows["split"].n_unique(), 120), height=alt.Step(46))
-    return dress(
-        chart,
-        alt.TitleParams(
-            f"Do models agree on which problems are sharp? {_said(by)}",
-            subtitle=[f"{_span(table['n'].to_list())} problems a cell; 1: the same order"],
-        ),
-    )
+    says = [f"{counted(rows['n'], 'common problems')} a pair; 1: the same order; no intervals"]
+    return dress(chart, alt.TitleParams(f"Do models agree on which problems are sharp? {_said(by)}", subtitle=says))
 
 
 def lengths(several: Sequence[Curves]) -> ChartType:
@@ -153,13 +151,13 @@ def lengths(several: Sequence[Curves]) -> ChartType:
     chart = alt.layer(
         line.encode(x=x, y=y), base.mark_line(strokeWidth=1.8), base.mark_point(filled=True, size=46)
     ).properties(width=380, height=280)
-    return dress(
-        chart, alt.TitleParams("Tokens thought against the budget", subtitle=["dashed: the budget used wholly"])
-    )
+    thought = [len(curves.problems) for curves in several if "thinking_tokens" in curves.values]
+    says = [f"means over {counted(thought, 'problems')}, no intervals; dashed: the budget used wholly"]
+    return dress(chart, alt.TitleParams("Tokens thought against the budget", subtitle=says))
 
 
 def correlation(rows: pl.DataFrame) -> ChartType:
-    """Accuracy's correlation with each continuous metric: rows of series, metric, value."""
+    """Accuracy's correlation with each continuous metric: rows of series, metric, value, and n problems."""
     base = alt.Chart(rows).encode(
         x=alt.X("metric:N", title=None, axis=alt.Axis(labelAngle=-30), sort=None),
         y=alt.Y("series:N", title=None, axis=alt.Axis(labelLimit=0), sort=None),
@@ -172,7 +170,8 @@ def correlation(rows: pl.DataFrame) -> ChartType:
         color=alt.when(dark).then(alt.value("white")).otherwise(alt.value("black")),
     )
     chart = alt.layer(cells, words).properties(width=alt.Step(62), height=alt.Step(30))
-    return dress(chart, alt.TitleParams("Accuracy's correlation with continuous metrics over budgets"))
+    says = [f"{counted(rows['n'], 'problems')} a row; no intervals"]
+    return dress(chart, alt.TitleParams("Accuracy's correlation with continuous metrics over budgets", subtitle=says))
 
 
 def _lines(rows: pl.DataFrame, colour: alt.Color, share: bool, named: bool = True) -> ChartType:
@@ -284,15 +283,9 @@ def _title(place: str, readings: Sequence[Reading]) -> alt.TitleParams:
 
 
 def _many(readings: Sequence[Reading]) -> str:
-    counts = sorted({len(one.curves.problems) for one in readings})
+    counts = [len(one.curves.problems) for one in readings]
     completions = sorted({one.curves.values[one.metric].shape[2] for one in readings})
-    many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    return f"{many} problems × {'–'.join(map(str, dict.fromkeys(completions)))} completions a panel"
-
-
-def _span(counts: Iterable[int]) -> str:
-    least, most = min(known := list(counts)), max(known)
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return f"{counted(counts, 'problems')} × {'–'.join(map(str, dict.fromkeys(completions)))} completions a panel"
 
 
 def _said(score: str) -> str:

@@ -16,7 +16,7 @@ from altair.typing import ChartType
 
 from testtime.analysis.frontier import family_of
 from testtime.core.errors import BadInput
-from testtime.figures.axes import AXES, MODELLED, label, padded, ticks
+from testtime.figures.axes import AXES, MODELLED, counted, label, padded, ticks
 from testtime.figures.tables import family_words
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#000000")
@@ -194,9 +194,10 @@ def _heading(points: pl.DataFrame, left_out: int, x: str) -> alt.TitleParams:
     of = models[0] if len(models) == 1 else f"{len(models)} models"
     on = f"{len(datasets)} datasets" if len(datasets) > 1 else datasets[0]
     of_what = f"{shortened(of)} on {shortened(on)}" if on else shortened(of)
-    counts = sorted(points["n_problems"].unique().to_list())
-    many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    says = [f"{many} problems; bars: 95 % intervals over problems; logarithmic axis"]
+    families = points["family"].unique().to_list()
+    says = [f"{counted(points['n_problems'], 'problems')}; bars: 95 % intervals over problems; logarithmic axis"]
+    if len(families) == 1:
+        says.append(f"Policy: {families[0]}")  # which no legend names then
     if points["modelled"].any():
         says.append("Hollow marks: cost modelled from per-call records, filled: measured in a run of that policy")
     if left_out:

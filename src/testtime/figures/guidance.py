@@ -9,6 +9,7 @@ import polars as pl
 from altair.typing import ChartType
 
 from testtime.core.errors import BadInput
+from testtime.figures.axes import counted
 from testtime.figures.frontier import COLOURS, FONT, SHAPES
 
 COST_TITLES = {
@@ -55,7 +56,8 @@ def accuracy_against_oracle(table: pl.DataFrame, x: str = "oracle_tokens", title
             x=at, y=up, color=colour, shape=alt.Shape("kind:N", scale=marks, title="trigger")
         ),
     )
-    heading = alt.Title(title or "What consultations buy", subtitle=["bars: 95 % intervals over problems"])
+    says = f"{counted(known['n'], 'problems')}; bars: 95 % intervals over problems"
+    heading = alt.Title(title or "What consultations buy", subtitle=[says])
     return dressed(chart.properties(width=WIDTH, height=HEIGHT, title=heading))
 
 
@@ -74,7 +76,10 @@ def surface(table: pl.DataFrame, title: str = "") -> ChartType:
         for (name,), cells in inner.group_by("trigger", maintain_order=True)
     ]
     chart: ChartType = alt.hconcat(*panels).resolve_scale(color="shared")
-    heading = alt.Title(title or "What consultations buy", subtitle=["accuracy in %"])
+    widest = inside.select((pl.col("high") - pl.col("low")).max()).item()
+    says = f"accuracy in % of {counted(inside['n'], 'problems')}"
+    says += "" if widest is None else f"; 95 % intervals over problems: up to {100 * widest:.0f} points wide"
+    heading = alt.Title(title or "What consultations buy", subtitle=[says])
     return dressed(chart.properties(title=heading))
 
 

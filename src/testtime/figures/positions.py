@@ -36,9 +36,8 @@ def heat_map(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
     scale = alt.Scale(scheme="blueorange", domain=[-1, 1], reverse=True)
     ink = alt.condition("abs(datum.r) > 0.62", alt.value("white"), alt.value("black"))
     count = sum(len(row["analysis_result"]) for row in found)
-    heading = alt.Title(
-        title or "Statistics of the base's states", subtitle=[f"{count:,} positions; right: whether the text is"]
-    )
+    says = f"{count:,} positions of {len(found):,} texts; right: whether the text is; no intervals"
+    heading = alt.Title(title or "Statistics of the base's states", subtitle=[says])
     chart: ChartType = alt.layer(
         base.mark_rect().encode(x=x, y=y, color=alt.Color("r:Q", scale=scale, title="Pearson's r")),
         base.mark_text(fontSize=11).encode(x=x, y=y, text=alt.Text("label:Q", format="+.2f"), color=ink),
@@ -73,11 +72,13 @@ def along(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
         _panel(shown.filter(pl.col("statistic") == name), name, at >= len(names) - 2) for at, name in enumerate(names)
     ]
     rows = [alt.hconcat(*panels[at : at + 2], spacing=28) for at in range(0, len(panels), 2)]
+    judged = [row for row in found if row["acc"] is not None]
+    says = [
+        f"{sum(len(row['analysis_result']) for row in judged):,} positions of {len(judged):,} texts",
+        "means of a twentieth of the text; bands: ± 1.96 standard errors over positions",
+    ]
     chart: ChartType = alt.vconcat(*rows, spacing=14).properties(
-        title=alt.Title(
-            title or "Statistics along the text",
-            subtitle=["mean of positions in a twentieth of the text; bands: ± 1.96 standard errors"],
-        )
+        title=alt.Title(title or "Statistics along the text", subtitle=says)
     )
     return dressed(chart)
 
