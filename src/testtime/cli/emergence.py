@@ -34,18 +34,10 @@ def emergence(
 ) -> None:
     """Say of curves over thinking budgets whether they are sharp, smooth or flat, discrete and continuous alike."""
     from testtime.cli import show
-    from testtime.core.errors import BadInput, unknown_name
     from testtime.figures import emergence_tables
     from testtime.workflow import AnalysisWorkflow
 
-    if by is not None and by not in BY:
-        raise unknown_name("comparison", by, BY)
-    if rank_by not in SCORES:
-        raise unknown_name("score", rank_by, SCORES)
-    if top_k < 0:
-        raise BadInput(f"--top_k {top_k} cannot be", mend="expected a whole number at least 0")
-    if out_dir is not None:
-        require()  # before anything is computed
+    _check(by, rank_by, top_k, out_dir)
     workflow = AnalysisWorkflow(list(pools), out_dir, seed=seed)
     found: dict[str, Any] = {"curves": workflow.table(), "verdicts": workflow.verdicts(), "control": workflow.control()}
     if by == "trajectory":
@@ -66,6 +58,20 @@ def emergence(
     if files:
         show.wrote(*files)
     show.next_step(_next(pools, out_dir))
+
+
+def _check(by: str | None, rank_by: str, top_k: int, out_dir: Path | None) -> None:
+    """Raises BadInput for what cannot be done, before anything is computed."""
+    from testtime.core.errors import BadInput, unknown_name
+
+    if by is not None and by not in BY:
+        raise unknown_name("comparison", by, BY)
+    if rank_by not in SCORES:
+        raise unknown_name("score", rank_by, SCORES)
+    if top_k < 0:
+        raise BadInput(f"--top_k {top_k} cannot be", mend="expected a whole number at least 0")
+    if out_dir is not None:
+        require()
 
 
 def _next(pools: Sequence[str], out_dir: Path | None) -> str:
