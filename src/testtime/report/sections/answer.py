@@ -115,7 +115,7 @@ def _first(advice: Advice, outcomes: pl.DataFrame, material: Material) -> list[B
     who = short(row["model"]) if row["model"] else row["run"]
     verb = f"take {who} and {what}" if models else f"{'take' if one else 'use'} {what}"
     sentence = f"On {on}, with at most {_words(advice.budget)}: {verb}."
-    cards = [_accuracy(advice), *_gain(row, outcomes, material.seed), _spent(row, advice), _certain(advice, outcomes)]
+    cards = [_accuracy(advice, outcomes), *_gain(row, outcomes, material.seed), _spent(row, advice), _certain(advice)]
     why = (
         "" if material.budgets
         else f"The least of the budgets below that keeps all but {100 * ENOUGH:g} point of the best accuracy. "
@@ -143,9 +143,10 @@ def _words(budget: Budget) -> str:
     return f"{budget.most:,.6g} {words[budget.column]} a question"
 
 
-def _accuracy(advice: Advice) -> Card:
-    value, low, high = advice.honest
-    return Card("Accuracy", f"{100 * value:.1f} %", f"95 % interval {100 * low:.1f} to {100 * high:.1f}, over problems")
+def _accuracy(advice: Advice, outcomes: pl.DataFrame) -> Card:
+    (value, low, high), n = advice.honest, outcomes["query_id"].n_unique()
+    around = f"95 % interval {100 * low:.1f} to {100 * high:.1f}, over {n:,} problems"
+    return Card("Accuracy", f"{100 * value:.1f} %", around)
 
 
 def _gain(row: dict[str, Any], outcomes: pl.DataFrame, seed: int) -> list[Card]:
@@ -168,11 +169,8 @@ def _spent(row: dict[str, Any], advice: Advice) -> Card:
     return Card("It spends", cost(row["spend"], advice.budget.column), f"{name} a question, on average")
 
 
-def _certain(advice: Advice, outcomes: pl.DataFrame) -> Card:
-    n = outcomes["query_id"].n_unique()
-    return Card(
-        "The choice is stable", f"{100 * advice.stable:.0f} %", f"of five parts choose the same setting; {n:,} problems"
-    )
+def _certain(advice: Advice) -> Card:
+    return Card("The choice is stable", f"{100 * advice.stable:.0f} %", "of five parts choose the same setting")
 
 
 def _every(found: Sequence[Advice], best: Advice, outcomes: pl.DataFrame) -> Shows:
