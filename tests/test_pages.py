@@ -15,7 +15,7 @@ import pytest
 
 from testtime.cli import COMMANDS, app, main
 from testtime.guide import calibrated
-from testtime.runspec import RunSpec
+from testtime.runspec import HIDDEN, RunSpec
 from testtime.shipped import copy_to
 from testtime.spec import accepted, canonical_flags
 
@@ -170,7 +170,7 @@ def test_every_command_and_every_key_of_a_run_is_documented() -> None:
     reference = (DOCS / "reference.md").read_text(encoding="utf-8")
     schema = json.loads((DOCS.parent / "experiments" / "schema.json").read_text(encoding="utf-8"))
     for key in RunSpec.model_fields:
-        if key not in ("settings", "model_digest", "variant"):
+        if key not in HIDDEN:
             assert f"`--{key}`" in reference, key
             assert schema["properties"][key].get("description"), key
 

@@ -356,7 +356,11 @@ def test_clocks_that_jump_between_sessions_mix_no_energy(tmp_path: Path, monkeyp
             if window["kind"] == "window"
             and any(window["started"] < call["ended"] and call["started"] < window["ended"] for _, call in spans)
         ]
-        assert sum(row["joules"] for row, _ in spans) == pytest.approx(sum(busy))
+        borne = [row["joules"] for row, _ in spans]
+        if None in borne:  # a busy machine closed a window late: what is unknown is null, and nothing of others is taken
+            assert sum(filter(None, borne)) <= sum(busy) + 1e-9
+        else:
+            assert sum(borne) == pytest.approx(sum(busy))
 
 
 def test_a_lost_request_is_a_row_with_the_most_it_can_have_cost(tmp_path: Path) -> None:
