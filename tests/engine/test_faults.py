@@ -357,7 +357,7 @@ def test_clocks_that_jump_between_sessions_mix_no_energy(tmp_path: Path, monkeyp
             and any(window["started"] < call["ended"] and call["started"] < window["ended"] for _, call in spans)
         ]
         borne = [row["joules"] for row, _ in spans]
-        if None in borne:  # a busy machine closed a window late: what is unknown is null, and nothing of others is taken
+        if None in borne:  # a busy machine closed a window late: unknown is null, and nothing of others is taken
             assert sum(filter(None, borne)) <= sum(busy) + 1e-9
         else:
             assert sum(borne) == pytest.approx(sum(busy))
