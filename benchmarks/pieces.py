@@ -77,6 +77,7 @@ def pool(room: str, rows: str) -> None:
                 for field in fields
             ]
             file.write_table(pa.Table.from_arrays(columns, schema=fields), row_group_size=group)
+        file.add_key_value_metadata({"empty": ",".join(name for name in fields.names if name not in known)})
 
 
 def inspect(room: str) -> None:

@@ -18,6 +18,7 @@ from testtime import sources
 from testtime.analysis.positions import Text, effect, parting
 from testtime.backends import HOSTED_HERE
 from testtime.core import rows
+from testtime.core.closing import closing
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.progress import Tick, counting
 from testtime.core.protocols import Model
@@ -232,8 +233,9 @@ def analyse(
             tick()
             return found
 
-        with counting("texts", len(texts)) as tick:
-            return await asyncio.gather(*(one(row, tick) for row in texts))
+        async with closing(reader.model for reader in readers.values()):
+            with counting("texts", len(texts)) as tick:
+                return await asyncio.gather(*(one(row, tick) for row in texts))
 
     return complete(work)
 
@@ -375,6 +377,7 @@ def read_steps(
                     return {**told, **dict.fromkeys(STATISTICS), "analysis_error": str(error)}
             return {**told, **stats}
 
-        return await asyncio.gather(*(one(step, at) for step in steps for at in ("start", "end")))
+        async with closing([reader.model]):
+            return await asyncio.gather(*(one(step, at) for step in steps for at in ("start", "end")))
 
     return complete(work)

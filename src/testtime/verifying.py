@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from testtime.analysis.audit import LABELS
 from testtime.build import local_name, open_task
 from testtime.core import rows
+from testtime.core.closing import closing
 from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
 from testtime.core.progress import Tick, counting
 from testtime.core.protocols import Ask, Model, Task, Verifier
@@ -363,9 +364,10 @@ async def _judge(
 
     found: list[Map] = []
     several: Iterator[Map] = iter(table)
-    with counting("verdicts", len(table)) as tick:
-        while part := list(islice(several, AT_ONCE)):
-            found += await asyncio.gather(*(one(row, tick) for row in part))
+    async with closing([solo.model]):
+        with counting("verdicts", len(table)) as tick:
+            while part := list(islice(several, AT_ONCE)):
+                found += await asyncio.gather(*(one(row, tick) for row in part))
     return found
 
 

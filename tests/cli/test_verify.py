@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -106,8 +106,13 @@ SAID = {"two": r"\boxed{2}", "yes": '{"right": true, "confidence": 0.9, "reasoni
 
 
 class Says(Scripted):
+    closed: ClassVar[list[str]] = []
+
     def __init__(self, name: str) -> None:
         super().__init__(lambda request, seed: SAID[name], name=f"says:{name}")
+
+    async def close(self) -> None:
+        self.closed.append(self.name)
 
 
 def test_a_judge_asked_anew_is_set_beside_the_verdicts_before(
@@ -125,6 +130,7 @@ def test_a_judge_asked_anew_is_set_beside_the_verdicts_before(
         assert ran.code == 0, ran.err
         assert re.search(r"a judge agrees with (\d+) of (\d+) ", ran.out + ran.err), ran.out
     assert "characters, median" in ran.out
+    assert Says.closed.count("says:yes") == 1, "the judge's connections are closed"
     assert (folder / "p.run/candidates.parquet").read_bytes() == first
     (overlay,) = (folder / "p.run/verdicts").glob("judge-*.parquet")
     said = asked_anew(pl.read_parquet(overlay))

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,11 +24,12 @@ from length import LONG
 from testtime.answers import calls, expression, extract, final, latex, numbers, refusal, structured
 from testtime.core.errors import BadInput
 from testtime.core.registry import find, names
-from testtime.importers import sniff
+from testtime.importers import lighteval, sniff
 from testtime.runspec import specs_of
 from testtime.spec import read_yaml
 from testtime.store.frame import pool_of
 from testtime.store.parquet import read_meta
+from testtime.tasks.data import rows_of
 
 SECONDS = 20
 """What no example may take, on the slowest machine; all take thousandths."""
@@ -166,6 +168,23 @@ def test_any_rows_of_a_format_are_a_pool_or_one_line(
     one_line(lambda: sniff(path))
     if (found := one_line(lambda: find("importer", kind)(path))) is not None:
         one_line(lambda: pool_of(found.frame, found.meta))
+
+
+DETAILS = {"doc": {"id": "a", "query": "?", "choices": ["1"], "gold_index": [0]}, "model_response": {"text": ["1"]}}
+
+
+@settings(max_examples=MANY)
+@given(st.data())
+def test_a_damaged_table_of_others_is_rows_or_one_line(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    """Of a benchmark's problems, and of another package's details; a library that panics is no line."""
+    path = tmp_path_factory.mktemp("table") / "t.parquet"
+    pl.DataFrame([DETAILS] * 9).write_parquet(path)
+    damaged = bytearray(path.read_bytes())
+    for at in data.draw(st.lists(st.integers(0, len(damaged) - 1), min_size=1, max_size=3)):
+        damaged[at] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(damaged)
+    for work in (lambda: list(rows_of(path, "test")), lambda: lighteval.knows(path) and lighteval.read(path)):
+        one_line(work)
 
 
 @settings(max_examples=MANY // 2)

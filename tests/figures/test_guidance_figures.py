@@ -69,3 +69,16 @@ def test_figures_hold_both_ends_and_a_line_for_each_trigger() -> None:
         surface(table().filter(pl.col("k") == "1"))
     with pytest.raises(BadInput, match="both an accuracy and flops"):
         accuracy_against_oracle(table(), "flops")
+
+
+def test_a_line_joins_only_what_no_cheaper_setting_reaches() -> None:
+    """Five settings of a trigger, of which two are beaten by cheaper ones: the line has three points, the marks all."""
+    base = table().filter(pl.col("trigger") == "random").head(1)
+    accuracies = [0.5, 0.4, 0.6, 0.6, 0.7]
+    several = pl.concat([base] * 5).with_columns(
+        accuracy=pl.Series(accuracies), oracle_tokens=pl.Series([1.0, 2.0, 3.0, 4.0, 5.0])
+    )
+    drawn = accuracy_against_oracle(several).to_dict()
+    (line,) = [layer for layer in drawn["layer"] if layer["mark"]["type"] == "line"]
+    assert [row["accuracy"] for row in drawn["datasets"][line["data"]["name"]]] == [0.5, 0.6, 0.7]
+    assert max(len(rows) for rows in drawn["datasets"].values()) == 5

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ run(plan_of(kind(model), due=2, count=3, **how), Path(folder))
 """
 
 
-class Provider:
+class Provider(ABC):
     """Batches, as long as they are asked for."""
 
     model: tuple[str, str, str]
@@ -79,17 +80,21 @@ class Provider:
         for number, (key, asked) in enumerate(self.batches[at].items()):
             yield key, asked, self.fates.get(number) if at == 0 else None
 
+    @abstractmethod
     def id(self, at: int) -> str:
-        raise NotImplementedError
+        """The provider's name of a batch."""
 
+    @abstractmethod
     def requests(self, body: Any) -> Mapping[str, Any]:
-        raise NotImplementedError
+        """What a batch asks, by key."""
 
+    @abstractmethod
     def told(self, at: int, ended: bool) -> Any:
-        raise NotImplementedError
+        """The state of a batch, as the provider says it."""
 
     def results(self, at: int) -> Answer:
-        raise NotImplementedError
+        """The replies of a batch that has ended, where they have a place of their own."""
+        return Answer({"error": f"batch {at} has its replies in its state"}, 404)
 
 
 class Anthropic(Provider):

@@ -1,6 +1,8 @@
 """The Parquet files: one declared schema, metadata that pyarrow shows, written whole or not at all."""
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
@@ -16,8 +18,17 @@ from testtime.core.errors import BadInput
 from testtime.core.records import Arm, Call, Candidate, Part, Problem, Verdict
 from testtime.core.spend import Spend
 from testtime.store.codec import decode
-from testtime.store.frame import open_pool
-from testtime.store.parquet import GROUP, GROUP_TEXT, read_meta, write_calls, write_candidates, write_frame
+from testtime.store.frame import open_pool, read_columns
+from testtime.store.parquet import (
+    GROUP,
+    GROUP_TEXT,
+    empty_columns,
+    fill,
+    read_meta,
+    write_calls,
+    write_candidates,
+    write_frame,
+)
 from testtime.store.rows import call_row, candidate_row
 from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
 
@@ -169,6 +180,45 @@ def test_any_damaged_byte_gives_a_pool_or_bad_input(tmp_path_factory, data):
     path.write_bytes(whole)
     with suppress(BadInput):
         assert open_pool(path).problems
+
+
+FOOTERS = """
+import random, struct, sys
+from pathlib import Path
+from testtime.core.errors import BadInput
+from testtime.store.blocks import blocks
+from testtime.store.frame import open_pool
+whole = Path(sys.argv[1]).read_bytes()
+foot = struct.unpack("<I", whole[-8:-4])[0]
+for at in range(len(whole) - 8 - foot, len(whole), 5):
+    damaged = bytearray(whole)
+    damaged[at] ^= 1 << random.Random(at).randrange(8)
+    (path := Path(sys.argv[1]).with_name("d.parquet")).write_bytes(damaged)
+    for read in (open_pool, lambda file: list(blocks(file, ["completion_tokens"]))):
+        try:
+            read(path)
+        except BadInput:
+            pass
+"""
+
+
+def test_no_damaged_footer_ends_the_process(tmp_path):
+    """In a process of its own: the library's statistics of a column, say, abort on one footer in two hundred."""
+    path = written(tmp_path / "c.parquet", [row(query=f"q{i // 4}", idx=i % 4) for i in range(40)])
+    ran = subprocess.run([sys.executable, "-c", FOOTERS, str(path)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-500:]
+
+
+def test_columns_that_no_row_has_are_named_and_passed_over(tmp_path):
+    path = written(tmp_path / "c.parquet", [row(query=f"q{i // 4}", idx=i % 4) for i in range(8)])
+    table = pq.read_table(path)
+    empty = [name for name in table.column_names if table[name].null_count == len(table)]
+    assert empty_columns(pq.read_metadata(path)) == empty
+    assert "cost_usd" in empty
+    assert "cost_usd" not in read_columns(path).columns
+    fill(path, pl.DataFrame({"cost_usd": [0.5] * 8}))
+    assert "cost_usd" not in empty_columns(pq.read_metadata(path))
+    assert read_columns(path)["cost_usd"].to_list() == [0.5] * 8
 
 
 def test_a_lone_surrogate_does_not_stop_the_file(tmp_path):

@@ -23,7 +23,10 @@ _BUDGET = pl.col("trigger").str.extract(r"( budget=\d+)$").fill_null("")
 
 
 def accuracy_against_oracle(table: pl.DataFrame, x: str = "oracle_tokens", title: str = "") -> ChartType:
-    """Accuracy against what was spent on the oracle, a line a trigger. Raises BadInput where nothing can be drawn."""
+    """Accuracy against what was spent on the oracle; a trigger's line joins what no cheaper setting of it reaches.
+
+    Raises BadInput where nothing can be drawn.
+    """
     known = table.filter(pl.col("accuracy").is_not_null() & pl.col(x).is_not_null())
     if known.is_empty():
         raise BadInput(f"no setting has both an accuracy and {x}", mend=f"use one of {', '.join(COST_TITLES)}")
@@ -46,17 +49,19 @@ def accuracy_against_oracle(table: pl.DataFrame, x: str = "oracle_tokens", title
     spread = alt.Scale(type="sqrt" if x == "oracle_tokens" else "linear")  # the oracle alone lies far from all others
     at = alt.X("x:Q", title=COST_TITLES[x], axis=alt.Axis(format="~s"), scale=spread)
     colour = alt.Color("kind:N", scale=scale, title="trigger", legend=alt.Legend(symbolOpacity=1))
+    before = pl.col("accuracy").cum_max().shift(1, fill_value=-1.0).over("kind")
+    unbeaten = shown.sort("x", "accuracy", descending=[False, True]).filter(pl.col("accuracy") > before)
     base = alt.Chart(shown)
     percent = alt.Axis(format="%", tickCount=6)
     up = alt.Y("accuracy:Q", title="Accuracy", axis=percent, scale=alt.Scale(zero=False))
     chart: ChartType = alt.layer(
         base.mark_rule(opacity=0.45).encode(x=at, y=alt.Y("low:Q", title="Accuracy"), y2="high:Q", color=colour),
-        base.mark_line(opacity=0.8).encode(x=at, y=up, color=colour),
+        alt.Chart(unbeaten).mark_line(opacity=0.8).encode(x=at, y=up, color=colour),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             x=at, y=up, color=colour, shape=alt.Shape("kind:N", scale=marks, title="trigger")
         ),
     )
-    says = f"{counted(known['n'], 'problems')}; bars: 95 % intervals over problems"
+    says = f"{counted(known['n'], 'problems')}; bars: 95 % intervals over problems; lines: what no cheaper one reaches"
     heading = alt.Title(title or "What consultations buy", subtitle=[says])
     return dressed(chart.properties(width=WIDTH, height=HEIGHT, title=heading))
 

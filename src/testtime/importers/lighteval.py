@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from testtime.core.errors import BadInput
 from testtime.importers.foreign import VOTE, answer_of
 from testtime.importers.imported import Imported, imported
+from testtime.store.frame import columns_of
+from testtime.store.parquet import read_frame
 
 _COLUMNS = frozenset({"doc", "model_response"})
 
@@ -24,20 +24,15 @@ def knows(path: Path) -> bool:
     if path.suffix != ".parquet" or not path.is_file():
         return False
     try:
-        return pl.read_parquet_schema(path).keys() >= _COLUMNS
-    except (pl.exceptions.PolarsError, OSError):
+        return set(columns_of(path)) >= _COLUMNS
+    except BadInput:
         return False
 
 
 def read(path: Path | str) -> Imported:
     """The candidates of the file; problems are named by document, or by row. Raises BadInput naming the file."""
     path = Path(path)
-    try:
-        table = pl.read_parquet(path)
-    except FileNotFoundError:
-        raise BadInput("no such file", where=str(path), mend="check the path") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInput(f"no Parquet file that can be read ({error})", where=str(path)) from None
+    table = read_frame(path)
     if missing := [name for name in ("doc", "model_response") if name not in table.columns]:
         raise BadInput(f"no column {missing[0]!r}", where=str(path), mend="details of lighteval 0.9 and later are read")
     rows = list(table.iter_rows(named=True))

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlsplit
 
+from testtime.core.closing import closing
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.protocols import Model
 from testtime.core.records import Request
@@ -59,12 +60,10 @@ async def call(model: Model) -> Check:
     try:
         if (opens := getattr(model, "open", None)) is not None:
             opens()
-        got = await model.generate(probe)
+        async with closing([model]):
+            got = await model.generate(probe)
     except (BadInput, ModelError) as error:
         return Check("call", False, str(error))
-    finally:
-        if (close := getattr(model, "close", None)) is not None:
-            await close()
     spend = got.spend
     return Check("call", True, f"{got.model} answered; {spend.prompt} tokens read, {spend.completion} written")
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from testtime.core.errors import BadInput
 from testtime.core.history import Bools, Floats, Ints
 from testtime.store.frame import NEEDED
-from testtime.store.parquet import all_null, readable
+from testtime.store.parquet import empty_columns, readable
 
 ROWS = 2**19
 """Rows of a block, about."""
@@ -124,14 +124,14 @@ def blocks(file: Path, numbers: Sequence[str]) -> Iterator[Block]:
     """
     with readable(file):
         told = pq.read_metadata(file)
-        there = told.schema.to_arrow_schema().names
+        there, empty = told.schema.to_arrow_schema().names, empty_columns(told)
         _needed(there, file)
         texts = [name for name in (*CODED, *PRESENT) if name in there]
         asked = [name for name in (*texts, *SWITCHES, *numbers) if name in there]
         with pq.ParquetFile(
             file, metadata=told, read_dictionary=texts, page_checksum_verification=True, pre_buffer=True
         ) as parquet:
-            said = [name for name in asked if name in NEEDED or not all_null(told, there.index(name))]
+            said = [name for name in asked if name in NEEDED or name not in empty]
             yield from _blocks(_ahead(parquet.iter_batches(ROWS, columns=said)))
 
 

@@ -20,7 +20,7 @@ from testtime.core.errors import BadInput
 from testtime.core.history import ABSTAINS, Floats, Ints
 from testtime.core.records import Arm
 from testtime.store.codec import decode
-from testtime.store.parquet import all_null, read_meta, readable
+from testtime.store.parquet import empty_columns, read_meta, readable
 from testtime.store.pool import Draws, Pool
 
 NEEDED = ("arm", "query_id", "candidate_idx", "answer_key")
@@ -319,9 +319,9 @@ def read_columns(file: Path, names: Collection[str] | None = None) -> pl.DataFra
         declared = {name for name, kind in _TYPES.items() if kind == pl.String}
         texts = [one.name for one in pq.read_schema(file) if one.name in declared and pa.types.is_string(one.type)]
         with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True) as parquet:
-            schema, metadata = parquet.schema_arrow, parquet.metadata
-            numbers = (at for at, field in enumerate(schema) if _is_number(field.type) and not all_null(metadata, at))
-            known = _TYPES.keys() | {schema.field(at).name for at in numbers}
+            schema, empty = parquet.schema_arrow, empty_columns(parquet.metadata)
+            numbers = {field.name for field in schema if _is_number(field.type)}
+            known = _TYPES.keys() | numbers.difference(empty)
             wanted = [name for name in schema.names if name in known and (names is None or name in names)]
             table = parquet.read(wanted).replace_schema_metadata(None)
         table.validate(full=True)

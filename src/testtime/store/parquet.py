@@ -90,17 +90,20 @@ def write_frame(path: Path, frame: pl.DataFrame, meta: Mapping[str, Any]) -> Non
 
 
 def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str, Any], count: int) -> None:
-    stamped = schema.with_metadata(stamp({**meta, "total_records": count}))
-    written = 0
+    stamped = schema.with_metadata(stamp({**meta, "total_records": count, "empty": None}))
+    written, empty = 0, set(schema.names)
     with (
         whole(Path(path)) as part,
         pq.ParquetWriter(part, stamped, compression="zstd", write_page_checksum=True) as writer,
     ):
         for group in _groups(steps(rows, "rows written", count)):
-            writer.write_table(_table(group, stamped, path))
+            table = _table(group, stamped, path)
+            writer.write_table(table)
             written += len(group)
+            empty -= {name for name in empty if table[name].null_count < len(group)}
         if written != count:
             raise ValueError(f"{written} rows were written where {count} were announced")
+        writer.add_key_value_metadata({"empty": ",".join(name for name in schema.names if name in empty)})
     pa.default_memory_pool().release_unused()  # what follows, a replay say, needs room of its own
 
 
@@ -224,6 +227,8 @@ def fill(path: Path, columns: pl.DataFrame) -> None:
                     group = group.set_column(schema.get_field_index(name), schema.field(name), values)
                 writer.write_table(group)
                 start += group.num_rows
+            left = [name for name in empty_columns(old.metadata) if name not in columns.columns]
+            writer.add_key_value_metadata({"empty": ",".join(left)})
 
 
 def written_from(path: Path) -> str | None:
@@ -244,11 +249,9 @@ def _value(name: str, text: str, path: Path) -> Any:
         raise BadInput(f"its metadata key {name!r} is damaged", where=str(path)) from error
 
 
-def all_null(metadata: pq.FileMetaData, leaf: int) -> bool:
-    """Whether the file's own statistics say that a column holds nothing: then it is not read."""
-    for group in range(metadata.num_row_groups):
-        column = metadata.row_group(group).column(leaf)
-        told = column.statistics
-        if told is None or (told.null_count or 0) < column.num_values:
-            return False
-    return True
+def empty_columns(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of which a file says that no row has them, so that nobody reads them; none where it does not say.
+
+    The file's own statistics say it too, but to look at those of a damaged file ends the process.
+    """
+    return (metadata.metadata or {}).get(b"empty", b"").decode("utf-8", "replace").split(",")

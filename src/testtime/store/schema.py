@@ -177,6 +177,7 @@ METADATA: Mapping[str, Key] = {
     "energy": Key("text", "Where joules come from; absent where nothing measured them."),
     "notes": Key("text", "The experiment's notes, from its configuration."),
     "energy_windows": Key("json", "Joules, seconds, idle watts, calls at once of all windows; absent without a meter."),
+    "empty": Key("commas", "Columns that no row has, which readers pass over."),
     "caveats": Key("json", "What a reader must be told: a list of sentences (lines dropped, draws cut)."),
 }
 """Metadata of both files."""
