@@ -184,9 +184,14 @@ def together(small: Sources, large: Sources) -> Pool:
 
 
 # ---- rules by themselves ----
-def rule_table(text: str, delta: float = 0.05, seed: int = 0) -> tuple[pl.DataFrame | None, pl.DataFrame]:
-    """(Boundary: the smallest v1 for each v2, None for a rule that is none of counts; behaviour by difficulty)."""
+def rule_table(text: str, delta: float | None = None, seed: int = 0) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """(Boundary: the smallest v1 for each v2, None for a rule that is none of counts; behaviour by difficulty).
+
+    `delta` is the error of the bound beside the draws; without it the policy's own, else 0.05.
+    """
     policy = parse("policy", text)
+    if delta is None:
+        delta = getattr(policy, "delta", 0.05)
     if isinstance(policy, Learner) and policy.learns:
         policy = replace(policy, prior=())  # type: ignore[type-var]
     most = policy.most

@@ -52,6 +52,22 @@ def grid(chosen: Chosen, settings: Mapping[str, Sequence[str]]) -> dict[str, lis
     return texts
 
 
+def single(kind: str, component: str, settings: Mapping[str, str | None]) -> str:
+    """The one component that a text and settings of one value each, None where not given, stand for. Raises BadInput.
+
+    >>> single("policy", "certified", {"max_n": "40", "delta": ".05"})
+    'certified:max_n=40,delta=.05'
+    """
+    given = {key: [value] for key, value in settings.items() if value is not None}
+    return grid({kind: [component]}, given)[kind][0] if given else component
+
+
+def left_open(kind: str, component: str) -> dict[str, Described]:
+    """The settings that a text does not say."""
+    name, said = _said(component)
+    return {key: described for key, described in fields_of(kind, name).items() if key not in said}
+
+
 def _variants(kind: str, component: str, settings: Mapping[str, Sequence[str]], used: set[str]) -> list[str]:
     """One text for each combination of what the component leaves open."""
     name, said = _said(component)

@@ -42,6 +42,24 @@ def test_recommend_says_what_to_deploy_and_what_is_around_it(testtime: Run, pool
     assert "100J/q" in metered.out
 
 
+@pytest.mark.parametrize(
+    ("typed", "whole"),
+    [
+        ("policies table certified --delta .1 --max_n 8", "policies table certified:max_n=8,delta=0.1"),
+        ("policies table certified", "policies table certified:max_n=40"),
+        (
+            "policies table curtail:max_n=8 --epsilon .1 --delta .2",
+            "policies table curtail:max_n=8,epsilon=.1 --delta .2",
+        ),
+        ("boundary adaptive_margin --stop_rule sprt --max_n 8", "boundary adaptive_margin:stop_rule=sprt,max_n=8"),
+    ],
+)
+def test_settings_beside_a_policy_are_settings_in_its_text(testtime: Run, typed: str, whole: str) -> None:
+    ran = testtime(f"{typed} --json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == testtime(f"{whole} --json").out
+
+
 def test_plan_forecast_and_policies_print_their_tables(testtime: Run, pools: Path) -> None:
     ran = testtime("plan --pilot small.jsonl large.jsonl --effect 5pt")
     assert (ran.code, ran.err) == (0, "")
@@ -92,6 +110,9 @@ def test_the_printed_table_says_how_often_the_answer_is_that_of_all_draws(testti
         ("policies table", "needs a policy"),
         ("policies fit sc_fixed:n=2 small.jsonl", "learns nothing"),
         ("policies design", "--draws and --error"),
+        ("policies table certified small.jsonl", "a table reads no pool"),
+        ("policies table certified:max_n=8 --max_n 12", "max_n is already said"),
+        ("policies table sc_fixed --max_n 12", "max_n is a setting of no selected policy"),
         ("replay small.jsonl --with none.jsonl --policies cascade --n 3", "no such file"),
     ],
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from testtime.cli import Json
+from testtime.cli.flags import settings_of
+from testtime.grid import single
+
+Settings: Any = settings_of(("policy",), frozenset({"json", "debug", "help", "version"}), str)
+NO_SETTINGS = Settings()
 
 
 def boundary(
@@ -18,12 +24,14 @@ def boundary(
     /,
     *,
     json: Json = False,
+    settings: Annotated[Settings, Parameter(name="*")] = NO_SETTINGS,
 ) -> None:
     """Print where a stopping rule of counts stops."""
     from testtime import api
     from testtime.cli import show
     from testtime.figures import tables
 
+    policy = single("policy", policy, dataclasses.asdict(settings))
     table = api.boundary(policy)
     if json:
         show.json(table)

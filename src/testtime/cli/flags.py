@@ -92,10 +92,11 @@ def _as_flag(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
 
 
-def settings_of(kinds: Sequence[str], taken: frozenset[str]) -> Any:
+def settings_of(kinds: Sequence[str], taken: frozenset[str], given: Any = list[str]) -> Any:
     """A dataclass with one optional flag for every setting of every component of these kinds, built-in or plug-in.
 
-    A setting whose name the command itself has `taken` can only be written in a component's text.
+    A setting whose name the command itself has `taken` can only be written in a component's text. A flag is `given`
+    several values, a grid, or `str`: one.
     """
     flags = []
     for key, sentence in setting_fields(kinds).items():
@@ -103,7 +104,7 @@ def settings_of(kinds: Sequence[str], taken: frozenset[str]) -> Any:
             continue
         also = "".join(f" (also --{other})" for other in accepted(key))
         about = Parameter(help=f"{sentence}{also}", group="Settings of components")
-        flags.append((key, Annotated[list[str] | None, about], field(default=None)))
+        flags.append((key, Annotated[given | None, about], field(default=None)))
     return _frozen("Settings", flags)
 
 
