@@ -43,9 +43,10 @@ def around(
     advice: Advice, heads: Sequence[tuple[str, Headroom]], ratio: float | None, alarms: Sequence[Alarm]
 ) -> list[str]:
     """What a reader must be told, a line each."""
+    turned = "better" if advice.optimism >= 0 else "worse"
     lines = [
         f"following this advice gives {interval(*advice.honest)} % (nested cross-validation, 95 %)",
-        f"chosen and measured on the same problems it looks {100 * advice.optimism:+.2f} points better",
+        f"chosen and measured on the same problems it looks {100 * abs(advice.optimism):.2f} points {turned}",
         f"the same setting is chosen on {advice.stable:.0%} of the parts",
     ]
     more = "; ".join(f"{100 * head.points:.1f} at {head.k} draws ({run})" for run, head in heads)
