@@ -31,7 +31,7 @@ def four_parts(
     first, second = (work / f"results/r.{at}of4" for at in (1, 2))
     job = (work / "results/r.submit/job").read_text().split()[0]
     for shard in (first, second):
-        until(lambda shard=shard: draws(shard), 240, f"{shard.name} draws nothing")
+        until(lambda shard=shard: draws(shard), lambda shard=shard: f"{shard.name} draws nothing")
         pid = int((shard / "lock").read_text().partition('"pid": ')[2].partition(",")[0])
         if shard is first:
             os.kill(pid, signal.SIGKILL)
@@ -39,14 +39,14 @@ def four_parts(
             warn(f"{job}_2", pid)
     logs = work / "results/r.submit/log"
     for why in ("part 1 is queued again: killed by signal 9", "part 2 is queued again: its time was nearly up"):
-        until(lambda why=why: why in text(logs), 60, f"no log says {why}: {text(logs)}")
+        until(lambda why=why: why in text(logs), lambda why=why: f"no log says {why}: {text(logs)}")
     assert not (work / "results/r").exists()
 
     def merged() -> bool:
         hasten(job)
         return (work / "results/r/summary.csv").exists()
 
-    until(merged, 400, f"nothing is merged: {text(logs)}")
+    until(merged, lambda: f"nothing is merged: {text(logs)}")
     one, other = (untimed(work / f"results/{name}/candidates.parquet") for name in ("r", "whole"))
     assert one.height == 60 * 16
     assert one.equals(other)

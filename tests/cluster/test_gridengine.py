@@ -44,14 +44,14 @@ def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work:
     words = [*line.split(), "--policies", "sc_fixed:n=16", "--shards", "2"]
     assert main(words) == 0
     shards = [work / f"results/c.{at}of2" for at in (1, 2)]
-    until(lambda: all((shard / "journal").exists() for shard in shards), 300, "no part begins")
+    until(lambda: all((shard / "journal").exists() for shard in shards), lambda: "no part begins")
     job = (work / "results/c.submit/job").read_text().split()[0]
     assert main(words) == 2, "it is still at work"
     subprocess.run(["qdel", job, "-t", "1"], check=True)
     logs = work / "results/c.submit/log"
-    until(lambda: "not merged: 1" in text(logs), 240, "the merge does not say what is missing")
+    until(lambda: "not merged: 1" in text(logs), lambda: "the merge does not say what is missing")
     assert "testtime: interrupted" in text(logs), "it was told before it was killed"
     assert not (work / "results/c").exists()
-    until(lambda: not told("qstat", "-u", "*").strip(), 60, "jobs are left")
+    until(lambda: not told("qstat", "-u", "*").strip(), lambda: "jobs are left")
     assert main(words) == 0
-    until((work / "results/c/summary.csv").exists, 400, "nothing is merged")
+    until((work / "results/c/summary.csv").exists, lambda: "nothing is merged")

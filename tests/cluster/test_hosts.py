@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from one_node import lacking, told, until
+from one_node import PATIENCE, lacking, told, until
 from real import draws
 
 HERE, THERE, ADDRESS = "testtime-a", "testtime-b", "10.213.77.1"
@@ -46,7 +46,7 @@ def server() -> Iterator[str]:
         with subprocess.Popen(words, stdout=subprocess.DEVNULL) as serving:
             try:
                 look = ("ip", "netns", "exec", THERE, "curl", "-s", "-m", "2", f"http://{ADDRESS}:8000/v1/models")
-                until(lambda: "pocket-s" in told(*look), 60, "the server is not seen from the other host")
+                until(lambda: "pocket-s" in told(*look), lambda: "the server is not seen from the other host")
                 yield f"http://{ADDRESS}:8000/v1"
             finally:
                 serving.terminate()
@@ -62,19 +62,19 @@ def test_a_run_on_one_host_draws_from_a_server_on_another_and_outlives_the_wire(
     first = subprocess.Popen(
         [*run, *line.split(), "r", "--timeout", "8"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    until(lambda: draws(tmp_path / "results/r") or first.poll() is not None, 120, "nothing is drawn")
+    until(lambda: draws(tmp_path / "results/r") or first.poll() is not None, lambda: "nothing is drawn")
     ip(f"-n {THERE} link set tt1 down")
-    _, said = first.communicate(timeout=300)
+    _, said = first.communicate(timeout=PATIENCE)
     ip(f"-n {THERE} link set tt1 up")
     assert first.returncode == 3, said
     assert "draws failed, more than 20%" in said
     kept = draws(tmp_path / "results/r")
     assert kept > 0
     time.sleep(1)
-    assert subprocess.run([*run, *line.split(), "r"], cwd=tmp_path, timeout=300).returncode == 0
+    assert subprocess.run([*run, *line.split(), "r"], cwd=tmp_path, timeout=PATIENCE).returncode == 0
     frame = pl.read_parquet(tmp_path / "results/r/candidates.parquet")
     assert frame["error"].count() == 0
-    assert subprocess.run([*run, *line.split(), "whole"], cwd=tmp_path, timeout=300).returncode == 0
+    assert subprocess.run([*run, *line.split(), "whole"], cwd=tmp_path, timeout=PATIENCE).returncode == 0
     other = pl.read_parquet(tmp_path / "results/whole/candidates.parquet")
     for name in ("query_id", "candidate_idx", "candidate_text", "answer_key", "is_verified", "generation_seed"):
         assert frame[name].to_list() == other[name].to_list(), name

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from jobs import untimed
-from one_node import until
+from one_node import PATIENCE, until
 from real import ASKED, draws
 
 from testtime.cli import main
@@ -34,9 +34,9 @@ def test_a_killed_worker_goes_on_and_the_merged_run_is_the_run_undivided(
     monkeypatch.chdir(tmp_path)
     process = submitted("--shards", "4", "--at_once", "2")
     shard = tmp_path / "results/r.1of4"
-    until(lambda: draws(shard) or process.poll() is not None, 240, "nothing is drawn")
+    until(lambda: draws(shard) or process.poll() is not None, lambda: "nothing is drawn")
     os.kill(int((shard / "lock").read_text().partition('"pid": ')[2].partition(",")[0]), signal.SIGKILL)
-    out, err = process.communicate(timeout=400)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "4 of 4 parts ended" in err
     assert "results/r/candidates.parquet" in out
@@ -49,7 +49,7 @@ def test_a_killed_worker_goes_on_and_the_merged_run_is_the_run_undivided(
         assert set(Counter(key for line in answered for key in line["children"]).values()) == {1}
     journals = {path: path.stat().st_size for path in (tmp_path / "results").glob("r.*/journal/*")}
     again = submitted("--shards", "4", "--at_once", "2")
-    again.communicate(timeout=400)
+    again.communicate(timeout=PATIENCE)
     assert again.returncode == 0
     assert journals == {path: path.stat().st_size for path in journals}, "the same command again asks for nothing"
 
@@ -58,6 +58,6 @@ def test_what_ray_is_not_told_and_has_no_room_for_is_one_line(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     for more, says in ((["--time", "1:00:00"], "Ray is not told --time"), (["--cpus", "999"], "a part needs 999 CPUs")):
         process = submitted("--shards", "2", *more)
-        _, err = process.communicate(timeout=200)
+        _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 2
         assert says in err.strip().split("\n")[-1]

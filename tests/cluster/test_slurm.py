@@ -34,10 +34,20 @@ def work(cluster: Callable[[], None], tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def hasten(job: str) -> None:
-    """Slurm begins what was queued again after two minutes; here at once."""
-    for task in told("squeue", "--noheader", "--array", "--format=%i %t %r").split("\n"):
-        if task.startswith(f"{job}_") and "BeginTime" in task:
-            subprocess.run(["scontrol", "update", f"JobId={task.split()[0]}", "StartTime=now"], check=False)
+    """Slurm begins what was queued again after two minutes; here after a few seconds.
+
+    Not at once: a node refuses a job within the second in which it was told to end it, and that is the job's end.
+    """
+    wanted = "--Format=ArrayJobID:20,ArrayTaskID:20,RestartCnt:20,Reason:40"
+    for line in told("squeue", "--noheader", "--array", wanted).split("\n"):
+        if line.startswith(f"{job} ") and line.split()[3:] == ["BeginTime"] and line not in hastened:
+            hastened.add(line)
+            task = "_".join(line.split()[:2])
+            subprocess.run(["scontrol", "update", f"JobId={task}", "StartTime=now+3"], check=False)
+
+
+hastened: set[str] = set()
+"""What `squeue` said of the tasks that were told when to begin, each restart once."""
 
 
 def number(submission: Path) -> str:
@@ -59,14 +69,15 @@ def test_a_killed_and_a_warned_part_are_queued_again_and_the_merged_run_is_the_r
 
 def test_each_part_has_gpus_of_its_own(work: Path) -> None:
     line = "submit --cluster slurm --model pocket-s --dataset pocket-math --splits easy --max_queries 4 --run g"
-    seen = "trap 'echo GPUS ${CUDA_VISIBLE_DEVICES:-none} of ${task:-merge}; sleep 2' EXIT"
+    both = 'touch "at.$SLURM_ARRAY_TASK_ID"; until [ -e at.1 ] && [ -e at.2 ]; do sleep 0.1; done'
+    seen = f"trap 'echo GPUS ${{CUDA_VISIBLE_DEVICES:-none}} of ${{task:-merge}}' EXIT; {both}"
     more = ["--policies", "sc_fixed:n=1", "--shards", "2", "--gpus", "2", "--setup", seen]
     assert main([*line.split(), *more]) == 0
     logs = work / "results/g.submit/log"
-    until(lambda: text(logs).count("GPUS ") >= 2, 300, f"two parts do not begin: {text(logs)}")
+    until(lambda: text(logs).count("GPUS ") >= 2, lambda: f"two parts do not begin: {text(logs)}")
     said = {line for line in text(logs).split("\n") if line.startswith("GPUS ")}
     assert {line.split()[1] for line in said if line.endswith(("of 1", "of 2"))} == {"0,1", "2,3"}
-    until((work / "results/g/summary.csv").exists, 400, f"nothing is merged: {text(logs)}")
+    until((work / "results/g/summary.csv").exists, lambda: f"nothing is merged: {text(logs)}")
 
 
 def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work: Path) -> None:
@@ -74,32 +85,32 @@ def test_a_cancelled_part_is_not_queued_again_and_the_same_command_goes_on(work:
     words = [*line.split(), "--policies", "sc_fixed:n=16", "--shards", "2"]
     assert main(words) == 0
     shards = [work / f"results/c.{at}of2" for at in (1, 2)]
-    until(lambda: all((shard / "journal").exists() for shard in shards), 300, "no part begins")
+    until(lambda: all((shard / "journal").exists() for shard in shards), lambda: "no part begins")
     job = (work / "results/c.submit/job").read_text().split()[0]
     assert main(words) == 2, "it is still at work"
     subprocess.run(["scancel", f"{job}_1"], check=True)
     logs = work / "results/c.submit/log"
-    until(lambda: "not merged: 1" in text(logs), 240, f"the merge does not say what is missing: {text(logs)}")
+    until(lambda: "not merged: 1" in text(logs), lambda: f"the merge does not say what is missing: {text(logs)}")
     assert not (work / "results/c").exists()
-    until(lambda: not told("squeue", "--noheader").strip(), 60, "jobs are left")
+    until(lambda: not told("squeue", "--noheader").strip(), lambda: "jobs are left")
     assert main(words) == 0
-    until((work / "results/c/summary.csv").exists, 400, f"nothing is merged: {text(logs)}")
+    until((work / "results/c/summary.csv").exists, lambda: f"nothing is merged: {text(logs)}")
 
 
 def test_a_grid_that_an_urgent_job_preempts_goes_on_as_one_and_one_report_reads_it(work: Path) -> None:
     words = ["submit", "--cluster", "slurm", *ASKED[:8], "--temperature", "0.5", "0.8", "--run", "p"]
     assert main([*words, "--policies", "sc_fixed:n=16", "--shards", "2", "--partition", "main"]) == 0
     results, logs = work / "results", work / "results/p.submit/log"
-    until(lambda: sum(map(draws, results.glob("p_*of2"))) > 0, 240, "no part draws")
+    until(lambda: sum(map(draws, results.glob("p_*of2"))) > 0, lambda: "no part draws")
     subprocess.run(["sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 4"], check=True)
     restarts = ("squeue", "--noheader", "--array", f"--jobs={number(results / 'p.submit')}", "--Format=RestartCnt")
-    until(lambda: set(told(*restarts).split()) - {"0"}, 120, f"nothing is preempted: {told('squeue')}")
+    until(lambda: set(told(*restarts).split()) - {"0"}, lambda: f"nothing is preempted: {told('squeue')}")
 
     def merged() -> bool:
         hasten(number(results / "p.submit"))
         return (results / "p.submit/summary.csv").exists()
 
-    until(merged, 500, f"the grid is not merged: {text(logs)} {told('squeue')}")
+    until(merged, lambda: f"the grid is not merged: {text(logs)} {told('squeue')}")
     received_once(list(results.glob("p_*of2")))
     whole = [run.path for run in runs(results) if run.name.startswith("p_") and "of2" not in run.name]
     assert len(whole) == 2, whole
@@ -112,7 +123,7 @@ def test_parts_of_a_machine_that_dies_go_on_when_another_takes_them(work: Path, 
     assert main(["submit", "--cluster", "slurm", *ASKED, "--run", "d", "--shards", "2"]) == 0
     shards = [work / f"results/d.{at}of2" for at in (1, 2)]
     for shard in shards:
-        until(lambda shard=shard: draws(shard), 240, f"{shard.name} draws nothing")
+        until(lambda shard=shard: draws(shard), lambda shard=shard: f"{shard.name} draws nothing")
     for shard in shards:
         process = int((shard / "lock").read_text().partition('"pid": ')[2].partition(",")[0])
         script = parent(process)
@@ -124,7 +135,7 @@ def test_parts_of_a_machine_that_dies_go_on_when_another_takes_them(work: Path, 
         hasten(number(work / "results/d.submit"))
         return (work / "results/d/summary.csv").exists()
 
-    until(merged, 500, f"nothing is merged: {text(work / 'results/d.submit/log')} {told('squeue')}")
+    until(merged, lambda: f"nothing is merged: {text(work / 'results/d.submit/log')} {told('squeue')}")
     received_once(shards)
 
 

@@ -88,10 +88,17 @@ def issue(plan: Plan, due: Mapping[str, int], drawn: Mapping[tuple[str, str], se
     """
     order = sorted(range(len(plan.problems)), key=lambda at: seed_of(plan.seed, "issue", plan.problems[at].query_id))
     chunks = {lane.scope: plan.chunk(lane) for lane in plan.lanes}
+    lacking = {lane.scope: [at for at in order if _lacks(plan, lane, at, due, drawn)] for lane in plan.lanes}
     for first in range(max(due.values(), default=0)):
         for lane in plan.lanes:
             if first % chunks[lane.scope] or first >= due[lane.scope]:
                 continue
             last = min(first + chunks[lane.scope], due[lane.scope])
-            for at in order:
+            for at in lacking[lane.scope]:
                 yield from split(plan, lane, at, range(first, last), drawn)
+
+
+def _lacks(plan: Plan, lane: Lane, at: int, due: Mapping[str, int], drawn: Mapping[tuple[str, str], set[int]]) -> bool:
+    """Whether a problem has not all draws that are due."""
+    have = drawn.get((lane.scope, plan.problems[at].query_id))
+    return have is None or not have.issuperset(range(due[lane.scope]))

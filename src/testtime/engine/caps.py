@@ -61,8 +61,13 @@ class Account:
 
     def spent(self, spend: Spend, bound: Spend) -> None:
         """Adds a call that ended: what it cost, or at most can have cost."""
-        usd = bound.usd if spend.usd is None else spend.usd
-        tokens = _tokens(bound) if _tokens(spend) is None else _tokens(spend)
+        self.paid(
+            bound.usd if spend.usd is None else spend.usd,
+            _tokens(bound) if (tokens := _tokens(spend)) is None else tokens,
+        )
+
+    def paid(self, usd: float | None, tokens: int | None) -> None:
+        """Adds dollars and tokens of a call; None where they are not known."""
         self.usd += usd or 0.0
         self.tokens += tokens or 0
         self.unpriced += usd is None

@@ -39,8 +39,9 @@ class Places:
         self._arm.append(self._arms.setdefault(arm, len(self._arms)))
         self._query.append(self._queries.setdefault(query, len(self._queries)))
         self._idx.append(idx)
-        self._file.append(self._files.setdefault(place.file, len(self._files)))
-        self._offset.append(place.offset)
+        file, offset = place
+        self._file.append(self._files.setdefault(file, len(self._files)))
+        self._offset.append(offset)
         self._at.append(at)
 
     def ordered(self, arms: Sequence[str], queries: Sequence[str]) -> Ordered:
@@ -82,7 +83,7 @@ class Ordered:
             yield (arm, query, idx), [self._record(number) for number in self.order[start:end].tolist()]
 
     def _record(self, number: int) -> tuple[Place, int]:
-        return Place(self.files[self.file[number]], int(self.offset[number])), int(self.at[number])
+        return (self.files[self.file[number]], int(self.offset[number])), int(self.at[number])
 
 
 def _ranks(codes: Mapping[str, int], names: Sequence[str]) -> Ints:

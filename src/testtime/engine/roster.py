@@ -74,27 +74,33 @@ class Roster:
 
     def draw(self, place: Place, record: Mapping[str, Any]) -> None:
         """A draw, which may be the first of its problem. Raises BadInput where the problem was another one."""
-        query, scope = record["query"], record["scope"]
-        for one in record["candidates"]:
-            unnamed = Arm(one["arm"], {})  # where the line that named it is damaged
-            if one.get("retry_of") is not None:
-                self.again.setdefault(one["arm"], self.arms.get(one["arm"], unnamed))
-                continue
-            self.due.setdefault((one["arm"], query), 0)
-            self.arms.setdefault(one["arm"], unnamed)
+        query, scope, first = record["query"], record["scope"], record.get("first")
+        rows = record["candidates"]
+        if first is None and (scope, query) in self.told and not any([one.get("retry_of") for one in rows]):
+            return  # as the one that holds the problem
+        self._name(rows, query)
         if query not in self.plan.at:
-            self.others.setdefault(query, "")
-        if (first := record.get("first")) is None:
+            self.others[query] = first["problem"]["split"] if first else self.others.get(query, "")
+        if first is None:
             return
-        if query not in self.plan.at:
-            self.others[query] = first["problem"]["split"]
-        elif lane := self.plan.by_scope.get(scope):
+        if query in self.plan.at and (lane := self.plan.by_scope.get(scope)):
             now = self.plan.problems[self.plan.at[query]]
             if first["problem"]["question"] != now.question:
                 raise self._other(f"the question of {query} has changed")
-            if canonical(first["messages"]) != canonical(list(lane.messages(now))):
+            messages = list(lane.messages(now))
+            if first["messages"] != messages and canonical(first["messages"]) != canonical(messages):
                 raise self._other(f"the prompt of arm {lane.arms[0].label} has changed: {query} was asked otherwise")
         self.told.setdefault((scope, query), place)
+
+    def _name(self, rows: Sequence[Mapping[str, Any]], query: str) -> None:
+        """Sees to it that the arms of a draw are there, also where the line that named them is damaged."""
+        for one in rows:
+            arm = self.arms.get(one["arm"], Arm(one["arm"], {}))
+            if one.get("retry_of") is not None:
+                self.again.setdefault(one["arm"], arm)
+            else:
+                self.due.setdefault((one["arm"], query), 0)
+                self.arms.setdefault(one["arm"], arm)
 
     def floor(self, arm: str) -> int:
         """Draws that every problem of this arm was due, whichever session asked for it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from testtime.engine.costs import FREE, alone, at_most
 from testtime.engine.foreign import Foreign
 from testtime.engine.plan import Lane, Plan
 from testtime.engine.roster import Roster
+from testtime.engine.views import views
 from testtime.engine.wire import Reply, as_id
-from testtime.store.codec import decode
-from testtime.store.journal import Dropped, Place, scan
+from testtime.store.codec import decode, loads
+from testtime.store.journal import Dropped, Place, Reader, scan
 
 
 def draw_id(lane: Lane, problem: Problem, idx: int) -> str:
@@ -43,8 +46,8 @@ def candidates_of(plan: Plan, record: Mapping[str, Any]) -> list[Candidate]:
 
 
 def candidate_of(plan: Plan, record: Mapping[str, Any], at: int) -> Candidate:
-    """One of them."""
-    candidate = decode(Candidate, record["candidates"][at])
+    """One of them; where only a view of the line was read, without its parts."""
+    candidate = decode(Candidate, {"parts": (), **record["candidates"][at]})
     read = record.get("parser", "") == plan.parser or record["query"] not in plan.at
     return candidate if read else _read_again(plan, candidate)
 
@@ -63,10 +66,14 @@ class Pending:
     candidates: list[Candidate]
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     """By id."""
+    _due: list[str] | None = None
+    """Ids of all that the plan's verifiers have to say, once they were asked for."""
 
     def lacks(self, plan: Plan) -> bool:
         """True while a verifier of the plan has not spoken on a candidate."""
-        return any(verdict_id(one, stage, plan) not in self.verdicts for one in self.judged for stage in plan.verifiers)
+        if self._due is None:
+            self._due = [verdict_id(one, stage, plan) for one in self.judged for stage in plan.verifiers]
+        return any(id not in self.verdicts for id in self._due)
 
     def of(self, candidate: Candidate, plan: Plan) -> list[Verdict]:
         """A candidate's verdicts, in the order of the plan's verifiers."""
@@ -85,7 +92,7 @@ class State:
 
     roster: Roster
     account: Account
-    drawn: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    drawn: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     """(Lane scope, query_id) → indices of draws written down."""
     replies: dict[str, Reply] = field(default_factory=dict)
     """By key: received, for draws and verdicts not written down."""
@@ -107,10 +114,10 @@ class State:
     """The latest time that one of its lines says."""
     dropped: int = 0
     """Damaged lines."""
-    _waiting: dict[str, list[str]] = field(default_factory=dict)
-    """Draw or verdict id → keys of the replies kept for it."""
-    _received: dict[str, tuple[Mapping[str, Any], int]] = field(default_factory=dict)
-    """By key, while the journal is read: the `call` line of a reply, and which of its replies."""
+    _waiting: dict[str, list[tuple[str, Place, int]]] = field(default_factory=dict)
+    """Draw or verdict id → of each reply for it: its key, where its `call` line stands, and which of its replies."""
+    _unread: dict[str, bytes] = field(default_factory=dict)
+    """By call id, while the journal is read: `sent` lines of this session without a `call` line."""
     _batched: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By call id: `sent` lines of requests that went by a batch and have no `call` line."""
     _settled: set[int] = field(default_factory=set)
@@ -123,14 +130,14 @@ class State:
         Raises BadInput where it is another run's: see `Roster`.
         """
         state, dropped = cls(Roster(plan, folder), Account(plan.caps)), list[Dropped]()
-        for place, record in scan(folder, dropped):
-            state._time(record)
-            state._enter(plan, place, record, show)
+        with Reader() as reader:
+            for place, record in scan(folder, dropped, views=views(plan)):
+                state._enter(plan, place, record, reader, show)
+            state._close(plan)
+            for key, place, at in chain.from_iterable(state._waiting.values()):
+                state.replies[key] = replies_of(plan, reader.read(place))[at]
         state.dropped = len(dropped)
-        state._close()
-        for key, (call, at) in state._received.items():
-            state.replies[key] = replies_of(plan, call)[at]
-        state._received.clear()
+        state._waiting.clear()
         state._find_batches()
         for bound in state.lost.values():
             state.account.spent(bound, bound)
@@ -138,26 +145,50 @@ class State:
             pending.candidates = [replace(one, parts=()) for one in pending.candidates]
         return state
 
-    def _enter(self, plan: Plan, place: Place, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
+    def _enter(
+        self, plan: Plan, place: Place, record: Mapping[str, Any], reader: Reader, show: Callable[[Pending], None]
+    ) -> None:
         match record["kind"]:
-            case "run":
-                self.roster.run(record)
             case "sent":
-                self.tries[record["key"]] = record["attempt"]
-                self.lost[record["id"]] = at_most(plan, record["role"], record["model"], record)
-                if "children" in record:
-                    self._batched[record["id"]] = record
+                self._unread[record["id"]] = record["line"]
+            case "call":
+                self._time(record["ended"])
+                self._call(plan, place, record)
+            case "draw":
+                self._time(record["at"])
+                self.roster.draw(place, record)
+                self._draw(plan, place, record, reader, show)
+            case "verdict":
+                self._verdict(plan, record, show)
+            case "run":
+                self._close(plan)
+                self._first = self._last = record.get("at") or 0.0
+                self.roster.run(record)
             case "batch":
+                self._look(plan)
                 ids = [as_id(name) for name in record["calls"]]
                 out = [self._batched[id] for id in ids if id in self._batched]
                 self.batches[record["model"], record["batch"]] = out
-            case "call":
-                self._call(plan, record)
-            case "draw":
-                self.roster.draw(place, record)
-                self._draw(plan, record, show)
-            case "verdict":
-                self._verdict(plan, record, show)
+            case _:
+                self._time(record.get("ended") or record.get("at") or record.get("started"))
+
+    def _time(self, now: float | None) -> None:
+        """A line of the session says this time."""
+        if now is not None and now > self._last:
+            self._last = now
+
+    def _look(self, plan: Plan) -> None:
+        """Reads the `sent` lines whose calls have not come."""
+        for line in self._unread.values():
+            self._sent(plan, loads(line))
+        self._unread.clear()
+
+    def _sent(self, plan: Plan, record: Mapping[str, Any]) -> None:
+        self.tries[record["key"]] = max(record["attempt"], self.tries.get(record["key"], 0))
+        self.lost[record["id"]] = at_most(plan, record["role"], record["model"], record)
+        self._time(record["started"])
+        if "children" in record:
+            self._batched[record["id"]] = record
 
     def _find_batches(self) -> None:
         """What is out by a batch is not lost."""
@@ -166,46 +197,61 @@ class State:
             for line in self.batches[key]:
                 self.lost.pop(line["id"], None)
 
-    def _time(self, record: Mapping[str, Any]) -> None:
-        """Adds up how long the sessions ran."""
-        now = record.get("ended") or record.get("at") or record.get("started")
-        if record["kind"] == "run":
-            self._close()
-            self._first = self._last = now or 0.0
-        elif now is not None:
-            self._last = max(self._last, now)
-
-    def _close(self) -> None:
+    def _close(self, plan: Plan) -> None:
+        self._look(plan)
         if self._first:
             self.account.seconds += max(0.0, self._last - self._first)
         self._first = None
 
-    def _call(self, plan: Plan, record: Mapping[str, Any]) -> None:
-        bound = self.lost.get(record["id"], Spend())
+    def _call(self, plan: Plan, place: Place, record: Mapping[str, Any]) -> None:
+        id, cost = record["id"], record["spend"]
+        usd, read, written = cost.get("usd"), cost.get("prompt"), cost.get("completion")
+        told = read is not None and written is not None and (usd is not None or plan.price is None)
+        line = self._unread.pop(id, None)
+        if line is not None and told and record["status"] == "ok":
+            self.account.paid(usd, read + written)
+        else:
+            if line is not None:
+                self._sent(plan, loads(line))
+            self._ended(record)
+            if record["status"] != "ok":
+                self.tries[record["key"]] = record["attempt"]
+                return
+        if self.tries:
+            self.tries.pop(record["key"], None)
+        for at, (child, serves) in enumerate(zip(record["children"], record["serves"], strict=True)):
+            if hash(serves) not in self._settled:
+                self._waiting.setdefault(serves, []).append((child, place, at))
+
+    def _ended(self, record: Mapping[str, Any]) -> None:
+        """What an attempt cost that ended somehow, whose `sent` line was read."""
         self._batched.pop(record["id"], None)
+        bound = self.lost.get(record["id"], NOT_KNOWN)
+        if record["status"] == "cancelled":
+            return
+        self.lost.pop(record["id"], None)
         if record["status"] == "ok":
             self.account.spent(decode(Spend, record["spend"]), bound)
-        elif record["status"] == "failed":
-            self.account.spent(Spend() if record.get("lost") else FREE, bound)
-        if record["status"] != "cancelled":
-            self.lost.pop(record["id"], None)
-        if record["status"] != "ok":
-            self.tries[record["key"]] = record["attempt"]
-            return
-        self.tries.pop(record["key"], None)
-        for at, (key, serves) in enumerate(zip(record["children"], record["serves"], strict=True)):
-            if hash(serves) not in self._settled:
-                self._received[key] = record, at
-                self._waiting.setdefault(serves, []).append(key)
+        else:
+            self.account.spent(NOT_KNOWN if record.get("lost") else FREE, bound)
 
-    def _draw(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
+    def _draw(
+        self,
+        plan: Plan,
+        place: Place,
+        record: Mapping[str, Any],
+        reader: Reader,
+        show: Callable[[Pending], None],
+    ) -> None:
         if record.get("failed") in _AGAIN[plan.retry_failed]:
             return  # to be made again, over the replies it received
-        self.drawn.setdefault((record["scope"], record["query"]), set()).add(record["idx"])
+        self.drawn[record["scope"], record["query"]].add(record["idx"])
         self._settle(record["id"])
         if plan.verifiers or plan.policies:
+            if record.get("parser", "") != plan.parser:
+                self.reread += 1
+                record = reader.read(place)
             candidates = candidates_of(plan, record)
-            self.reread += record.get("parser", "") != plan.parser
             self._file(plan, record["id"], Pending(candidates, self.orphans.pop(record["id"], {})), show)
 
     def _verdict(self, plan: Plan, record: Mapping[str, Any], show: Callable[[Pending], None]) -> None:
@@ -226,10 +272,10 @@ class State:
     def _settle(self, id: str) -> None:
         """What a draw or verdict needed from the journal is in its own line now."""
         self._settled.add(hash(id))
-        for key in self._waiting.pop(id, ()):
-            self._received.pop(key, None)
+        self._waiting.pop(id, None)
 
 
+NOT_KNOWN = Spend()
 _AGAIN = {"none": frozenset[str](), "transient": frozenset({"transient"}), "all": frozenset({"transient", "final"})}
 """What is retried → the failures that are made again."""
 
