@@ -175,6 +175,10 @@ def test_a_budget_is_the_providers_own_where_a_model_thinks_and_goes_on_from_no_
             {"model": "anthropic:claude-sonnet-4-5", "decoding": "budget", "budgets": 1024},
             "its own temperature.*; add --temperature 1",
         ),
+        (
+            {"model": "anthropic:claude-opus-4-7", "decoding": "budget", "budgets": 1024, "temperature": 1, "top_p": 1},
+            "takes no number of thinking tokens.*; use --decoding native_budget --effort low or medium",
+        ),
         ({"model": "openai:gpt-4o", "decoding": "budget"}, "openai:gpt-4o cannot do continuation"),
         ({"model": "sglang:m", "decoding": "budget"}, "no probability of an answer; add --score none"),
     ],

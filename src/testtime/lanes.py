@@ -10,7 +10,7 @@ from pathlib import Path
 
 from testtime.answers import structured
 from testtime.answers.persona import Marks
-from testtime.core.errors import BadInput, Refused
+from testtime.core.errors import BadInput, Refused, mend_of
 from testtime.core.protocols import Decoding, Model, Policy
 from testtime.core.records import Arm, Map, Problem
 from testtime.core.strings import parse, said, text_of
@@ -158,12 +158,8 @@ def refuse_requests(lane: Lane, models: Mapping[str, Model], problem: Problem) -
     for role, probe in lane.decoding.probes(lane.messages(problem)):
         model = models[lane.arms[0].models[role]]
         if why := model.refuses(probe):
-            mend = "change what it is asked"
-            if "takes thinking as effort" in why:
-                mend = "use --decoding native_budget --effort low, medium or high"
-            elif "thinks only at its own temperature" in why:
-                mend = "add --temperature 1"
-            raise Refused(f"{model.name} would refuse the first request: {why}", mend=mend)
+            what = f"{model.name} would refuse the first request: {why}"
+            raise Refused(what, mend=mend_of(why) or "change what it is asked")
 
 
 def persona_of(persona: str | None) -> str | None:

@@ -166,7 +166,7 @@ class RunSpec(BaseModel):
     batch: Switch = False
     """Gather requests in the provider's batch files, at half price and within a day, where the model takes them."""
     expect_tokens: Positive | None = None
-    """Tokens that one completion will have, about: what --dry_run reckons with."""
+    """Tokens that one completion will have, about: what --dry_run reckons with, and with half of them as its low."""
     pilot: Path | None = None
     """A pool whose completions are as long as those to come, in place of expect_tokens."""
     env_file: Path | None = None

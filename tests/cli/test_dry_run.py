@@ -39,9 +39,10 @@ def test_a_dry_run_of_a_hosted_model_needs_no_key_and_writes_nothing(testtime: R
     assert "12 queries, 48 candidates, 12 requests" in ran.out
     low, expected, high = prices(ran.out)
     assert low is not None
-    assert expected == low
+    assert expected is not None
     assert high is not None
-    assert high > low > 48 * 50 * 0.6e-6
+    assert high > expected > 48 * 50 * 0.6e-6
+    assert expected - low == pytest.approx(48 * 25 * 0.6e-6, abs=1e-4), "whoever expects may be wrong by half"
     assert high == pytest.approx(48 * 100 * 0.6e-6, rel=1), "all tokens written, and the prompts"
     assert not (folder / "results").exists()
     assert prices(testtime(MINI).out)[1] is None, "nobody says how long an answer is"

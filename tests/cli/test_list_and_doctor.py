@@ -62,6 +62,8 @@ def test_the_table_of_models_has_its_day_prices_and_what_is_retired(testtime: Ru
     assert "gpt-4o-mini: $0.15 / $0.6" in out
     assert "claude-sonnet-4-5: $3 / $15" in out
     assert "2026-11-30  anthropic: claude-sonnet-4-5*; instead claude-sonnet-5-5" in out
+    recommended = out.split("openai: gpt-4o-mini, gpt-4.1-mini")[1].split("\n\n")[0]
+    assert "    only until 2027-01-14: gpt-4o-mini, gpt-4.1-mini; then gpt-6-luna" in recommended
 
 
 def test_what_cannot_be_listed_is_one_line(testtime: Run) -> None:

@@ -190,7 +190,7 @@ def test_a_model_that_fails_too_often_stops_with_code_3(
 
 # ---- a grid ----
 def test_several_values_of_a_key_are_a_run_each_named_readably(testtime: Run, folder: Path) -> None:
-    line = f"run --model fake:n fake:one --temperature 0.3 0.9 {DATA} --policies sc_fixed --sc_n 1 2 --max_examples 2"
+    line = f"run --model fake:n fake:one --temperature 0.3 0.9 {DATA} --policies sc_fixed --sc_n 1 2 --max_examples 4"
     assert testtime(line).code == 0
     names = sorted(path.name[:-9] for path in (folder / "results").iterdir() if path.is_dir())
     assert names == [f"gsm8k_fake_{model}_temperature={value}" for model in ("n", "one") for value in ("0.3", "0.9")]

@@ -137,6 +137,27 @@ def test_too_many_failures_stop_the_run_and_everything_is_kept(tmp_path: Path) -
     assert (done.made, done.stopped) == (3, "3 of 3 draws failed, more than 20%; the last one: no")
 
 
+@pytest.mark.parametrize(("fail", "said"), [(2, None), (3, "3 of 10 draws failed, more than 20%; the last one: no")])
+def test_at_the_end_the_share_counts_however_few_draws_there_are(tmp_path: Path, fail: int, said: str | None) -> None:
+    """Of all in the journal: a session that draws nothing says the same, one that mends it says nothing."""
+
+    def script(request: Request, seed: int) -> str | ModelError:
+        failures.append(seed)
+        return ModelError("no") if len(failures) <= fail else "x"
+
+    failures: list[int] = []
+    made = plan_of(Scripted(script, can=ALONE), due=1, count=10)
+    done, rows, _ = run(made, tmp_path)
+    assert (done.made, done.failed, done.stopped) == (10, fail, said)
+    assert rows["error"].null_count() == 10 - fail, "everything is kept"
+    again, *_ = run(made, tmp_path)
+    assert (again.made, again.unchanged, again.stopped) == (0, True, said)
+    wider, *_ = run(plan_of(Scripted(script, can=ALONE), due=2, count=10), tmp_path)
+    assert (wider.made, wider.stopped) == (10, None), "three of twenty are fewer than a fifth"
+    mended, *_ = run(replace(made, retry_failed="all"), tmp_path)
+    assert (mended.made, mended.failed, mended.stopped) == (fail, 0, None)
+
+
 @pytest.mark.parametrize(("again", "made"), [("none", 0), ("transient", 1), ("all", 2)])
 def test_what_failed_is_made_again_as_is_asked(tmp_path: Path, again: Any, made: int) -> None:
     """In place: the same draw, over the replies it had received; a final failure only where it is asked for."""

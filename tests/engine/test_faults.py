@@ -308,7 +308,10 @@ def test_a_damaged_line_of_any_kind_costs_no_reply_and_no_row(tmp_path: Path, ki
     _, whole, _ = run(shape(echo_seed(can=ALONE)), tmp_path)
     path = tmp_path / "journal" / "main.jsonl"
     lines = path.read_bytes().split(b"\n")
-    for hit in [at for at, line in enumerate(lines) if b'"kind":"%s"' % kind.encode() in line][:2]:
+    of_kind = [at for at, line in enumerate(lines) if b'"kind":"%s"' % kind.encode() in line]
+    if kind == "call":  # those that bore a draw, not its verdict: two calls of one row would be one loss
+        of_kind = [at for at in of_kind if b"/judge" not in lines[at]]
+    for hit in of_kind[:2]:
         lines[hit] = lines[hit][:-20] + b"\xff\x00" + lines[hit][-18:]
     path.write_bytes(b"\n".join(lines))
     noted = replace(shape(model := echo_seed(can=ALONE)), about={"notes": "so that the files are written again"})

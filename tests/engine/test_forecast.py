@@ -57,6 +57,9 @@ def test_where_nobody_says_how_often_or_how_long_it_is_null() -> None:
     assert mocks.name == "mocks"
     assert mocks.requests == Range(0.0, None, None)
     assert mocks.usd == Range(0.0, None, None)
+    assert list(forecast(plan_of(echo_seed(), due=2, count=2, **how), tokens=10.0).lines())[2].startswith(
+        "  mocks, scripted:1: 0 or more requests, 0 or more tokens in, "
+    )
     unknown = forecast(plan_of(echo_seed(), due=6, count=2, verifiers=[Checks()], roles={"judge": "scripted:1"}))
     assert unknown.parts[1].prompt.expected is None
 

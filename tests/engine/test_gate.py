@@ -60,6 +60,26 @@ def test_a_busy_provider_is_asked_less_and_every_draw_is_made(tmp_path: Path) ->
     assert model.refusals < 96, "a scheduler that does not adapt is refused most of the time"
 
 
+def test_a_request_is_on_its_way_before_the_next_but_one_is_made(tmp_path: Path) -> None:
+    """Made in step, the first of many would leave only when the last is made, and every reply be as late."""
+    made, left, most, all_left = [0], [0], [0], asyncio.Event()
+
+    class Sends(Scripted):
+        async def generate(self, request: Request) -> Generation:
+            made[0] += 1
+            most[0] = max(most[0], made[0] - left[0])
+            await asyncio.sleep(0)  # as an SDK hands what it has made to a task that writes it
+            left[0] += 1
+            if left[0] == 32:
+                all_left.set()
+            await all_left.wait()
+            return await super().generate(request)
+
+    model = Sends(lambda request, seed: f"s{seed}", can=ALONE)
+    done, *_ = run(plan_of(model, due=2, count=16, concurrency=32), tmp_path)
+    assert (done.made, most[0] <= 2) == (32, True), f"{most[0]} were made before one of them left"
+
+
 def test_a_provider_that_stays_busy_is_given_up_after_the_patience(tmp_path: Path) -> None:
     model = Strict(most=0, wait=0.01)
     done, rows, _ = run(plan_of(model, due=1, count=2, patience=0.05), tmp_path)

@@ -87,11 +87,13 @@ def _models() -> Iterator[str]:
         yield f"{row.provider}: {', '.join(row.models)}"
         yield f"    {row.use}"
         yield f"    takes {_takes(row)}"
+        yield from _ends(row.provider, row.models)
         yield from _prices(row.provider, row.models)
     for one in known.advice:
         yield ""
         yield f"{one.provider}: {', '.join(one.models)}"
         yield f"    {one.use}"
+        yield from _ends(one.provider, one.models)
         yield from _prices(one.provider, one.models)
     yield ""
     yield "Retired, or about to be:"
@@ -119,13 +121,30 @@ def _takes(row: object) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def _ends(provider: str, models: tuple[str, ...]) -> Iterator[str]:
+    """A line for each day on which some of what is recommended ends: for new work there is something else."""
+    from testtime.models.presets import Retired, retirement
+
+    ending: dict[Retired, list[str]] = {}
+    for name in _named(models):
+        if (row := retirement(provider, name)) is not None:
+            ending.setdefault(row, []).append(name)
+    for row, those in ending.items():
+        yield f"    only until {row.day}: {', '.join(those)}; then {row.successor}"
+
+
+def _named(models: tuple[str, ...]) -> Iterator[str]:
+    """The names that patterns hold: those in full, and those of a name and a star."""
+    return (pattern.removesuffix("*").removeprefix("*").rstrip("-") for pattern in models)
+
+
 def _prices(provider: str, models: tuple[str, ...]) -> Iterator[str]:
-    """A line for each model that is named in full, or by a pattern that is a name and a star."""
+    """A line for each model that is named."""
     from testtime.core.spend import Spend
     from testtime.meters.price import catalogue
 
     prices = catalogue()
-    for name in (pattern.removesuffix("*").removeprefix("*").rstrip("-") for pattern in models):
+    for name in _named(models):
         read, written = (prices(f"{provider}:{name}", spend) for spend in (Spend(1000, 0, 0), Spend(0, 0, 1000)))
         if name and read and written:  # of a short prompt: long ones may cost more
             yield f"    {name}: ${read * 1000:g} / ${written * 1000:g}"

@@ -161,7 +161,8 @@ def report(ran: Run) -> None:
     if ran.drawn.unchanged:
         show.notes(["finished: nothing was left to be drawn, and no call was made"])
     if ran.drawn.progress.failed:
-        show.notes([f"{ran.drawn.progress.failed} draws failed; they count as wrong"])
+        again = "the same command makes those again that failed for a while, and with --retry_failed all the others too"
+        show.notes([f"{ran.drawn.progress.failed} draws failed; they count as wrong; {again}"])
     show.notes(ran.notes)
     if ran.drawn.progress.made and not ran.drawn.progress.kept and not ran.drawn.spec.notes:
         show.notes([f'this run has no notes; say what it is for: testtime note {where} "…"'])

@@ -56,6 +56,27 @@ class Refused(BadInput):
     """A combination that cannot work (a policy without its column, a model without a capability)."""
 
 
+class Reason(str):
+    """Why something would be refused: a text that carries what the user can do about it.
+
+    >>> mend_of(Reason("it thinks by effort alone", "add --effort low"))
+    'add --effort low'
+    """
+
+    mend: str | None
+
+    def __new__(cls, why: str, mend: str | None = None) -> Reason:
+        """`why`, with its mend."""
+        made = super().__new__(cls, why)
+        made.mend = mend
+        return made
+
+
+def mend_of(why: str) -> str | None:
+    """What a reason says that the user can do; None of a plain text."""
+    return why.mend if isinstance(why, Reason) else None
+
+
 class BoundaryError(TesttimeError):
     """Foreign code failed. Recorded once, at the boundary where it happened."""
 

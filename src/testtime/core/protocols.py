@@ -39,7 +39,10 @@ class Model(Protocol):
         ...
 
     def refuses(self, request: Request) -> str | None:
-        """Why this request cannot be honoured exactly, or None. Asked before the first call."""
+        """Why this request cannot be honoured exactly, or None. Asked before the first call.
+
+        A plain text, or a `Reason` where the model knows what the user can do about it.
+        """
         ...
 
     async def generate(self, request: Request) -> Generation:

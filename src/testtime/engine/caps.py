@@ -29,11 +29,11 @@ class Caps:
     seconds: float | None = None
     """Of all sessions, while they ran."""
     failed: float = 0.2
-    """Share of a session's draws that may fail."""
+    """Share of the draws that may fail."""
 
 
 FEWEST = 20
-"""Draws before their share of failures can stop a run."""
+"""Draws of a session before their share of failures can stop it; at its end the share counts however few there are."""
 
 
 @dataclass
@@ -132,9 +132,9 @@ class Account:
             else:
                 self.stop(why)
 
-    def failures(self, failed: int, made: int, why: str | None, *, over: bool = False) -> None:
-        """Stops the run where too many of its draws fail; `over`: at its end, where all of a few have failed."""
-        if (made >= FEWEST or (over and failed == made)) and failed > self.caps.failed * made:
+    def failures(self, failed: int, made: int, why: str | None, *, fewest: int = FEWEST) -> None:
+        """Stops the run where too many of the draws made failed, unless they are too few to say so."""
+        if made >= fewest and failed > self.caps.failed * made:
             self.stop(f"{failed} of {made} draws failed, more than {self.caps.failed:.0%}; the last one: {why}")
 
     def stop(self, why: str) -> None:

@@ -1,6 +1,6 @@
 """What a plan will ask for and cost, before it asks anything: queries, candidates, requests and dollars, by part.
 
-    low        the draws that are due whatever comes out, at the tokens expected
+    low        the draws that are due whatever comes out, each of half the tokens expected (one where nobody says)
     expected   midway between low and high draws, at the tokens expected (null where nobody says how many)
     high       the most draws that policies may make, all bytes read and all tokens written: what caps count with
 
@@ -22,6 +22,8 @@ from testtime.engine.plan import Lane, Plan
 
 BYTES_A_TOKEN = 4.0
 """Of a prompt, about."""
+SHORT = 0.5
+"""Of the tokens expected: what completions have at least, as whoever expects may be wrong by so much."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _generation(plan: Plan, lane: Lane, draws: Range, tokens: float | None) -> I
     for role in lane.decoding.roles:
         name = plan.name_of(lane.arms[0], role)
         prompt = requests.times(Range(read / BYTES_A_TOKEN, read / BYTES_A_TOKEN, read))
-        written = Range(tokens or 1.0, tokens, None if most is None or calls is None else float(most * calls))
+        written = Range(max(1.0, (tokens or 0.0) * SHORT), tokens, None if most is None or calls is None else float(most * calls))
         what = "generation" if len(lane.decoding.roles) == 1 else f"generation ({role})"
         yield _priced(plan, what, name, requests, prompt, draws.times(written))
 
@@ -211,11 +213,10 @@ def _priced(plan: Plan, what: str, model: str, requests: Range, prompt: Range, c
 
 
 def _said(range: Range) -> str:
-    """A count: one number where it is known, else low to high."""
-    if range.low == range.high and range.low is not None:
-        return f"{range.low:,.0f}"
-    low, high = ("?" if one is None else f"{one:,.0f}" for one in (range.low, range.high))
-    return f"{low} to {high}"
+    """A count: one number where it is known, else its bounds."""
+    if range.low is None or range.high is None:
+        return "unknown" if range.low is None else f"{range.low:,.0f} or more"
+    return f"{range.low:,.0f}" if range.low == range.high else f"{range.low:,.0f} to {range.high:,.0f}"
 
 
 def dollars(range: Range) -> str:

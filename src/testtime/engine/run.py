@@ -67,7 +67,7 @@ class Finished:
     unchanged: bool = False
     """Nothing was missing, so no file was touched."""
     stopped: str | None = None
-    """Why the run stopped before its end: a cap, or too many failures."""
+    """Why the run stopped before its end, or ended badly: a cap, or too many failures."""
     reread: int = 0
     """Draws of earlier sessions whose answers were read again, as the parser has changed."""
     rejudged: int = 0
@@ -93,6 +93,7 @@ async def fill(plan: Plan, folder: Path) -> Finished:
         state = State.of(plan, folder, lambda pending: _show(plan, board, pending))
         session = _Session(plan, folder, state, board, floors, journal)
         if session.lacks_nothing():
+            session.weigh()
             return session.finished(unchanged=True)
         state.account.check()
         number, clock = state.roster.sessions, session.wire.clock
@@ -178,12 +179,19 @@ class _Session:
                 self.wire.pick_up(self.state.batches)
                 for _ in range(self._workers()):
                     tasks.create_task(self._worker())
+                    if self.plan.batch is None:
+                        await asyncio.sleep(0)  # a request is on its way before the next is made: none waits for all
         except ExceptionGroup as failed:
             raise _first(failed) from failed
         finally:
             if alarm is not None:
                 alarm.cancel()
-        self.account.failures(self.failed, self.made, self.why, over=True)
+        self.weigh()
+
+    def weigh(self) -> None:
+        """Says at the end whether too many of all draws in the journal failed, however few they are."""
+        why = self.why or next(reversed(self.state.failed.values()), None)
+        self.account.failures(self.failed + len(self.state.failed), self.made + self.kept, why, fewest=1)
 
     def _workers(self) -> int:
         """Jobs at once: with verifiers twice the calls that may be under way, so that sampling goes on meanwhile.

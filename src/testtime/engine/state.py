@@ -94,6 +94,8 @@ class State:
     account: Account
     drawn: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     """(Lane scope, query_id) → indices of draws written down."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """By draw id, of those: why it failed, where it did."""
     replies: dict[str, Reply] = field(default_factory=dict)
     """By key: received, for draws and verdicts not written down."""
     tries: dict[str, int] = field(default_factory=dict)
@@ -246,6 +248,11 @@ class State:
         if record.get("failed") in _AGAIN[plan.retry_failed]:
             return  # to be made again, over the replies it received
         self.drawn[record["scope"], record["query"]].add(record["idx"])
+        if self.failed:
+            self.failed.pop(record["id"], None)
+        for one in record["candidates"]:
+            if (why := one.get("error")) is not None:
+                self.failed[record["id"]] = why
         self._settle(record["id"])
         if plan.verifiers or plan.policies:
             if record.get("parser", "") != plan.parser:

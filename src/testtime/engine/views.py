@@ -38,10 +38,11 @@ class _Called(TypedDict, total=False):
 
 
 class _Row(TypedDict, total=False):
-    """Of a candidate: whose it is."""
+    """Of a candidate: whose it is, and whether it failed."""
 
     arm: str
     retry_of: int | None
+    error: str | None
 
 
 class _Answer(TypedDict, total=False):
@@ -56,7 +57,6 @@ class _Answered(_Row, total=False):
     query_id: str
     candidate_idx: int
     finish: str
-    error: str | None
     facts: _Answer
 
 

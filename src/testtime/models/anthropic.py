@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from testtime.core.definitions import arguments_of, object_of
-from testtime.core.errors import ModelError
+from testtime.core.errors import ModelError, Reason
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
 from testtime.core.seeds import digest
@@ -232,7 +232,8 @@ def _why_not(name: str, request: Request) -> str | None:
     if wanted >= most:
         return f"{name} counts thinking among max_tokens: {wanted} of {most} leaves nothing for the answer"
     if given.get("temperature", 1.0) != 1.0 or request.prefix:
-        return f"{name} thinks only at its own temperature and without a text to continue"
+        mend = None if request.prefix else "add --temperature 1"
+        return Reason(f"{name} thinks only at its own temperature and without a text to continue", mend)
     return None
 
 

@@ -127,7 +127,7 @@ def family_of(provider: str, model: str) -> Family:
 
 def refuse_retired(provider: str, model: str, today: date | None = None) -> None:
     """Raises BadInput for an id that is no more, with its successor."""
-    row = _retirement(provider, model)
+    row = retirement(provider, model)
     if row is not None and row.day <= (today or date.today()):
         raise BadInput(
             f"{provider}:{model} retired on {row.day}", mend=f"add --model {provider}:{row.successor}, its successor"
@@ -136,13 +136,14 @@ def refuse_retired(provider: str, model: str, today: date | None = None) -> None
 
 def retires(provider: str, model: str, today: date | None = None) -> str | None:
     """A note where the id is to be retired, or None."""
-    row = _retirement(provider, model)
+    row = retirement(provider, model)
     if row is None or row.day <= (today or date.today()):
         return None
     return f"{provider}:{model} retires on {row.day}; its successor is {provider}:{row.successor}"
 
 
-def _retirement(provider: str, model: str) -> Retired | None:
+def retirement(provider: str, model: str) -> Retired | None:
+    """When an id ends, or ended, and what its maker recommends instead; None where nothing is known of an end."""
     return next((row for row in table().retired if row.provider == provider and _fits(row.models, model)), None)
 
 

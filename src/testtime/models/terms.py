@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from testtime.core.errors import Reason, mend_of
 from testtime.core.records import Map, Request
 from testtime.models.presets import Family
 
@@ -50,7 +51,7 @@ class Asked:
 
 def why_not(name: str, family: Family, request: Request) -> str | None:
     """Why the model would not honour this request exactly, in one line, or None."""
-    return next((f"{name} {reason}" for reason in _reasons(family, request)), None)
+    return next((Reason(f"{name} {why}", mend_of(why)) for why in _reasons(family, request)), None)
 
 
 def _reasons(family: Family, request: Request) -> Iterator[str]:
@@ -113,7 +114,9 @@ def _of_thinking(family: Family, given: Mapping[str, Any]) -> Iterator[str]:
         if not family.off:
             yield "always thinks"
     elif family.budgets is None:
-        yield f"takes no number of thinking tokens; it has the efforts {', '.join(family.efforts) or 'none'}"
+        mend = f"use --decoding native_budget --effort {' or '.join(family.efforts)}" if family.efforts else None
+        has = ", ".join(family.efforts) or "none"
+        yield Reason(f"takes no number of thinking tokens; it has the efforts {has}", mend)
     elif not family.budgets[0] <= wanted <= family.budgets[1]:
         yield f"thinks {family.budgets[0]} to {family.budgets[1]} tokens, not {wanted}"
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from testtime.core.errors import Reason
 from testtime.core.protocols import Cap
 from testtime.core.records import Map, Request
 from testtime.models.openai.hosts import USUAL, Host
@@ -69,7 +70,8 @@ def _thinking_objections(name: str, host: Host, thinking: Any) -> Iterator[str]:
         return
     known = {"effort", "tokens"} if host.continues == "ids" else {"effort"}
     if not isinstance(thinking, Mapping) or len(thinking) != 1 or not thinking.keys() <= known:
-        yield f"{name} takes thinking as {' or '.join(sorted(known))}, not {thinking!r}"
+        mend = "use --decoding native_budget --effort low, medium or high"
+        yield Reason(f"{name} takes thinking as {' or '.join(sorted(known))}, not {thinking!r}", mend)
 
 
 # ---- bodies ----
