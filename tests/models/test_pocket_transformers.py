@@ -7,6 +7,7 @@ rounding either may come first. Each such place is printed with its gap; a large
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 LEVEL = 1e-4
 """A gap in probability that rounding may turn."""
 PROMPTS, TOKENS = 1002, 200
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two threads on weights as small as these wait for each other: beside other work sixty times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _messages(name: str) -> list[list[dict[str, str]]]:

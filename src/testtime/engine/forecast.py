@@ -142,7 +142,8 @@ def _generation(plan: Plan, lane: Lane, draws: Range, tokens: float | None) -> I
     for role in lane.decoding.roles:
         name = plan.name_of(lane.arms[0], role)
         prompt = requests.times(Range(read / BYTES_A_TOKEN, read / BYTES_A_TOKEN, read))
-        written = Range(max(1.0, (tokens or 0.0) * SHORT), tokens, None if most is None or calls is None else float(most * calls))
+        longest = None if most is None or calls is None else float(most * calls)
+        written = Range(max(1.0, (tokens or 0.0) * SHORT), tokens, longest)
         what = "generation" if len(lane.decoding.roles) == 1 else f"generation ({role})"
         yield _priced(plan, what, name, requests, prompt, draws.times(written))
 
