@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from testtime.core.errors import BadInput
-from testtime.core.protocols import Model
+from testtime.core.protocols import Model, Opens
 from testtime.core.registry import names
-from testtime.models.naming import open_model, settings_of_provider
+from testtime.models.naming import open_model, resolve, settings_of_provider
 from testtime.runspec import MODEL_KEYS, MODEL_SETTINGS, RunSpec
 from testtime.serve.started import FLAGS, VLLM, Server
 
@@ -39,18 +39,40 @@ def open_models(spec: RunSpec, whole: Sequence[str]) -> dict[str, Model]:
     return opened
 
 
+def open_alone(key: str, name: str | None, base_url: Sequence[str]) -> Model | None:
+    """A model beside any run, which `key` names, at its server's address; None where none is named. Raises BadInput."""
+    if name is None:
+        if base_url:
+            raise BadInput("base_url is the address of no model", mend=f"add --{key} PROVIDER:NAME")
+        return None
+    whole = resolve(name)
+    at = addresses(base_url, {key: whole})
+    url = at.get(whole, at.get(""))
+    if url and "base_url" not in settings_of_provider(whole.partition(":")[0]):
+        raise _no_owner("base_url", [whole])
+    model = open_model(whole, {"base_url": url} if url else {})
+    if isinstance(model, Opens):
+        model.open()  # a key that is missing is said before anything is asked
+    return model
+
+
 def addresses_of(spec: RunSpec) -> dict[str, str]:
-    """Model → address of its server; "" for all others. Raises BadInput.
+    """Model → address of its server; "" for all others. Raises BadInput."""
+    return addresses(spec.base_url, {key: name for key in MODEL_KEYS if (name := getattr(spec, key)) is not None})
+
+
+def addresses(texts: Sequence[str], models: Mapping[str, str]) -> dict[str, str]:
+    """Model → address of its server; "" for all others, of the models by the keys that name them. Raises BadInput.
 
     An address alone is for every model; `oracle_model=http://…` for the one of that key.
     """
     found: dict[str, str] = {}
-    for text in spec.base_url:
+    for text in texts:
         key, equals, url = text.partition("=")
         named = bool(equals) and "/" not in key
-        if named and (key not in MODEL_KEYS or getattr(spec, key) is None):
+        if named and key not in models:
             raise BadInput(f"--base_url {text}: {key} names no model of this run", mend=_form())
-        model, address = (str(getattr(spec, key)), url) if named else ("", text)
+        model, address = (models[key], url) if named else ("", text)
         if not address.startswith(("http://", "https://")):
             raise BadInput(f"--base_url {text}: not an address", mend=_form())
         if found.setdefault(model, address) != address:

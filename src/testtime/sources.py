@@ -21,7 +21,7 @@ from testtime.importers import sniff
 from testtime.store import cloud
 from testtime.store.blocks import Block, blocks, blocks_of
 from testtime.store.folder import RunFolder, is_run, runs
-from testtime.store.frame import open_pool, pool_of
+from testtime.store.frame import open_pool, pool_of, read_columns
 from testtime.store.notes import notes_of
 from testtime.store.pack import is_pack, unpacked
 from testtime.store.parquet import read_frame, read_meta
@@ -113,16 +113,27 @@ def inspect(source: Sources) -> list[Inspected]:
     for path in _leaves(source):
         arms = inspected(*_blocks_at(path, NUMBERS))
         books = ledger(path) if path.is_dir() else None
-        told = _asked_anew(path) if path.is_dir() else []
+        asked = any(arm.shares.get("judged by a model", (0, 0))[0] for arm in arms)
+        told = _of_judges(path, asked)
         found += [replace(arms[0], ledger=books, notes=[*arms[0].notes, *told]), *arms[1:]] if arms else []
     return found
 
 
-def _asked_anew(run: Path) -> list[str]:
-    """What judges say of a run's verdicts that `testtime verify` asked later, a line each. Raises BadInput."""
-    files, columns = sorted((run / "verdicts").glob("judge-*.parquet")), (*judging.WORDS, "verification_method")
+def _of_judges(pool: Path, asked: bool) -> list[str]:
+    """What judges say of a pool's verdicts, a line each: its run's, where one was asked, and those asked later.
+
+    Later verdicts (`testtime verify`) lie in a run's folder, or beside a file: by themselves, and in the folder of the
+    run that wrote it. Raises BadInput.
+    """
+    if not _is_table(pool):
+        return []
+    at = pool / "candidates.parquet" if pool.is_dir() else pool
+    own = judging.judged(read_columns(at, judging.READ)) if asked else None
+    beside = (pool.with_suffix(".verdicts"), pool.with_suffix(".run") / "verdicts")
+    folders, columns = (pool / "verdicts",) if pool.is_dir() else beside, (*judging.WORDS, "verification_method")
+    files = [file for folder in folders for file in sorted(folder.glob("judge-*.parquet"))]
     told = [judging.asked_anew(read_frame(file, columns)) for file in files]
-    return [line for line in told if line is not None]
+    return [*([judging.sentence(own)] if own else []), *(line for line in told if line is not None)]
 
 
 def candidates_at(source: Sources, query_id: str) -> Iterator[tuple[str, list[Row]]]:

@@ -20,21 +20,20 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from testtime.analysis.audit import LABELS
+from testtime.backends import open_alone
 from testtime.build import local_name, open_task
 from testtime.core import rows
 from testtime.core.closing import closing
 from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
 from testtime.core.progress import Tick, counting
 from testtime.core.protocols import Ask, Model, Task, Verifier
-from testtime.core.records import Candidate, Finish, Generation, Map, Part, Problem, Request
+from testtime.core.records import ABSTAIN, Candidate, Finish, Generation, Map, Part, Problem, Request
 from testtime.core.registry import find, names
 from testtime.core.seeds import seed_of
 from testtime.core.strings import parse
-from testtime.engine.plan import ABSTAIN
 from testtime.importers import candidates
 from testtime.importers.write import import_to
 from testtime.lanes import marks_of, persona_of
-from testtime.models.naming import open_model, resolve
 from testtime.sources import place
 from testtime.stages import asking_of
 from testtime.store.atomic import slug, whole
@@ -117,6 +116,7 @@ def reverify(
     dataset: str | None = None,
     dataset_path: Path | None = None,
     judge_model: str | None = None,
+    base_url: Sequence[str] = (),
     persona: str | None = None,
     sandbox: str | None = None,
     concurrency: int = 16,
@@ -133,7 +133,7 @@ def reverify(
         needs_rows=verifier not in FILLS,
     )
     table = _table(file)
-    solo = _Solo(_model(judge_model), concurrency)
+    solo = _Solo(open_alone("judge_model", judge_model, base_url), concurrency)
     beside = pool.parent if packed else (folder or file).parent
     kept: Keeps = Kept(beside, solo.model.name) if solo.model else dict[str, Map]()
     problems = _problems(task, table, spec)
@@ -320,10 +320,6 @@ def _stages(stage: Verifier, problems: Mapping[str, Problem]) -> list[Verifier]:
     code = stage if isinstance(stage, Code) else stage.opened["code"]
     assert isinstance(code, Code)
     return [stage, Outputs(code.task, code.sandbox)]
-
-
-def _model(judge_model: str | None) -> Model | None:
-    return open_model(resolve(judge_model)) if judge_model else None
 
 
 @dataclass(eq=False)

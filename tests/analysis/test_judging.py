@@ -38,6 +38,16 @@ def test_gain_loss_and_net_are_what_was_put_in() -> None:
     assert "net of what it would take back +" in sentence(found)
 
 
+def test_what_the_judge_decides_alone_is_no_gain_over_a_rule() -> None:
+    """Chat and tool use have no rule, nor does code without tests: nothing is raised there."""
+    ruled = rows(500, 1, 0.2)
+    alone = pl.DataFrame(
+        {"is_verified": [True] * 300, "oracle(judge_said)": [1.0] * 300, "oracle(judge_audited)": [0.0] * 300}
+    )
+    assert judged(pl.concat([ruled, alone], how="diagonal")) == judged(ruled)
+    assert judged(alone) is None
+
+
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     held = 0
     for seed in range(150):

@@ -73,6 +73,13 @@ def test_every_further_pool_is_set_against_the_first() -> None:
 def test_columns_are_compared_by_their_means_over_common_problems() -> None:
     (row,) = columns_beside([pool("a", A), pool("bbb", B)], ["completion"]).iter_rows(named=True)
     assert (row["n"], row["a"], row["b"], row["difference"], row["low"], row["high"]) == (4, 16, 18, 2, 2, 2)
+    names = ["completion_tokens", "is_verified", "refusal_is_refusal", "latency_s"]  # as the file calls them
+    told = {"refusal_is_refusal": False, "latency_s": 0.5}
+    found = columns_beside([pool("a", A, **told), pool("bbb", B, **told)], names)
+    assert found.select("column", "a", "b").rows() == [
+        ("completion_tokens", 16, 18), ("is_verified", 0.5, 0.625), ("refusal_is_refusal", 0, 0),
+        ("latency_s", 0.5, 0.5),
+    ]  # fmt: skip
 
 
 def test_what_a_persona_costs_is_compared_by_itself_and_by_split() -> None:

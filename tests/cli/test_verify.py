@@ -19,6 +19,7 @@ from testtime.analysis.judging import asked_anew
 from testtime.core.records import Generation, Request
 from testtime.models import BUILTIN
 from testtime.models.scripted import Scripted
+from testtime.serve.server import running
 from testtime.verifiers.math import installed
 
 Run = Callable[[str], Any]
@@ -137,6 +138,62 @@ def test_a_judge_asked_anew_is_set_beside_the_verdicts_before(
     assert said is not None
     assert "verdicts, 50.0 % [" in said
     assert said.endswith("right and 0 right ones wrong")
+
+
+def test_what_a_fallback_changed_is_told_by_the_run_and_by_inspect(
+    testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One problem is right by the rule and audited, the other is called right by the judge alone."""
+    write(folder / "math.jsonl", MATH)
+    monkeypatch.setitem(BUILTIN, "says", f"{__name__}:Says")
+    ran = testtime(
+        "run --model says:two --judge_model says:yes --llm_judge_fallback --judge_audit 1 --dataset math"
+        " --dataset_path math.jsonl --sc_n 2 --output p.parquet"
+    )
+    assert ran.code == 0, ran.err
+    rows = pl.read_parquet(folder / "p.parquet")
+    assert rows["is_verified"].all()
+    assert rows["verification_llm_judge_used"].null_count() == 0, "where it was not asked, it says so"
+    for said in (ran, testtime("inspect p.parquet"), testtime("inspect p.run")):
+        told = " ".join((said.out + said.err).split())
+        assert re.search(
+            r"asked about (\d+) of \1 verdicts that a rule gave; audited \d+: it agrees in 100.0 % \[", told
+        )
+        assert "its fallback raised accuracy by 50.0 points, net of what it would take back +" in told
+
+
+def test_a_judge_on_a_server_is_named_as_a_run_names_it(
+    testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `--base_url`, alone or with the key; `inspect` tells what it says, of the file itself too."""
+    pytest.importorskip("openai", reason="the openai package is not installed")
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+    write(folder / "math.jsonl", MATH)
+    monkeypatch.setitem(BUILTIN, "says", f"{__name__}:Says")
+    drawn = testtime("run --model says:two --dataset math --dataset_path math.jsonl --sc_n 2 --output p.parquet")
+    assert drawn.code == 0, drawn.err
+    judge = "verify p.run --verifier judge --judge_model vllm:yes --base_url"
+    with running(Says("yes"), name="yes") as url:
+        for address in (url, f"judge_model={url}"):
+            ran = testtime(f"{judge} {address}")
+            assert ran.code == 0, ran.err
+        Path("alone.parquet").write_bytes(Path("p.parquet").read_bytes())
+        alone = testtime(f"verify alone.parquet --verifier judge --judge_model vllm:yes --base_url {url}")
+        assert alone.code == 0, alone.err
+    told = re.findall(r"asked anew, a judge agrees with .* right ones wrong", ran.out.replace("\n", " "))
+    assert len(told) == 1
+    for pool in ("p.run", "p.parquet", "alone.parquet"):
+        said = testtime(f"inspect {pool}")
+        assert told[0] in (said.out + said.err).replace("\n", " "), pool
+    for line, says in (
+        (f"{judge} localhost:1", "not an address"),
+        (f"{judge} oracle_model=http://h/v1", "oracle_model names no model"),
+        ("verify p.run --verifier judge --base_url http://h/v1", "add --judge_model"),
+        ("verify p.run --verifier judge --judge_model says:yes --base_url http://h/v1", "base_url is a setting of no"),
+    ):
+        ran = testtime(line)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert says in ran.err
 
 
 @pytest.mark.skipif(not installed(), reason="math-verify is not installed: the extra `math`")

@@ -136,10 +136,21 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
         yield kind, ast.unparse(ast.fix_missing_locations(tree))
 
 
+def singles(source: str) -> Iterator[tuple[str, str]]:
+    """(Which, program): of several returns one changed alone. Some survive: tests may never reach it."""
+    count = sum(isinstance(node, ast.Return) for node in ast.walk(ast.parse(source)))
+    for at in range(count if count > 1 else 0):
+        tree = ast.parse(source)
+        alone = [node for node in ast.walk(tree) if isinstance(node, ast.Return)][at]
+        changed = _Changed().visit_Return(alone)
+        alone.value = changed.value
+        yield f"line {alone.lineno}", ast.unparse(ast.fix_missing_locations(tree))
+
+
 class _Changed(ast.NodeTransformer):
     """Each returned value inside a pair that nothing equals."""
 
-    def visit_Return(self, node: ast.Return) -> ast.AST:
+    def visit_Return(self, node: ast.Return) -> ast.Return:
         given = node.value or ast.Constant(None)
         return ast.Return(ast.Tuple([ast.Constant("mutant"), given], ast.Load()))
 

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testtime.analysis.inspection import inspected
 from testtime.core.errors import BadInput
 from testtime.core.records import Arm
 from testtime.store import parquet
+from testtime.store.blocks import blocks_of
 from testtime.store.frame import open_pool, pool_of, read_columns
 
 
@@ -57,8 +59,12 @@ def test_every_draw_lands_in_its_place(candidates, with_gold):
                 if not error or not judged:
                     known = verdict is not None and judged
                     assert draws.right[p, j] == pytest.approx(float(verdict) if known else np.nan, nan_ok=True)
-                elif with_gold:
+                elif all(c[5] for c in mine) or any(
+                    c[1] == query and c[4] is not None and not c[5] for c in candidates
+                ):
                     assert draws.right[p, j] == 0
+                else:
+                    assert np.isnan(draws.right[p, j])
             assert (draws.codes[p, len(mine) :] == -1).all()
             assert np.isnan(draws.right[p, len(mine) :]).all()
 
@@ -111,6 +117,24 @@ def test_a_failed_draw_of_a_problem_without_gold_is_unknown():
         is_verified=[True, None, None], error=[None, None, "timeout"], ground_truth_answer=["5", None, None],
     )  # fmt: skip
     assert np.isnan(pool_of(frame, {}).arms["a"].right[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "finish"), [("timeout", "error"), (None, "length"), (None, "refusal"), (None, "stop")]
+)
+def test_what_gave_no_answer_says_nothing_of_a_problem_that_nobody_can_judge(error, finish):
+    """Its verdict is false in the file; were it the only one known, the problem's accuracy would be 0."""
+    frame = rows(
+        arm="a", query_id=["q1", "q1", "q2", "q2"], candidate_idx=[0, 1, 0, 1], answer_key=["5", None, "6", None],
+        is_verified=[True, False, None, False], error=[None, error, None, error],
+        finish_reason=["stop", finish, "stop", finish], ground_truth_answer=["5", "5", None, None],
+        quality_answer_length=[1, 0, 1, 0],
+    ).with_columns(pl.col("error").cast(pl.String))  # fmt: skip
+    right = pool_of(frame, {}).arms["a"].right
+    np.testing.assert_array_equal(right, [[1, 0], [np.nan, np.nan]])
+    (one,) = inspected(blocks_of(frame), {"floor": {"a": 2}})
+    assert (one.mean.mean, one.mean.n) == (0.5, 1)
+    assert one.row_verdicts == (3, 1)  # over rows it counts, as in pandas
 
 
 def test_a_problem_whose_draws_all_failed_is_wrong_not_unknown():

@@ -21,6 +21,7 @@ V1 = {
     "messages": turns(" What is 2 + 3? ", r"<think>\boxed{6}?</think> \boxed{4}, no: \boxed{5}"), "metadata": "{}",
 }  # fmt: skip
 V2 = {key: value for key, value in V1.items() if key not in ("uuid", "metadata")}
+"""Version 2 keeps the uuid, and has neither metadata nor tool calls; a row here lacks the uuid too, as it may."""
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
 
 
@@ -30,7 +31,14 @@ def read(tmp_path: Path, split: str, *rows: dict[str, Any]) -> list[Problem]:
     return list(Nemotron(tmp_path).problems(split))
 
 
-@pytest.mark.parametrize(("row", "version"), [(V1, "v1"), (V2, "v2")])
+PLAIN = [{"role": "user", "content": " What is 2 + 3? "}, {"role": "assistant", "content": r"So \boxed{5}"}]
+CALLS = [{"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}]
+
+
+@pytest.mark.parametrize(
+    ("row", "version"),
+    [(V1, "v1"), (V2, "v2"), (V2 | {"uuid": "7f-2", "messages": PLAIN}, "v2")],
+)
 def test_both_layouts_give_question_and_last_box(tmp_path: Path, row: dict[str, Any], version: str) -> None:
     (one,) = read(tmp_path, "math", row)
     assert (one.question, one.reference, one.split) == ("What is 2 + 3?", "5", "math")
@@ -58,6 +66,9 @@ def test_a_column_beats_the_message(tmp_path: Path) -> None:
 def test_the_stage_and_the_tools_follow_the_split(tmp_path: Path) -> None:
     tool = V1 | {"metadata": json.dumps({"tools": TOOLS}), "messages": turns("Weather in Rome?", "It is hot.")}
     (called,) = read(tmp_path, "tool_calling", tool)
+    silent = {"role": "assistant", "content": "", "tool_calls": CALLS}
+    (calling,) = read(tmp_path, "tool_calling", tool | {"messages": [tool["messages"][0], silent]})
+    assert (calling.question, calling.reference) == ("Weather in Rome?", None)
     (code,) = read(tmp_path, "code", V2 | {"messages": turns("Write a loop", "```python\nwhile 1: 0\n```")})
     (chat,) = read(tmp_path, "chat", V2 | {"messages": turns("Good morning", "Hello")})
     assert [one.fields["verifier"] for one in (called, code, chat)] == ["judge", "no_tests", "judge"]
@@ -71,3 +82,7 @@ def test_auto_takes_the_version_that_has_the_split() -> None:
     task = Nemotron()
     assert [task.source(split) for split in ("math", "code", "tool_calling")] == [f"{HUB}-v2", f"{HUB}-v2", f"{HUB}-v1"]
     assert Nemotron(f"{HUB}-v1").source("math") == f"{HUB}-v1"
+    assert Nemotron(f"{HUB}-v1").source("multilingual_de") == f"{HUB}-v2"
+    documented = Nemotron(f"{HUB}-v2")  # asks for tool_calling too, which version 2 does not have
+    assert [documented.source(split) for split in ("math", "tool_calling")] == [f"{HUB}-v2", f"{HUB}-v1"]
+    assert Nemotron("mine.jsonl").source("tool_calling") == "mine.jsonl"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any, cast
@@ -93,6 +94,7 @@ def test_a_candidate_without_an_answer_is_wrong_and_says_why(more: dict[str, Any
     verdict = judged(GSM8K, "18", "Let me see", **more)
     assert (verdict.value, verdict.method) == (False, "no answer")
     assert why in verdict.explanation
+    assert judged(GSM8K, None, "Let me see", **more).value is False, "whether it has a reference or not"
 
 
 def test_it_is_found_by_the_name_that_tasks_give() -> None:
@@ -180,6 +182,27 @@ def test_no_answer_can_hang_or_crash_this_process(answer: str) -> None:
     found = asyncio.run(compare(r"\sqrt{2}", answer))
     assert found.value is False
     assert asyncio.run(compare(r"\sin^2 x", r"1-\cos^2 x")).value, "the next answer is judged as ever"
+
+
+@needs_math_verify
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere the parent's clock alone ends a comparison")
+def test_a_comparison_is_ended_by_its_own_time_and_not_by_the_clock() -> None:
+    """So that a machine with other work does not make a right answer unreadable; the next one has a worker again."""
+    pool = Workers(python(str(Path(stage.__file__).with_name("equality.py")), stage.MEMORY, 1), 1, 600)
+    with pytest.raises(Died):
+        asyncio.run(pool.ask({"gold": r"\sqrt{2}", "prediction": "7^{7^{9}}"}))
+    assert asyncio.run(pool.ask({"gold": "x+1", "prediction": "1+x"}))["same"]
+    assert stage.workers().seconds > stage.SECONDS
+
+
+@needs_math_verify
+def test_where_no_worker_starts_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (script := tmp_path / "worker.py").write_text("raise SystemExit(1)")
+    monkeypatch.setattr(stage, "workers", lambda: Workers(python(str(script)), 1))
+    verdict = judged(MATH, r"\sin^2 x", r"\boxed{1-\cos^2 x}")
+    assert (verdict.value, verdict.confidence, verdict.method) == (None, 0.0, "failed")
+    with pytest.raises(BadInput, match="does not start"):
+        asyncio.run(judge_pair("x", "y+z"))
 
 
 LOOP = "import sys, json\nprint('{}', flush=True)\nfor line in sys.stdin:\n    "

@@ -51,7 +51,7 @@ def test_the_share_of_probability_is_a_score_and_no_verdict() -> None:
 def test_calls_are_judged_by_structure(said: str, value: bool) -> None:
     problem = Problem("q", "test", "?", "…", {"possible": [{"f": {"a": [1]}}]})
     assert judged(Bfcl("none"), problem, said).value is value
-    assert judged(Bfcl("none"), Problem("q", "test", "?"), said).value is None
+    assert judged(Bfcl("none"), Problem("q", "test", "?"), said).value is (None if "f(" in said else False)
 
 
 def test_each_problem_goes_to_the_stage_it_names() -> None:
@@ -62,6 +62,17 @@ def test_each_problem_goes_to_the_stage_it_names() -> None:
     assert (verdict.stage, verdict.value, verdict.confidence, verdict.method) == ("no_tests", None, 0.0, "no_tests")
     verdict = judged(task, Problem("q", "test", "?", "5", {"verifier": "no_tests"}), " ")
     assert (verdict.value, verdict.method) == (False, "no answer")
+
+
+@pytest.mark.parametrize("name", ["choice", "code", "judge", "math", "no_tests", "tools"])
+@pytest.mark.parametrize("how", [{"finish": "error", "error": "lost"}, {"finish": "refusal"}, {"finish": "length"}, {}])
+def test_no_answer_is_wrong_where_nothing_else_can_be_judged_too(name: str, how: dict[str, Any]) -> None:
+    """A problem without reference, tests or judge: null is for answers that nobody can judge, not for none."""
+    candidate = Candidate("plain", "q", 0, [], **{"finish": "stop", "facts": {"answer": None}, **how})
+    stage = find("verifier", name)(Local("none"))
+    verdict = asyncio.run(stage.verify(Problem("q", "test", "?"), candidate, cast(Any, None)))
+    assert (verdict.value, verdict.confidence, verdict.method.removesuffix(" (low trust)")) == (False, 1.0, "no answer")
+    assert verdict.explanation
 
 
 def test_every_stage_explains_itself(tmp_path: Path) -> None:

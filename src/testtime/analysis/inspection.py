@@ -209,9 +209,12 @@ def _median(counts: Ints) -> float | None:
 def _warnings(one: Survey) -> list[str]:
     share = one.truncated.value or 0.0
     short = int((one.size < one.floor).sum())
+    silent = int((np.isnan(one.majority([1])[:, 0]) & ~np.isnan(one.mean)).sum())
     warned = (
         [f"{share:.1%} of the texts were cut at their token limit; raise --max_tokens"] if share > TRUNCATED else []
     )
+    if silent:
+        warned.append(f"maj@k leaves {silent:,} problems out, of splits whose answers have no key to vote by")
     return warned + ([f"{short:,} problems have fewer draws than the floor of {one.floor}"] if short else [])
 
 

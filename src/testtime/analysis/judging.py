@@ -4,6 +4,8 @@ A fallback asks the judge only where the rule does not say right, so it can only
 about a random share of the other verdicts as well, to no effect; from these follows how many right verdicts it would
 have taken back had it been asked about all. A chain's columns: `rule_said`, `judge_said`, `judge_audited`.
 
+Verdicts that the judge gave by itself, no rule having one, are left out: it falls back on nothing there.
+
 agreement   of the audited verdicts, the share in which the judge says what the rule says
 gain        share of all judged rows that the fallback turned to right
 loss        share of all judged rows that are right by the rule, times the share of those that the judge calls wrong
@@ -21,8 +23,8 @@ from testtime.analysis.bootstrap import Interval, wilson
 from testtime.core.seeds import rng_of
 
 COLUMNS = ("rule_said", "judge_said", "judge_audited")
-READ = frozenset({"is_verified", *COLUMNS})
-"""Columns of candidates.parquet that it needs."""
+READ = frozenset({"is_verified", *COLUMNS, *(f"oracle({name})" for name in COLUMNS)})
+"""Columns of candidates.parquet that it needs: a file has those that saw the reference as `oracle(…)`."""
 WORDS = ("is_verified", "was_verified")
 """A verdict given anew, and the one before."""
 DRAWS = 4000
@@ -34,7 +36,7 @@ class Judged:
     """A judge's part in a pool's verdicts."""
 
     rows: int
-    """Judged rows of the pool."""
+    """Rows of the pool that a rule judged."""
     asked: int
     """Of them, those that the judge was asked about and answered, the audited included."""
     audited: int
@@ -58,15 +60,14 @@ def judged(frame: pl.DataFrame, seed: int = 0) -> Judged | None:
     if not {"judge_said", "judge_audited"} <= set(frame.columns):
         return None
     rule = pl.col("rule_said") if "rule_said" in frame.columns else pl.lit(None, pl.Float64)
-    rows = frame.filter(pl.col("is_verified").is_not_null()).with_columns(_rule=rule.cast(pl.Float64))
+    alone = pl.col("judge_said").is_not_null() & pl.col("_rule").is_null()
+    rows = frame.filter(pl.col("is_verified").is_not_null()).with_columns(_rule=rule.cast(pl.Float64)).filter(~alone)
     said = rows.filter(pl.col("judge_said").is_not_null())
     if not said.height:
         return None
     audit = said.filter(pl.col("judge_audited") == 1.0)
     agrees = int((audit["_rule"] == audit["judge_said"]).sum())
-    turned = said.filter(
-        (pl.col("judge_audited") != 1.0) & pl.col("is_verified") & (pl.col("_rule").fill_null(0.0) != 1.0)
-    )
+    turned = said.filter((pl.col("judge_audited") != 1.0) & pl.col("is_verified") & (pl.col("_rule") != 1.0))
     gain = turned.height / rows.height
     by_rule = rows.filter(pl.col("is_verified")).height / rows.height - gain
     sure = audit.filter(pl.col("_rule") == 1.0)
@@ -107,7 +108,7 @@ def asked_anew(verdicts: pl.DataFrame) -> str | None:
 
 def sentence(found: Judged) -> str:
     """What a reader must be told of it, in a line."""
-    told = f"a judge was asked about {found.asked:,} of {found.rows:,} verdicts"
+    told = f"a judge was asked about {found.asked:,} of {found.rows:,} verdicts that a rule gave"
     if found.agreement is not None and found.agreement_interval is not None:
         low, high = (100 * end for end in found.agreement_interval)
         told += f"; audited {found.audited:,}: it agrees in {100 * found.agreement:.1f} % [{low:.1f}, {high:.1f}]"

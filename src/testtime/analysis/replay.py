@@ -17,6 +17,7 @@ import polars as pl
 from testtime.analysis.closed import by_law, fixed
 from testtime.analysis.outcomes import Books, Result, frame_of
 from testtime.analysis.play import Played, play
+from testtime.analysis.voteless import without_votes
 from testtime.core.errors import Refused
 from testtime.core.history import Ints
 from testtime.core.progress import steps
@@ -51,13 +52,22 @@ def outcomes(
     A policy that learns (`Learner`) is cross-fitted: the problems, clusters whole, are parted, and each part meets the
     policy as it is fitted to the others' sampled draws; one budget across problems then is one a part.
 
+    Where nobody votes (`voteless`), the answer of several votes is unknown.
     Where the pool ends before the policy does, in some order, results are null and `exhausted` is the share.
     Raises Refused for an arm or a column that the pool lacks.
     """
+    found = _replayed(pool, policies, orders, seed, realised, exact)
+    return without_votes(pool, found, policies, realised=realised)
+
+
+def _replayed(
+    pool: Pool, policies: Sequence[Policy], orders: int, seed: int, realised: bool, exact: bool
+) -> pl.DataFrame:
+    """The outcomes, an answer without a key being no answer."""
     learners = [policy for policy in policies if isinstance(policy, Learner) and policy.learns]
     if learners:
         ready = [policy for policy in policies if policy not in learners]
-        frames = [outcomes(pool, ready, orders=orders, seed=seed, realised=realised, exact=exact)] if ready else []
+        frames = [_replayed(pool, ready, orders, seed, realised, exact)] if ready else []
         frames += [_crossfit(pool, learner, orders, seed, realised) for learner in learners]
         return pl.concat(frames)
     whole = any(policy.across for policy in policies)
@@ -89,7 +99,7 @@ def _crossfit(pool: Pool, learner: Learner, orders: int, seed: int, realised: bo
                 )
             columns = {name: draws.columns[name][rest, : draws.sampled] for name in policy.needs}
             fitted = learner.fitted(draws.codes[rest, : draws.sampled], columns)
-            frames.append(outcomes(alone.part(fold), [fitted], orders=orders, seed=seed, realised=realised))
+            frames.append(_replayed(alone.part(fold), [fitted], orders, seed, realised, True))
     place = {query: at for at, query in enumerate(pool.problems)}
     table = pl.concat(frames).with_columns(setting=pl.lit(setting(policy)))
     order = table["query_id"].replace_strict(place, return_dtype=pl.Int64)

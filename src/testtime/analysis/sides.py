@@ -19,11 +19,14 @@ from testtime.analysis.replay import has_gold, outcomes
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
 from testtime.core.strings import parse
+from testtime.store.frame import SPENDS
 from testtime.store.pool import Pool
 
 MEASURES = ("a candidate", "the first candidate", "vote of N", "any of N")
 COSTS = ("quality_total_response_length", "refused", "usd", "persona_markers", "persona_constraint_violations")
 """Columns whose means are set beside each other where both pools know them: what a persona costs, and shows."""
+OTHERWISE = {"refusal_is_refusal": "refused"}
+"""Further columns of candidates.parquet that a pool calls otherwise."""
 ALL = "all"
 """The one group where nothing is grouped."""
 
@@ -145,13 +148,19 @@ def _difference(a: Floats, b: Floats, unit: Ints, seed: int) -> dict[str, float]
     return {"a": a.mean(), "b": b.mean(), "difference": gap.mean(), "low": low, "high": high}
 
 
+def _names(name: str) -> tuple[str, ...]:
+    """What a pool may call a column of candidates.parquet."""
+    return SPENDS.get(name, name), OTHERWISE.get(name, name), f"oracle({name})"
+
+
 def _by_problem(pool: Pool, name: str) -> dict[str, float]:
     """query_id → mean of a column over its sampled draws; nan where none says it."""
     (draws,) = pool.arms.values()
-    if name not in draws.columns:
+    called = next((one for one in (name, *_names(name)) if one in draws.columns), None)
+    if called is None:
         have = ", ".join(sorted(draws.columns))
         raise BadInput(f"no column {name!r}", where=pool.run, mend=f"it has: {have}")
-    values = draws.columns[name][:, : draws.sampled]
+    values = draws.columns[called][:, : draws.sampled]
     known = ~np.isnan(values)
     sums, counts = np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1)
     averages = np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)

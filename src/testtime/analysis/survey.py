@@ -16,6 +16,7 @@ import numpy as np
 
 from testtime.analysis.estimators import maj_at_k, pass_at_k
 from testtime.core.history import ABSTAINS, Bools, Floats, Ints
+from testtime.core.records import ABSTAIN
 from testtime.core.spend import Sum
 from testtime.store.blocks import Block
 
@@ -93,7 +94,7 @@ class Survey:
         problem, draw = block.problem, block.draw
         codes, failed = block.codes("answer_key"), block.there("error")
         codes = np.where(failed, ABSTAINS, codes) if failed.any() else codes
-        right = _right(block, failed)
+        right = _right(block, codes, failed)
         self._rows(block, codes, failed)
         inside = draw < self.floor
         self._keep("size", block.sizes)
@@ -201,8 +202,13 @@ class Survey:
         return np.where(first < 0, np.nan, first)
 
     def majority(self, ks: Iterable[int]) -> Floats:
-        """[problem, k] exact maj@k."""
-        return self._estimated(lambda codes, right: maj_at_k(codes[None], right[None], list(ks))[0])
+        """[problem, k] exact maj@k; nan in a split whose right answers have no key (analysis.voteless)."""
+        found = self._estimated(lambda codes, right: maj_at_k(codes[None], right[None], list(ks))[0])
+        keyed = self._estimated(lambda codes, right: np.array([float((codes >= 0).any())]))[:, 0] == 1
+        for part in self.splits.values():
+            if not keyed[part].any() and (self.mean[part] > 0).any():
+                found[part] = np.nan
+        return found
 
     def passed(self, ks: Iterable[int]) -> Floats:
         """[problem, k] exact pass@k."""
@@ -240,14 +246,22 @@ def _floor(block: Block, due: int | None) -> int:
     return int(block.sizes.min()) if due is None else due
 
 
-def _right(block: Block, failed: Bools) -> Floats:
-    """[row] 1, 0 or nan. A failed draw is wrong where its problem has a gold answer or a verdict."""
-    verified = block.numbers("is_verified")
-    if not failed.any():
+def _right(block: Block, codes: Ints, failed: Bools) -> Floats:
+    """[row] 1, 0 or nan. A draw without an answer is wrong, but where none of its problem's answers has a verdict.
+
+    There nobody could judge (no reference, no tests), and failures alone would say 0 of a problem of which nothing is
+    known; where no draw of a problem has an answer, it is wrong.
+    """
+    verified, finish, names = block.numbers("is_verified"), block.codes("finish_reason"), block.texts("finish_reason")
+    silent = np.isin(finish, [at for at, name in enumerate(names) if name in ABSTAIN])
+    silent |= block.numbers("quality_answer_length") == 0
+    blank = failed | (silent & (codes < 0) & (verified != 1.0))
+    if not blank.any():
         return verified
-    told = ~np.isnan(verified) | block.there("ground_truth_answer")
-    gold = np.logical_or.reduceat(told, block.starts) | np.logical_and.reduceat(failed, block.starts)
-    return np.where(failed & gold[block.problem], 0.0, verified)
+    judged = np.logical_or.reduceat(~np.isnan(verified) & ~blank, block.starts)
+    all_blank = np.logical_and.reduceat(blank, block.starts)
+    nothing = np.where(failed, 0.0, verified)
+    return np.where(blank, np.where((judged | all_blank)[block.problem], nothing, np.nan), verified)
 
 
 def _digests(problems: int, problem: Ints, codes: Ints, right: Floats) -> Ints:

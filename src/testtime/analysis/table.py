@@ -120,7 +120,11 @@ def _gaps(group: pl.DataFrame) -> list[str]:
         mend = "draw a larger pool, or lower its largest n"
         return [f"{name}: the pool ends before this policy does in {share:.1%} of orders; no result ({mend})"]
     lines = []
-    if missing := group["correct"].null_count():
+    missing = group["correct"].null_count()
+    if missing == n and not group["answered"].sum():
+        where = f"{name} on {group['split'][0]}" if group["split"][0] else name
+        lines.append(f"{where}: no answer has a vote; use best_of_n or pass@k (best_of_n:by=oracle(is_verified))")
+    elif missing:
         lines.append(f"{name}: accuracy is over {n - missing} of {n} problems; {missing} have no verdict")
     for spend in SPENDS:
         if 0 < (unknown := group[spend].null_count()) < n:

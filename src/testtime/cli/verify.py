@@ -31,6 +31,12 @@ def verify(
     dataset: Annotated[str | None, Parameter(help="The benchmark, where the pool does not say.")] = None,
     dataset_path: Annotated[Path | None, Parameter(help="Its file or folder, where the pool does not say.")] = None,
     judge_model: Annotated[str | None, Parameter(help="The judge's model, as provider:name.")] = None,
+    base_url: Annotated[
+        list[str] | None, Parameter(help="Address of the judge's server, http://HOST:PORT/v1, as run takes it.")
+    ] = None,
+    env_file: Annotated[
+        Path | None, Parameter(help="A file of keys; else the environment, .env and env_vars/.env.main are read.")
+    ] = None,
     persona: Annotated[
         Path | None, Parameter(help="persona: its file, beside which its marks lie, where the pool does not say.")
     ] = None,
@@ -45,6 +51,7 @@ def verify(
     from testtime import verifying
     from testtime.cli import show
     from testtime.core.errors import BadInput
+    from testtime.models import keys
     from testtime.sources import brought
     from testtime.store.cloud import push
 
@@ -56,12 +63,14 @@ def verify(
     if pool is None:
         raise BadInput("no pool given", mend="name a run folder, or --pairs FILE")
     pool = brought(pool)
+    keys.use_file(env_file)
     done = verifying.reverify(
         pool,
         verifier,
         dataset=dataset,
         dataset_path=dataset_path,
         judge_model=judge_model,
+        base_url=base_url or (),
         persona=str(persona) if persona else None,
         sandbox=sandbox,
         concurrency=concurrency,

@@ -17,6 +17,8 @@ from testtime.core.spend import Spend
 Map = Mapping[str, Any]
 Finish = Literal["stop", "length", "tools", "refusal", "filter", "cut", "error"]
 """Why a text ended. `length`: its token limit; `cut`: a policy ended it; `error`: nothing came."""
+ABSTAIN: frozenset[Finish] = frozenset({"length", "filter", "refusal", "error"})
+"""Ways to end without an answer: paid outcomes that are neither failures nor drawn again."""
 
 
 def canonical(value: object) -> str:

@@ -9,12 +9,10 @@ from typing import Literal
 
 from testtime.core.errors import BadInput, Refused
 from testtime.core.protocols import Ask, Decoding, Meter, Model, Policy, Verifier
-from testtime.core.records import Arm, Candidate, Finish, Map, Problem
+from testtime.core.records import ABSTAIN, Arm, Candidate, Map, Problem
 from testtime.core.spend import Spend
 from testtime.engine.caps import Caps, need_prices
 
-ABSTAIN: frozenset[Finish] = frozenset({"length", "filter", "refusal", "error"})
-"""Ways to end without an answer: paid outcomes that are neither failures nor drawn again."""
 Retry = Literal["none", "transient", "all"]
 Tool = Callable[[Map, Ask], Awaitable[Map]]
 """Arguments → result. Raises ToolError."""

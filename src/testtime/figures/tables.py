@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape
 from typing import Any
 from unicodedata import category
@@ -19,6 +19,8 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from testtime.core.registry import find, names
+from testtime.core.strings import said
 from testtime.figures.axes import MODELLED
 
 UNKNOWN = "–"
@@ -270,7 +272,21 @@ def made(row: Mapping[str, Any]) -> str:
     decoding, label = str(row.get("decoding") or "plain"), str(row.get("arm") or "")
     if decoding == "plain":
         return ""
-    return label if label.partition(":")[0] == decoding.partition(":")[0] else decoding
+    return label if label.partition(":")[0] == decoding.partition(":")[0] else _unusual(decoding)
+
+
+def _unusual(decoding: str) -> str:
+    """A decoding without the settings that are as usual.
+
+    >>> _unusual("budget:budget=64,continuations=0"), _unusual("mine:x=1")
+    ('budget:budget=64', 'mine:x=1')
+    """
+    name, _, rest = decoding.partition(":")
+    if name not in names("decoding"):
+        return decoding
+    usual = {f.name: (said(f.default), str(f.default), "[]") for f in fields(find("decoding", name))}
+    told = [one for one in rest.split(",") if one.partition("=")[2] not in usual.get(one.partition("=")[0], ())]
+    return ":".join([name, *filter(None, [",".join(told)])])
 
 
 def _bounded(row: Mapping[str, Any], name: str) -> str:

@@ -46,6 +46,34 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool = False
 
 
+class Plain(BaseModel):
+    """A reply in any form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["text"]
+
+
+class Shape(BaseModel):
+    """A JSON Schema, and what else OpenAI's API says beside it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: str | None = None
+    description: str | None = None
+    of: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: bool | None = None
+
+
+class Structured(BaseModel):
+    """A reply that is a JSON object of a schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["json_schema"]
+    json_schema: Shape
+
+
 class Drawing(Body):
     """What chat and text completions share."""
 
@@ -59,11 +87,11 @@ class Drawing(Body):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     return_token_ids: bool | None = None
+    response_format: Plain | Structured | None = None
     # in effect only at their neutral values
     frequency_penalty: Nothing = None
     presence_penalty: Nothing = None
     logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
-    response_format: Mapping[Literal["type"], Literal["text"]] | None = None
     skip_special_tokens: Literal[False] | None = None
     spaces_between_special_tokens: bool | None = None
     # said about the request, of no effect on its reply
@@ -74,7 +102,10 @@ class Drawing(Body):
 
     def params(self, **more: Any) -> dict[str, Any]:
         """Parameters of our request: those that were given."""
+        form = self.response_format
+        schema = form.json_schema.of if isinstance(form, Structured) else None
         given = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k, "stop": self.stop, **more}
+        given["schema"] = schema
         given["top_k"] = None if given["top_k"] in (0, -1) else given["top_k"]
         return {name: value for name, value in given.items() if value is not None}
 

@@ -1,7 +1,7 @@
 """From rows to a pool: a table of candidates becomes every draw of every arm, as arrays.
 
-Marked retries are not draws. A failed draw is one: it abstains, and is wrong where its problem has a
-gold answer. A column that saw the gold is shown to policies only under the name `oracle(column)`.
+Marked retries are not draws. A failed draw is one: it abstains, and is wrong where its problem's
+answers are judged. A column that saw the gold is shown to policies only under the name `oracle(column)`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from testtime.core.errors import BadInput
 from testtime.core.history import ABSTAINS, Floats, Ints
-from testtime.core.records import Arm
+from testtime.core.records import ABSTAIN, Arm
 from testtime.store.codec import decode
 from testtime.store.parquet import empty_columns, read_meta, readable
 from testtime.store.pool import Draws, Pool
@@ -33,6 +33,8 @@ SPENDS = {
     "cost_usd": "usd",
 }
 """Columns that a pool calls by the names of `Spend`."""
+LENGTH = "quality_answer_length"
+"""Characters of the answer: 0 where there is none."""
 GOLD = ("verification_confidence",)
 """Number columns that saw the reference, unless `verification_saw_reference` is false throughout."""
 _TYPES: dict[str, pl.DataType] = {
@@ -181,16 +183,22 @@ def _codes(rows: pl.DataFrame, problems: int, run: str) -> tuple[Ints, list[list
 
 
 def _right(rows: pl.DataFrame) -> Floats:
-    """[row] 1, 0 or nan. A failed draw is wrong where its problem has a gold answer, or where all its draws failed.
+    """[row] 1, 0 or nan. A draw without an answer is wrong, but where none of its problem's answers has a verdict.
 
-    With no verdict in the whole pool nothing is known, failures included.
+    There nobody could judge (no reference, no tests), and failures alone would say 0 of a problem of which nothing is
+    known; where no draw of a problem has an answer, it is wrong. With no verdict in the whole pool nothing is known.
     """
+    verdict, failed = pl.col("is_verified"), pl.col("error").is_not_null()
     if rows["is_verified"].null_count() == rows.height:
         return np.full(rows.height, np.nan)
-    failed = pl.col("error").is_not_null()
-    gold = pl.any_horizontal(pl.col("is_verified", "ground_truth_answer").is_not_null()).any() | failed.all()
-    wrong = failed & gold.over("_problem")
-    right = pl.when(wrong).then(0.0).otherwise(pl.col("is_verified").cast(pl.Float64))
+    silent = pl.col("finish_reason").is_in(list(ABSTAIN)).fill_null(False)
+    if LENGTH in rows.columns:
+        silent |= (pl.col(LENGTH) == 0).fill_null(False)
+    blank = failed | (silent & pl.col("answer_key").is_null() & verdict.ne_missing(True))
+    judged = (verdict.is_not_null() & ~blank).any().over("_problem")
+    known = judged | blank.all().over("_arm", "_problem")
+    nothing = pl.when(failed).then(0.0).otherwise(verdict.cast(pl.Float64))
+    right = pl.when(~blank).then(verdict.cast(pl.Float64)).when(known).then(nothing)
     return _numbers(rows.select(right=right)["right"])
 
 

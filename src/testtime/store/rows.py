@@ -174,4 +174,6 @@ def verdict_columns(verdicts: Sequence[Verdict]) -> dict[str, Any]:
                 "verification_verifier_name": verdict.stage,
                 "verification_saw_reference": verdict.gold,
             }
+            for name in ("verification_llm_judge_used", "verification_llm_judge_failed"):
+                out.setdefault(name, False)  # so that the mean of the column is the judge's share
     return out

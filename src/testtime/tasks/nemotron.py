@@ -8,7 +8,8 @@ The rows belong to the hub; one made up in their layout: messages user "What is 
 Question: the first user message; rows whose question is withheld ("-") or shorter than `min_query_chars` are passed
 over. Reference: the column solution, ground_truth, answer or output; else the last box of the first assistant message,
 thinking stripped; for other splits than math the message itself. Which version a problem came from is its
-`source_dataset`: of the hub, version 2 except for tool_calling (`auto`), or the one that is named.
+`source_dataset`: of the hub, the one that is named, or version 2 (`auto`); tool_calling is always of version 1, which
+alone has it, and multilingual_* of version 2.
 
 Scoring by split: math as MATH; code has no tests, so its verdict is null, and tool_calling, chat and stem have no rule:
 a judge decides, where there is one.
@@ -92,10 +93,12 @@ class Nemotron:
         return set(splits) == {"code"}
 
     def source(self, split: str) -> Path | str:
-        """Where a split is read from: under `auto`, version 1 of the hub for tool_calling, version 2 for the rest."""
-        if str(self.path) != "auto":
+        """Where a split is read from: of the hub, the version named (`auto`: 2), or the one that has the split."""
+        if str(self.path) not in ("auto", f"{HUB}-v1", f"{HUB}-v2"):
             return self.path
-        return f"{HUB}-v1" if split == "tool_calling" else f"{HUB}-v2"
+        if split == "tool_calling":
+            return f"{HUB}-v1"
+        return f"{HUB}-v2" if split.startswith("multilingual") or str(self.path) == "auto" else self.path
 
     def _problem(self, row: Row, query: str, split: str, question: str, place: Path | str) -> Problem:
         version = "v1" if "metadata" in row else "v2"

@@ -75,7 +75,9 @@ class Chain:
         first = await self.primary.verify(problem, candidate, ask)
         asked = self._asked(problem, candidate, first)
         if asked is None or first.stage == "judge":
-            return replace(first, digest=self.digest)
+            alone = asked is not None and first.value is not None
+            columns = {"judge_said": float(bool(first.value)), "judge_audited": 0.0} if alone else {}
+            return replace(first, digest=self.digest, columns={**first.columns, **columns})
         said = await self.judge.verify(problem, candidate, ask)
         return self._together(first, said, asked)
 

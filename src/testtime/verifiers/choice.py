@@ -14,7 +14,7 @@ from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest
 from testtime.verifiers.said import shown, unjudgeable, verdict
 
-VERSION = 1
+VERSION = 2
 """Of the rule; with another, stored verdicts are not reused."""
 
 
@@ -38,10 +38,10 @@ class Choice:
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict, at once: it asks nobody."""
-        if problem.reference is None:
-            return verdict(self, None, 0.0, "no reference", "there is no reference to compare with")
         if (none := unjudgeable(self, problem, candidate)) is not None:
             return none
+        if problem.reference is None:
+            return verdict(self, None, 0.0, "no reference", "there is no reference to compare with")
         printed, key = candidate.facts.get("answer"), candidate.facts.get("answer_key")
         likelihoods = candidate.facts.get("likelihoods")
         if problem.split == "mc2" and isinstance(likelihoods, dict):

@@ -19,7 +19,7 @@ from testtime.core.registry import find
 from testtime.core.seeds import digest
 from testtime.verifiers.said import unjudgeable, verdict
 
-VERSION = 1
+VERSION = 2
 """Of the rule; with another, stored verdicts are not reused."""
 
 
@@ -55,10 +55,10 @@ class Code:
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict; null where the problem has no tests or the sandbox failed, false where there is no program."""
         program, fields = candidate.facts.get("answer"), problem.fields
-        if not any(fields.get(key) for key in ("test", "asserts", "cases")):
-            return self._said(None, 0.0, "no_tests", "the dataset has no tests for this problem")
         if not program:
             return unjudgeable(self, problem, candidate) or self._said(False, 1.0, "no answer", "the program is empty")
+        if not any(fields.get(key) for key in ("test", "asserts", "cases")):
+            return self._said(None, 0.0, "no_tests", "the dataset has no tests for this problem")
         if fields.get("cases"):
             return await self._cases(str(program), fields["cases"])
         tests = fields.get("test") or "\n".join(fields["asserts"])

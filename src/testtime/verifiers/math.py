@@ -12,7 +12,7 @@ The first rule that can tell decides, and its name is the verdict's method:
 | math-verify | equal by algebra, or not | either | 0.95, 0.9 |
 | unreadable | math-verify could not parse it, or was killed over it | false | 0 |
 | no reference | there is nothing to compare with | null | 0 |
-| not installed | only math-verify could tell, and it is not there | null | 0 |
+| not installed, failed | only math-verify could tell, and it is not there, or does not start | null | 0 |
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ from testtime.core.protocols import Ask, Task
 from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest
 from testtime.verifiers.said import shown, unjudgeable, verdict
-from testtime.verifiers.workers import Died, Overdue, Workers, python
+from testtime.verifiers.workers import Died, Overdue, Unready, Workers, python
 
-VERSION = 2
+VERSION = 3
 """Of the rules; with another, stored verdicts are not reused."""
 MEMORY = 2 * 2**30
 """Bytes of a worker's address space."""
 SECONDS = 8
-"""Of one comparison, until its worker is killed."""
+"""Of processor time, of one comparison: beyond it the system ends its worker, where it counts that (POSIX)."""
+PATIENCE = 120 if os.name == "posix" else SECONDS
+"""Seconds by the clock until a worker is killed: a busy machine must not make a right answer unreadable."""
 LONGEST = 2_000
 """Characters of an answer that is compared."""
 INSTALL = 'pip install "testtime[math]"'
@@ -80,12 +82,12 @@ class Math:
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict. Raises nothing: a worker that is lost over an answer makes it unreadable."""
+        if (none := unjudgeable(self, problem, candidate)) is not None:
+            return none
         printed, key = candidate.facts.get("answer"), candidate.facts.get("answer_key")
         right = self.task.right(problem, key)
         if right is None or problem.reference is None:
             return verdict(self, None, 0.0, "no reference", "there is no reference to compare with")
-        if (none := unjudgeable(self, problem, candidate)) is not None:
-            return none
         if right:
             found = Finding(True, 1.0, "key")
         elif "choices" in problem.fields:
@@ -109,6 +111,8 @@ async def compare(gold: str, answer: str, options: Mapping[str, Any] | None = No
         said = await workers().ask({**options, "gold": gold, "prediction": answer})
     except (Overdue, Died) as error:
         return Finding(False, 0.0, "unreadable", f"the comparison was stopped: {error}")
+    except Unready as error:
+        return Finding(None, 0.0, "failed", f"math-verify could not be started: {error}")
     if not isinstance(same := said.get("same"), bool):
         return Finding(False, 0.0, "unreadable", str(said.get("why", ""))[:200])
     return Finding(same, 0.95 if same else 0.9, "math-verify")
@@ -117,7 +121,7 @@ async def compare(gold: str, answer: str, options: Mapping[str, Any] | None = No
 async def judge_pair(gold: str, prediction: str, options: Mapping[str, Any] | None = None) -> Finding:
     """A text against a reference, both as found: boxes opened, thinking stripped, where `extract` does not say how.
 
-    Raises BadInput where only math-verify could tell, and it is not installed.
+    Raises BadInput where only math-verify could tell, and it is not there or does not start.
     """
     options = options or {}
     prediction = unthink(prediction)
@@ -133,7 +137,9 @@ async def judge_pair(gold: str, prediction: str, options: Mapping[str, Any] | No
 def _told(found: Finding) -> Finding:
     """What was found. Raises BadInput where nothing could be."""
     if found.value is None:
-        raise BadInput("math-verify, which compares expressions, is not installed", mend=f"run: {INSTALL}")
+        raise BadInput(
+            "math-verify, which compares expressions, is not installed or does not start", mend=f"run: {INSTALL}"
+        )
     return found
 
 
@@ -147,7 +153,7 @@ def workers() -> Workers:
     """The processes that run math-verify, shared by all stages."""
     script = Path(__file__).with_name("equality.py")
     count = max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
-    return Workers(python(str(script), MEMORY, SECONDS), count, SECONDS)
+    return Workers(python(str(script), MEMORY, SECONDS), count, PATIENCE)
 
 
 def _at_once(gold: str, answer: str) -> Finding | None:

@@ -10,7 +10,7 @@ from testtime.core.records import Candidate, Problem, Verdict
 from testtime.core.seeds import digest
 from testtime.verifiers.said import shown, unjudgeable, verdict
 
-VERSION = 1
+VERSION = 2
 """Of the rule; with another, stored verdicts are not reused."""
 
 
@@ -34,10 +34,10 @@ class Tools:
 
     async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
         """The verdict, at once: it asks nobody, and runs nothing."""
+        if (none := unjudgeable(self, problem, candidate)) is not None:
+            return none
         key = candidate.facts.get("answer_key")
         right = self.task.right(problem, key)
         if right is None:
             return verdict(self, None, 0.0, "no reference", "it is not known which calls are right")
-        if (none := unjudgeable(self, problem, candidate)) is not None:
-            return none
         return verdict(self, right, 1.0, "structure", f"{shown(key)} against {shown(problem.reference)}")

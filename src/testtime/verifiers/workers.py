@@ -35,6 +35,10 @@ class Died(Exception):
     """The worker ended by itself, as it does beyond its memory."""
 
 
+class Unready(Exception):
+    """No worker could be started: nothing is known of the job."""
+
+
 @dataclass
 class Workers:
     """So many processes running one program, started when the first job comes."""
@@ -43,7 +47,7 @@ class Workers:
     count: int = 2
     seconds: float = 10.0
     """Of one job, at most."""
-    first_seconds: float = 60.0
+    first_seconds: float = 120.0
     """Until a fresh worker is ready, at most."""
     killed: int = 0
     """Workers that were killed, or died, so far."""
@@ -56,7 +60,7 @@ class Workers:
     _begun: bool = False
 
     async def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """The reply to a job. Raises Overdue or Died where its worker was lost over it."""
+        """The reply to a job. Raises Overdue or Died where its worker was lost over it, Unready where there is none."""
         self._begin()
         future: Future[dict[str, Any]] = Future()
         self._jobs.put((job, future))
@@ -82,7 +86,7 @@ class Workers:
             try:
                 process = process or self._start(place)
                 future.set_result(self._exchange(place, process, job))
-            except (Overdue, Died) as error:
+            except (Overdue, Died, Unready) as error:
                 if process is not None:
                     _bury(process)
                 process, self.killed = None, self.killed + 1
@@ -100,9 +104,9 @@ class Workers:
         )
         try:
             self._read(place, process, self.first_seconds)
-        except (Overdue, Died):
+        except (Overdue, Died) as error:
             _bury(process)
-            raise
+            raise Unready(str(error)) from None
         return process
 
     def _exchange(self, place: int, process: subprocess.Popen[bytes], job: Mapping[str, Any]) -> dict[str, Any]:
