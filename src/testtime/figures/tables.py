@@ -278,8 +278,8 @@ def made(row: Mapping[str, Any]) -> str:
 def _unusual(decoding: str) -> str:
     """A decoding without the settings that are as usual.
 
-    >>> _unusual("budget:budget=64,continuations=0"), _unusual("mine:x=1")
-    ('budget:budget=64', 'mine:x=1')
+    >>> _unusual("tools:max_iterations=20,protocol=native,tools=[]"), _unusual("mine:x=1")
+    ('tools:protocol=native', 'mine:x=1')
     """
     name, _, rest = decoding.partition(":")
     if name not in names("decoding"):
