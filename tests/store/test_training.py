@@ -48,9 +48,10 @@ def pool(tmp_path: Path) -> Path:
 
 def made(pool: Path, form: Any, most: int | None = None) -> list[dict[str, Any]]:
     out = pool.with_suffix(".jsonl")
-    written = export(pool, form, out, most)
+    written, unsure = export(pool, form, out, most)
     rows = [json.loads(line) for line in out.read_text().split("\n") if line]
     assert sum(written.values()) == len(rows)
+    assert sum(unsure.values()) == sum(not row["ground_truth"] for row in rows)
     return rows
 
 
@@ -61,6 +62,14 @@ def test_verified_answers_once_each(pool: Path) -> None:
     assert [message["role"] for message in rows[0]["messages"]] == ["system", "user", "assistant"]
     assert [message["role"] for message in rows[2]["messages"]] == ["user", "assistant"]
     assert len(made(pool, "sft", most=1)) == 2
+
+
+def test_what_only_a_judge_says_has_no_ground_truth(pool: Path, tmp_path: Path) -> None:
+    """Whatever the dataset holds: the reference of a talk with tools is not looked at."""
+    methods = ["key", "key+judge math", "number", "judge appropriateness", "key", "no_tests+judge code", *"    "]
+    table = pl.read_parquet(pool).with_columns(ground_truth_answer=pl.lit("1"), verification_method=pl.Series(methods))
+    write_frame(tmp_path / "q.parquet", table, {"run": "q"})
+    assert [row["ground_truth"] for row in made(tmp_path / "q.parquet", "sft")] == [True, False, False]
 
 
 def test_pairs_are_of_one_problem(pool: Path) -> None:

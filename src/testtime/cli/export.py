@@ -33,11 +33,13 @@ def export(
     place = sources.place(pool)
     file = place / "candidates.parquet" if place.is_dir() else place
     writable([out], [file])
-    written = write(file, format, out, most)
+    written, unsure = write(file, format, out, most)
     if json:
-        show.json(written)
+        show.json({"rows": written, "without_ground_truth": unsure})
         return
     told = ", ".join(f"{split or 'no split'} {count:,}" for split, count in written.items())
     show.console().print(f"{sum(written.values()):,} rows ({told})" if written else "no judged candidate")
+    alone = ", ".join(f"{split or 'no split'} {count:,}" for split, count in unsure.items())
+    show.notes([f"a judge's word alone, no ground truth (ground_truth: false): {alone}"] if alone else [])
     show.wrote(out)
     show.next_step(f"head -n 1 {out}")

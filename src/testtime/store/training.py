@@ -1,7 +1,7 @@
 """A pool as training data: verified answers, pairs of a right and a wrong one, or every judged answer with its label.
 
-One JSON object a line. Texts that are equal within a problem count once. A row says whether its problem has a gold
-answer: without one its label is only a judge's word.
+One JSON object a line. Texts that are equal within a problem count once. A row says whether its verdict rests on a gold
+answer or tests: else its label is only a judge's word, as for chat, talks with tools, and code without tests.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ COLUMNS = (
     "arm", "query_id", "candidate_idx", "split", "question", "ground_truth_answer", "input_messages", "candidate_text",
     "is_verified", "verification_confidence", "is_retry",
 )  # fmt: skip
+ALONE = ("judge appropriateness", "judge quality", "no_tests")
+"""How methods of verdicts begin that look at no gold answer."""
 BATCH = 50_000
 """Rows read at once."""
 
 
-def export(file: Path, form: Form, out: Path, most: int | None = None) -> Mapping[str, int]:
-    """Writes a candidates.parquet as training data; gives the rows written, by split.
+def export(file: Path, form: Form, out: Path, most: int | None = None) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Writes a candidates.parquet as training data; gives the rows written, by split, and those without ground truth.
 
     - `sft`: {query_id, split, ground_truth, messages}: the prompt and a verified answer.
     - `preference`: {…, prompt, chosen, rejected}: the i-th right answer beside the i-th wrong one, as messages.
@@ -39,6 +41,7 @@ def export(file: Path, form: Form, out: Path, most: int | None = None) -> Mappin
     """
     read_meta(file)
     written: dict[str, int] = {}
+    unsure: dict[str, int] = {}
     with whole(out) as part, part.open("w", encoding="utf-8", newline="\n") as lines:
         for rows in _problems(file):
             made = list(FORMS[form](_distinct(rows)))[:most]
@@ -46,7 +49,8 @@ def export(file: Path, form: Form, out: Path, most: int | None = None) -> Mappin
                 lines.write(json.dumps(one, ensure_ascii=False) + "\n")
             split = str(rows[0]["split"] or "")
             written[split] = written.get(split, 0) + len(made)
-    return written
+            unsure[split] = unsure.get(split, 0) + sum(not one["ground_truth"] for one in made)
+    return written, {split: count for split, count in unsure.items() if count}
 
 
 def _problems(file: Path) -> Iterator[list[dict[str, Any]]]:
@@ -64,9 +68,11 @@ def _problems(file: Path) -> Iterator[list[dict[str, Any]]]:
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-        if missing := [name for name in COLUMNS if name not in parquet.schema_arrow.names]:
+        there = parquet.schema_arrow.names
+        if missing := [name for name in COLUMNS if name not in there]:
             raise BadInput(f"no column {missing[0]!r}", where=str(file), mend="export a pool that a run made")
-        for batch in parquet.iter_batches(BATCH, columns=list(COLUMNS)):
+        wanted = [name for name in (*COLUMNS, "verification_method") if name in there]
+        for batch in parquet.iter_batches(BATCH, columns=wanted):
             frame = pl.DataFrame(pa.Table.from_batches([batch]))
             yield from frame.iter_rows(named=True)
 
@@ -104,6 +110,7 @@ FORMS = {"sft": _sft, "preference": _preference, "rm": _rm}
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
     has_gold = row["ground_truth_answer"] is not None
+    has_gold &= not str(row.get("verification_method") or "").startswith(ALONE)
     return {"query_id": row["query_id"], "split": row["split"], "ground_truth": has_gold}
 
 
