@@ -36,7 +36,7 @@ from testtime.importers.write import import_to
 from testtime.lanes import marks_of, persona_of
 from testtime.sources import place
 from testtime.stages import asking_of
-from testtime.store.atomic import slug, whole
+from testtime.store.atomic import slug, whole, writable
 from testtime.store.codec import decode
 from testtime.store.folder import RunFolder
 from testtime.store.kept import Kept
@@ -48,7 +48,7 @@ from testtime.verifiers.asking import Keeps
 from testtime.verifiers.code import Code
 from testtime.verifiers.each import Each
 from testtime.verifiers.judge import Judge
-from testtime.verifiers.math import judge_pair
+from testtime.verifiers.math import judge_pair, strange
 from testtime.verifiers.outputs import Outputs
 from testtime.verifiers.persona import Persona
 from testtime.verifiers.refusal import Refusal
@@ -170,13 +170,14 @@ def verify_pairs(file: Path, verifier: str, output: Path) -> Map:
     """
     if verifier != "math":
         raise BadInput(f"{verifier} does not compare pairs", mend="use --verifier math")
+    writable([output], [file])
     several = list(rows.read(file))
     for row in several:
         for key, also in (("gold", ()), ("prediction", (type(None),))):
             if not isinstance(row.need(key), (str, int, Decimal, *also)) or isinstance(row[key], bool):
                 row.bad(f"{key!r} is not a text")
-        if not isinstance(row.get("options") or {}, Mapping):
-            row.bad("'options' is not a mapping")
+        if (why := strange(row.get("options"))) is not None:
+            row.bad(why)
 
     async def work() -> list[Any]:
         gate = asyncio.Semaphore(AT_ONCE)

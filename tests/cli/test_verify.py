@@ -263,6 +263,12 @@ def test_pairs_are_judged_row_by_row(testtime: Run, folder: Path) -> None:
         ("verify out/mine --verifier maths", "did you mean math"),
         ("verify out/mine --verifier math --dataset maths", "is not known"),
         ("verify --pairs math.jsonl --verifier math --output o.jsonl", "no 'gold'"),
+        ("verify --pairs mine.jsonl --verifier math --output mine.jsonl", "would overwrite what is read"),
+        ("verify --pairs mine.jsonl --verifier math --output .", "is a folder"),
+        ("verify --pairs odd0.jsonl --verifier math --output o.jsonl", "odd0.jsonl:1: 'extract' is no list of latex"),
+        ("verify --pairs odd1.jsonl --verifier math --output o.jsonl", "option 'precision' is no whole number"),
+        ("verify --pairs odd2.jsonl --verifier math --output o.jsonl", "option 'rounding' is not known"),
+        ("verify --pairs odd3.jsonl --verifier math --output o.jsonl", "'options' is not a mapping"),
         ("verify --pairs math.jsonl --verifier choice --output o.jsonl", "does not compare pairs"),
         ("import candidates mine.jsonl --dataset math --dataset_path mine.jsonl --out out2", "mine.jsonl:1"),
         ("verify out/mine.parquet --verifier choice --dataset mmlu", "no such file"),
@@ -270,7 +276,9 @@ def test_pairs_are_judged_row_by_row(testtime: Run, folder: Path) -> None:
         ("audit out/mine --n 4", "no candidate has a verdict"),
     ],
 )
-def test_what_cannot_be_judged_is_one_line(testtime: Run, pool: str, line: str, says: str) -> None:
+def test_what_cannot_be_judged_is_one_line(testtime: Run, folder: Path, pool: str, line: str, says: str) -> None:
+    for at, options in enumerate([{"extract": ["tex"]}, {"precision": True}, {"rounding": 2}, [1]]):
+        write(folder / f"odd{at}.jsonl", [{"gold": "1", "prediction": "1", "options": options}])
     ran = testtime(line)
     assert ran.code == 2
     assert says in ran.err

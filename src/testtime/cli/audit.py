@@ -62,14 +62,23 @@ def _asked(chosen: pl.DataFrame) -> dict[tuple[str, str, int], str]:
         out.print(f"\n{at} of {chosen.height}: {printable(str(row['query_id']))} #{row['candidate_idx']}")
         for name in ("question", "ground_truth_answer", "answer"):
             out.print(printable(f"{name}: {str(row.get(name) or '—')[:1500]}"))
+        if (label := _typed()) is None:
+            break
+        found[row["arm"], row["query_id"], row["candidate_idx"]] = label
+    return found
+
+
+def _typed() -> str | None:
+    """A label that is typed; None to stop. Whatever is none is asked for again."""
+    while True:
         try:
             typed = input("right (r), wrong (w), skip (s), stop (q)? ").strip().lower()[:1]
         except EOFError:
-            break
+            return None
         if typed == "q":
-            break
-        found[row["arm"], row["query_id"], row["candidate_idx"]] = KEYS.get(typed, "skip")
-    return found
+            return None
+        if typed in KEYS:
+            return KEYS[typed]
 
 
 def _report(found: Audited, file: Path, json: bool) -> None:
@@ -89,4 +98,6 @@ def _report(found: Audited, file: Path, json: bool) -> None:
 def _said(rate: Rate) -> str:
     if rate.value is None or rate.low is None or rate.high is None:
         return "unknown: no label"
-    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}], {rate.n} labels"
+    return (
+        f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}], {rate.n} label{'s' * (rate.n != 1)}"
+    )

@@ -45,6 +45,13 @@ PATIENCE = 120 if os.name == "posix" else SECONDS
 """Seconds by the clock until a worker is killed: a busy machine must not make a right answer unreadable."""
 LONGEST = 2_000
 """Characters of an answer that is compared."""
+KINDS = ("latex", "expr", "string")
+"""What `extract` may name."""
+OPTIONS: Mapping[str, type] = {
+    "strict": bool, "allow_set_relation_comp": bool, "symmetric": bool,
+    "float_rounding": int, "numeric_precision": int, "precision": int,
+}  # fmt: skip
+"""Other options of a pair, and what each is (`equality` says what they do)."""
 INSTALL = 'pip install "testtime[math]"'
 
 _WORD = re.compile(r"[a-z][a-z' \-]{2,}")
@@ -116,6 +123,27 @@ async def compare(gold: str, answer: str, options: Mapping[str, Any] | None = No
     if not isinstance(same := said.get("same"), bool):
         return Finding(False, 0.0, "unreadable", str(said.get("why", ""))[:200])
     return Finding(same, 0.95 if same else 0.9, "math-verify")
+
+
+def strange(options: object) -> str | None:
+    """What is wrong with the options of a pair; None where they can be honoured.
+
+    >>> strange({"extract": ["latex"], "strict": True, "precision": 4}), strange(None)
+    (None, None)
+    >>> strange({"extract": ["tex"]}), strange({"rounding": 2})
+    ("'extract' is no list of latex, expr, string", "the option 'rounding' is not known")
+    """
+    if options is not None and not isinstance(options, Mapping):
+        return "'options' is not a mapping"
+    for name, value in (options or {}).items():
+        if name == "extract":
+            if not isinstance(value, list) or not value or not set(map(str, value)) <= set(KINDS):
+                return f"'extract' is no list of {', '.join(KINDS)}"
+        elif name not in OPTIONS:
+            return f"the option {name!r} is not known"
+        elif type(value) is not OPTIONS[name]:
+            return f"the option {name!r} is no {'whole number' if OPTIONS[name] is int else 'true or false'}"
+    return None
 
 
 async def judge_pair(gold: str, prediction: str, options: Mapping[str, Any] | None = None) -> Finding:
