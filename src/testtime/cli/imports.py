@@ -14,7 +14,7 @@ def import_(
         str,
         Parameter(
             help="What it is: answers (rows of id, gold, answers, tokens), candidates (rows of query_id, texts, for a "
-            "dataset), inspect, lm-eval, nemo-skills (a folder), lighteval, qwen-rm, esc or tot24."
+            "dataset), inspect, lm-eval, nemo-skills (a folder), lighteval, best-of-n, qwen-rm, esc or tot24."
         ),
     ],
     file: Annotated[Path, Parameter(help="The file; gzip is fine.")],

@@ -49,7 +49,6 @@ def verify(
 ) -> None:
     """Judge candidates again, without drawing anything."""
     from testtime import verifying
-    from testtime.cli import show
     from testtime.core.errors import BadInput
     from testtime.models import keys
     from testtime.sources import brought
@@ -75,7 +74,12 @@ def verify(
         sandbox=sandbox,
         concurrency=concurrency,
     )
-    sent = push(pool) or push(done.path)
+    _told(done, pool, verifier, push(pool) or push(done.path), json=json)
+
+
+def _told(done: Reverified, pool: Path, verifier: str, sent: list[str], *, json: bool) -> None:
+    from testtime.cli import show
+
     if json:
         show.json({"verdicts": done.frame[done.word].value_counts(sort=True), "flips": done.flips,
                    "calls": done.calls, "path": done.path})  # fmt: skip

@@ -21,6 +21,7 @@ BUILTIN: dict[str, str] = {
     "lm-eval": "testtime.importers.lm_eval:read",
     "nemo-skills": "testtime.importers.nemo:read",
     "lighteval": "testtime.importers.lighteval:read",
+    "best-of-n": "testtime.importers.best_of_n:read",
 }
 
 
