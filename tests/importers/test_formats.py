@@ -126,7 +126,7 @@ def test_every_importer_is_registered_sniffed_and_states_its_vote_key(
 ) -> None:
     imported = load(name, ROWS[name])
     assert sniff(tmp_path / "rows.jsonl") == name
-    assert set(names("importer")) == set(ROWS) | {"inspect", "lm-eval", "nemo-skills", "lighteval"}
+    assert set(names("importer")) == set(ROWS) | {"inspect", "lm-eval", "nemo-skills", "lighteval", "best-of-n"}
     assert imported.meta["vote"]
     assert imported.frame.columns[: len(NAMES)] == list(NAMES)
     assert json.loads(json.dumps(imported.meta)) == imported.meta

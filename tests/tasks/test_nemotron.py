@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from testtime.core.records import Problem
+from testtime.core.records import Arm, Candidate, Problem
+from testtime.store.rows import OF_DATASET, candidate_row
+from testtime.store.schema import CANDIDATES
 from testtime.tasks.nemotron import HUB, Nemotron
 
 
@@ -86,3 +88,12 @@ def test_auto_takes_the_version_that_has_the_split() -> None:
     documented = Nemotron(f"{HUB}-v2")  # asks for tool_calling too, which version 2 does not have
     assert [documented.source(split) for split in ("math", "tool_calling")] == [f"{HUB}-v2", f"{HUB}-v1"]
     assert Nemotron("mine.jsonl").source("tool_calling") == "mine.jsonl"
+
+
+def test_what_the_dataset_says_of_a_problem_is_in_its_rows(tmp_path: Path) -> None:
+    (one,) = read(tmp_path, "math", V1)
+    made = candidate_row(Candidate("plain", one.query_id, 0, [], "stop"), one, Arm("plain", {}), (None, None))
+    told = {name: made[name] for name in OF_DATASET}
+    assert told["source_dataset"] == f"{HUB}-v1"
+    assert (told["category"], told["reasoning_mode"]) == ("math", "on")
+    assert told.keys() <= CANDIDATES.keys()

@@ -10,6 +10,8 @@ from testtime.core.spend import Spend, add
 from testtime.store.codec import SURROGATE, dumps, encode
 from testtime.store.messages import output_messages
 
+OF_DATASET = ("category", "source_dataset", "source_metadata", "reasoning_mode")
+"""Columns that a task fills in by fields of these names."""
 SHORT, THOUGHT = 50, 100
 """Characters below which an answer is short, and above which reasoning is substantial."""
 
@@ -58,7 +60,7 @@ def candidate_row(
         "query_id": problem.query_id,
         "candidate_idx": candidate.candidate_idx,
         "split": problem.split,
-        **{name: _of_dataset(problem, name) for name in ("category", "source_dataset", "source_metadata")},
+        **{name: _of_dataset(problem, name) for name in OF_DATASET},
         "cluster": problem.cluster,
         "question": problem.question,
         "ground_truth_answer": problem.reference,

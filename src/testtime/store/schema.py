@@ -50,7 +50,7 @@ CANDIDATES: Mapping[str, Column] = {
     "answer_key": Column(_text, "What is compared in a vote: equal keys are one vote; null abstains."),
     "finish_reason": Column(_text, "Why the text ended: stop, length, tools, refusal, filter, cut or error."),
     "error": Column(_text, "Why the draw failed; null for a draw that did not."),
-    "reasoning_mode": Column(_text, "Reasoning mode asked of the model (on, off, an effort)."),
+    "reasoning_mode": Column(_text, "Reasoning mode that the dataset gives the problem (on, off)."),
     "facts": Column(_text, "What the decoding noted of the draw (continuations, consultations, …), as JSON."),
     # how long and how whole the answer is, counted in characters
     "quality_answer_length": Column(_int, "Characters of the final answer."),
