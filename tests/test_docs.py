@@ -110,7 +110,8 @@ NEEDS_A_SERVER = pytest.mark.skipif(
 def test_the_code_of_a_document_runs(name: str, tmp_path: Path) -> None:
     """Its Python blocks in order, as one script, beside the answers file that the how-to shows.
 
-    The entry points of its TOML blocks are installed, as a package's metadata beside the script.
+    The entry points of its TOML blocks are installed, as a package's metadata beside the script; the shell lines of
+    write-a-policy.md need them, and run then (those of other pages: tests/test_pages.py).
     """
     (_, answers) = blocks("howto-replay.md", "json")[0]
     (tmp_path / "answers.jsonl").write_text(answers)
@@ -125,6 +126,16 @@ def test_the_code_of_a_document_runs(name: str, tmp_path: Path) -> None:
     run = [sys.executable, "-W", "error", "-c", "\n".join(script)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    if name == "write-a-policy.md":
+        lines = [
+            shlex.split(line) for _, text in blocks(name, "console") for line in re.findall(r"^\$ (.*)$", text, re.M)
+        ]
+        assert lines
+        for words in lines:
+            done = subprocess.run(
+                [sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
 
 
 def _install(toml: str, folder: Path) -> None:

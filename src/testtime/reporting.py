@@ -35,7 +35,6 @@ from testtime.sources import Opened, Sources, inspect, is_outcomes, opened_at, p
 from testtime.spec import DEFAULT_POLICIES
 from testtime.store.atomic import whole, writable
 from testtime.store.folder import RunFolder, is_run
-from testtime.store.journal import served
 from testtime.store.outcomes import read_outcomes
 from testtime.store.pack import is_pack
 from testtime.store.parquet import read_frame
@@ -201,7 +200,6 @@ def _run(name: str, one: Opened) -> RunData:
         failures=() if calls is None else _failures(calls),
         energy=None if calls is None else (calls["joules"].count(), calls.height),
         guided=_guided(one),
-        served={} if folder is None else served(folder.path),
         tools=_tools(one),
         stored=() if folder is None else _stored(folder),
     )

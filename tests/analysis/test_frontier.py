@@ -86,7 +86,10 @@ def test_families_are_compared_over_the_range_they_share(curve):
         for x, u in ((150, 0.6), (300, 0.7))
     ]
     other = curve([(1, 0.1), (2, 0.2)], model="other")
-    table = frontier(pl.concat([fixed, *beta, other]))
+    hard = curve([(1000, 0.1), (2000, 0.2)], split="hard")
+    table = frontier(pl.concat([fixed, *beta, other, hard]))
+    assert row(table, split="hard")["common_low"] == 1000, "the curves of another split are not compared with these"
+    table = table.filter(pl.col("split") != "hard")
     for family in ("sc_fixed", "adaptive_margin:stop_rule=beta"):
         found = row(table, family=family, model="m")
         assert (found["common_low"], found["common_high"]) == (150, 300)

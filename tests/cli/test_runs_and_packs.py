@@ -11,6 +11,7 @@ import shutil
 import socket
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import polars as pl
 import pytest
 
 import fake_model
+from testtime.core.records import Generation, Request
 from testtime.models import BUILTIN
 from testtime.store.pack import Places, pack, unpacked
 
@@ -230,6 +232,21 @@ def test_places_are_whole_words() -> None:
     assert hide("adagio by ada at C:\\Users\\ada\\x.txt") == "adagio by USER at x.txt"
     assert hide("3/4 and 1/2/3 are numbers, a/b is no path") == "3/4 and 1/2/3 are numbers, a/b is no path"
     assert hide("see ~/pools/a.jsonl and /home/x/y.parquet") == "see a.jsonl and y.parquet"
+
+
+def test_a_pack_still_says_which_version_of_a_model_answered(
+    testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = fake_model.Fake.generate
+
+    async def dated(self: fake_model.Fake, request: Request) -> Generation:
+        return replace(await usual(self, request), model="n-2026-01-01")
+
+    monkeypatch.setattr(fake_model.Fake, "generate", dated)
+    testtime("run --model fake:n --dataset gsm8k --dataset_path sums.jsonl --run dated --sc_n 1 --policies sc_fixed")
+    testtime("pack results/dated --out dated.zip")
+    assert testtime("report dated.zip --out page.html").code == 0
+    assert "model n: n-2026-01-01" in (folder / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_report_of_a_pack_lies_beside_the_pack(testtime: Run, folder: Path) -> None:

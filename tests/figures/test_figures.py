@@ -1,4 +1,4 @@
-"""A figure tells the truth of its table: a colour is a model, a mark a policy family, a panel a dataset; what is
+"""A figure tells the truth of its table: a colour is a model, a mark a policy family, a panel a split; what is
 modelled is hollow, what is unknown is left out and counted; ticks are round and lie on the axis.
 """
 
@@ -68,6 +68,26 @@ def test_two_runs_of_one_model_on_one_dataset_are_told_apart() -> None:
     assert domain(drawn(both), "color") == ["m, T = 0.7", "m, T = 1.0"]
 
 
+def test_splits_are_panels_and_no_line_joins_two_of_them() -> None:
+    spec = drawn(pl.concat([table(), table().with_columns(split=pl.lit("hard"), accuracy=pl.lit(0.1))]))
+    assert [panel["title"]["text"] for panel in panels(spec)] == ["d hard", "d test"]
+    assert domain(spec, "color") == ["m"]
+    assert spec["title"]["text"].endswith(": m on d")
+
+
+def test_how_candidates_were_made_is_said_without_what_is_as_usual() -> None:
+    every = "tools:max_iterations=20,mock_threshold=0.4,protocol=auto,retry_refusals=True,tools=['calculate']"
+    tooled = table().with_columns(decoding=pl.lit(every), run=pl.lit("other"))
+    assert domain(drawn(pl.concat([table(), tooled])), "color") == ["m, plain", "m, tools:tools=(calculate)"]
+    (rows,) = summary(tooled)
+    assert rows.title == "m on d test, tools:tools=(calculate), T = 0.7, 50 problems"
+
+
+def test_tables_of_two_runs_that_are_alike_name_their_runs() -> None:
+    titles = [rows.title for rows in summary(pl.concat([table(), table().with_columns(run=pl.lit("again"))]))]
+    assert titles == [f"{run}: m on d test, T = 0.7, 50 problems" for run in ("m-d", "again")]
+
+
 def test_a_line_joins_settings_that_differ_in_the_number_of_draws_alone() -> None:
     swept = pl.concat(
         table().with_columns(pl.col("setting").str.replace("stop_rule=beta", f"stop_rule=beta,threshold={t}"))
@@ -116,7 +136,7 @@ def test_what_has_no_number_is_left_out_and_counted() -> None:
 
 def test_the_heading_says_what_and_on_how_many_problems() -> None:
     title = drawn(table())["title"]
-    assert title["text"] == "Accuracy against generated tokens per problem: m on d"
+    assert title["text"] == "Accuracy against generated tokens per problem: m on d test"
     assert title["subtitle"][0].startswith("50 problems; bars: 95 % intervals over problems")
     one = drawn(table().filter(pl.col("policy") == table()["policy"][0]))["title"]["subtitle"]
     assert any(line.startswith("Policy: ") for line in one), "what no legend names"

@@ -46,7 +46,7 @@ class Curve:
     @property
     def place(self) -> tuple[Any, ...]:
         """Model, dataset and split: curves of one place are compared over their common range."""
-        return self.key[1:4]
+        return self.key[2:5]
 
 
 def frontier(data: pl.DataFrame, x: str = "gen_tokens", *, seed: int = 0, resamples: int = RESAMPLES) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from testtime.figures.tables import Rows, condensed, printable
 
-PIPED = 120
+PIPED = 80
 """Columns where there is no terminal to ask."""
 
 

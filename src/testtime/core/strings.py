@@ -10,6 +10,7 @@ that could be misread (with a comma, a quotation mark, blanks at its ends) stand
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, Literal, get_args, get_origin
@@ -86,6 +87,25 @@ def fields_of(kind: str, name: str) -> Mapping[str, Described]:
         else:
             shown[f.name] = _described(f, hint)
     return shown
+
+
+def unusual(kind: str, told: str) -> str:
+    """A component of which a table tells every setting, without those that are as usual.
+
+    >>> unusual("decoding", "tools:max_iterations=20,mock_threshold=1,tools=['add', 'clock']")
+    'tools:mock_threshold=1,tools=(add,clock)'
+    """
+    name, _, rest = told.partition(":")
+    if name not in names(kind):
+        return told
+    known = fields_of(kind, name)
+    kept = []
+    for part in re.split(r",(?=\w+=)", rest):
+        key, _, value = part.partition("=")
+        if part and not (key in known and value in (str(known[key][1]), said(known[key][1]))):
+            listed = f"({value[1:-1].replace(chr(39), '').replace(', ', ',')})" if value.startswith("[") else value
+            kept.append(f"{key}={listed}")
+    return f"{name}:{','.join(kept)}" if kept else name
 
 
 def several(kind: str, name: str) -> frozenset[str]:

@@ -28,7 +28,7 @@ from testtime.store.codec import decode, encode
 from testtime.store.journal import Dropped, Place, Reader, journal_folder, scan
 from testtime.store.parquet import Row, write_calls, write_candidates, written_from
 from testtime.store.rows import call_row, model_of
-from testtime.store.schema import CALLS, CANDIDATES
+from testtime.store.schema import CALLS, CANDIDATES, METADATA
 
 TESTS = ("test", "asserts", "cases")
 """Fields of a problem that hold tests."""
@@ -49,6 +49,8 @@ class Index:
     """Requests that left and of which nothing came back, by call id."""
     scores: set[str] = field(default_factory=set)
     attempts: int = 0
+    served: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    """(Role, model asked) → the names under which the provider says it answered, in order of appearance."""
     dropped: list[Dropped] = field(default_factory=list)
 
     @classmethod
@@ -72,6 +74,8 @@ class Index:
                 self.lost.pop(record["id"], None)
                 self.attempts += 1
                 self.ledger.call(record)
+                if name := record.get("answered"):
+                    self.served.setdefault((record["role"], record["model"]), {})[name] = None
             case "window":
                 self.ledger.window(record)
             case "draw":
@@ -123,7 +127,7 @@ def _source(plan: Plan, folder: Path) -> str:
     lanes = [[encode(arm) for arm in lane.arms] for lane in plan.lanes]
     problems = [[encode(problem), list(lane.messages(problem))] for lane in plan.lanes for problem in plan.problems]
     stages = [[stage.stage, stage.digest] for stage in plan.verifiers]
-    columns = [*CANDIDATES, *CALLS]
+    columns = [*CANDIDATES, *CALLS, *METADATA]
     sizes = [[path.name, path.stat().st_size] for path in sorted(journal_folder(folder).glob("*.jsonl"))]
     return digest(canonical([plan.run, plan.dataset, plan.about, plan.parser, lanes, problems, stages, sizes, columns]))
 
@@ -146,6 +150,7 @@ def _meta(plan: Plan, index: Index) -> Map:
         "arms": arms,
         "floor": floor,
         "grouped": {arm.label: index.roster.grouped.get(id, False) for id, arm in index.roster.arms.items()},
+        "served": [[role, model, *names] for (role, model), names in index.served.items()],
         "energy_windows": index.ledger.energy(),
         "caveats": [f"a journal line was dropped: {one}" for one in index.dropped],
     }

@@ -1,4 +1,4 @@
-"""Accuracy against what it cost: one colour a model, one mark a policy family, one panel a dataset.
+"""Accuracy against what it cost: one colour a model, one mark a policy family, one panel a split of a dataset.
 
 The table is the one `testtime analyze` writes. A line joins settings that differ in n or max_n alone, in the
 order of x, which is always logarithmic: compute buys accuracy per doubling. Bars are the intervals of the table.
@@ -6,7 +6,7 @@ order of x, which is always logarithmic: compute buys accuracy per doubling. Bar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from altair.typing import ChartType
 from testtime.analysis.frontier import family_of
 from testtime.core.errors import BadInput
 from testtime.figures.axes import AXES, MODELLED, counted, label, padded, ticks
-from testtime.figures.tables import family_words
+from testtime.figures.tables import family_words, made
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#000000")
 """Told apart by colour-blind readers (Okabe and Ito, with two of Tol's for more models)."""
@@ -53,8 +53,8 @@ def accuracy_against(table: pl.DataFrame, x: str = "gen_tokens") -> ChartType:
     """
     points = _points(table, x)
     scales = _Scales.of(points)
-    datasets = points["dataset"].unique(maintain_order=True).to_list()
-    panels = [_panel(points.filter(pl.col("dataset") == name), x, scales, name, len(datasets)) for name in datasets]
+    places = sorted(points["place"].unique())
+    panels = [_panel(points.filter(pl.col("place") == name), x, scales, name, len(places)) for name in places]
     rows = [alt.hconcat(*panels[at : at + 2], spacing=30) for at in range(0, len(panels), 2)]
     chart: ChartType = panels[0] if len(panels) == 1 else rows[0] if len(rows) == 1 else alt.vconcat(*rows, spacing=30)
     return dress(chart, _heading(points, table.height - points.height, x))
@@ -65,7 +65,7 @@ def _points(table: pl.DataFrame, x: str) -> pl.DataFrame:
     if missing := [name for name in (*_NEEDED, x) if name not in table.columns]:
         raise BadInput(f"the table has no column {missing[0]!r}", mend="give a CSV that replay or analyze wrote")
     cost = pl.col(x).cast(pl.Float64, strict=False)
-    drawn = table.filter(pl.col("accuracy").is_not_null() & (cost > 0))
+    drawn = table.filter(pl.col("accuracy").is_not_null() & (cost > 0)).with_columns(place=_places(table.columns))
     if drawn.is_empty():
         known = [name for name in AXES if name in table.columns and table[name].null_count() < table.height]
         raise BadInput(f"no row has both an accuracy and {x}", mend=f"known here: {', '.join(known) or 'none'}")
@@ -79,8 +79,13 @@ def _points(table: pl.DataFrame, x: str) -> pl.DataFrame:
         pl.Series("line", [_line(p, s or "") for p, s in zip(drawn["policy"], drawn["setting"], strict=True)]),
         cost.alias("x"),
         (pl.lit(x in MODELLED) & ~measured.fill_null(True)).alias("modelled"),
-        pl.col("dataset").cast(pl.String).fill_null(""),
     ).sort("x")
+
+
+def _places(columns: Sequence[str]) -> pl.Expr:
+    """The dataset with its split, as far as known."""
+    named = [pl.col(name).cast(pl.String) for name in ("dataset", "split") if name in columns]
+    return pl.concat_str(named, separator=" ", ignore_nulls=True).str.strip_chars()
 
 
 def _line(policy: str, setting: str) -> str:
@@ -93,9 +98,10 @@ def _series(table: pl.DataFrame) -> list[str]:
     names = [str(model or run) for model, run in zip(table["model"], table["run"], strict=True)]
     for column in (name for name in _APART if name in table.columns):
         seen: dict[tuple[str, Any], set[Any]] = {}
-        rows = list(zip(names, table["dataset"], table[column], strict=True))
-        for name, dataset, value in rows:
-            seen.setdefault((name, dataset), set()).add(value)
+        told = [made(row) or "plain" for row in table.to_dicts()] if column == "decoding" else table[column]
+        rows = list(zip(names, table["place"], told, strict=True))
+        for name, place, value in rows:
+            seen.setdefault((name, place), set()).add(value)
         mixed = {name for (name, _), values in seen.items() if len(values) > 1}
         names = [f"{n}, {_words(column, v)}" if n in mixed and v is not None else n for n, _, v in rows]
     return names
@@ -190,9 +196,10 @@ def _span(points: pl.DataFrame) -> list[float]:
 
 def _heading(points: pl.DataFrame, left_out: int, x: str) -> alt.TitleParams:
     """What the figure says, how much it rests on, and how to read its marks."""
-    models, datasets = points["series"].unique().sort().to_list(), points["dataset"].unique().sort().to_list()
-    of = models[0] if len(models) == 1 else f"{len(models)} models"
-    on = f"{len(datasets)} datasets" if len(datasets) > 1 else datasets[0]
+    series, models = points["series"].unique().to_list(), points["model"].fill_null(points["run"]).unique().to_list()
+    places, datasets = points["place"].unique().to_list(), points["dataset"].unique().to_list()
+    of = series[0] if len(series) == 1 else str(models[0]) if len(models) == 1 else f"{len(models)} models"
+    on = places[0] if len(places) == 1 else str(datasets[0]) if len(datasets) == 1 else f"{len(datasets)} datasets"
     of_what = f"{shortened(of)} on {shortened(on)}" if on else shortened(of)
     families = points["family"].unique().to_list()
     says = [f"{counted(points['n_problems'], 'problems')}; bars: 95 % intervals over problems; logarithmic axis"]

@@ -11,6 +11,7 @@ from testtime.figures.tables import UNKNOWN, Rows
 
 MOST_TEXTS = 30
 """Texts of a page."""
+_EFFECTS = {"helped": " helped", "hurt": " hurt", "nothing": " did nothing"}
 
 
 def correlation_rows(rows: Sequence[Mapping[str, Any]], where: str) -> Rows:
@@ -25,24 +26,30 @@ def correlation_rows(rows: Sequence[Mapping[str, Any]], where: str) -> Rows:
 
 def auc_rows(rows: Sequence[Mapping[str, Any]], ahead: int) -> Rows:
     """How well statistics foretell an error, as a table."""
-    heads = ("statistic", "AUC", "95 % interval", "p, Holm", "before an error", "elsewhere", "problems")
+    heads = ("statistic", "AUC", "95 % interval", "p, Holm", "before", "others", "problems")
     cells = [
         (row["statistic"], _plain(row["auc"]), _interval(row, False), _p(row["p_holm"]), f"{row['yes']:,}",
          f"{row['no']:,}", str(row["problems"]))
         for row in rows
     ]  # fmt: skip
-    return Rows(f"the base goes wrong within {ahead} tokens; below 0.5, low values warn", heads, cells)
+    return Rows(f"positions before an error (within {ahead} tokens); below 0.5, low values warn", heads, cells)
 
 
 def effect_rows(rows: Sequence[Mapping[str, Any]]) -> Rows:
     """Statistics where a consultation helped, hurt or changed nothing, as a table."""
-    heads = ("statistic", "consultation", "n", "mean", "quartiles", "less nothing's", "95 % interval", "p, Holm")
-    cells = [
-        (row["statistic"], row["effect"], str(row["n"]), _plain(row["mean"]), _quarters(row),
-         _signed(row.get("difference")), _interval(row), _p(row["p_holm"]))
-        for row in rows
-    ]  # fmt: skip
-    return Rows("one consultation, set beside the same text without it", heads, cells, left=True)
+    heads = ("where it", "n", "mean", "quartiles", "differs", "95 % interval", "p, Holm")
+    cells, said = list[tuple[str, ...]](), None
+    for row in rows:
+        if row["statistic"] != said:
+            said = row["statistic"]
+            cells.append((said, *[""] * (len(heads) - 1)))
+        cells.append((
+            _EFFECTS[row["effect"]], str(row["n"]), _plain(row["mean"]), _quarters(row),
+            _signed(row.get("difference")), _interval(row), _p(row["p_holm"]),
+        ))  # fmt: skip
+    return Rows(
+        "one consultation, beside the same text without it; how it differs from where it did nothing", heads, cells
+    )
 
 
 def _plain(value: float | None) -> str:

@@ -29,7 +29,7 @@ def heat_map(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
     if not cells:
         raise BadInput("no statistic varies", mend="look at more positions: --every")
     order = [name for name in (*STATISTICS, "right") if any(cell["one"] == name for cell in cells)]
-    shown = pl.DataFrame(cells).with_columns(pl.col("r").round(2).alias("label"))
+    shown = pl.DataFrame(cells).with_columns(label=pl.col("r").round(2) + 0.0)  # no minus before a zero
     base = alt.Chart(shown)
     x = alt.X("other:N", sort=order, title=None, axis=alt.Axis(labelAngle=-40))
     y = alt.Y("one:N", sort=order, title=None)
@@ -73,9 +73,11 @@ def along(found: Sequence[Mapping[str, Any]], title: str = "") -> ChartType:
     ]
     rows = [alt.hconcat(*panels[at : at + 2], spacing=28) for at in range(0, len(panels), 2)]
     judged = [row for row in found if row["acc"] is not None]
+    right = sum(bool(row["acc"]) for row in judged)
     says = [
-        f"{sum(len(row['analysis_result']) for row in judged):,} positions of {len(judged):,} texts",
-        "means of a twentieth of the text; bands: ± 1.96 standard errors over positions",
+        f"{sum(len(row['analysis_result']) for row in judged):,} positions of {right:,} right and "
+        f"{len(judged) - right:,} wrong texts",
+        "means of a twentieth of the text; bands: ± 1.96 standard errors over positions, as if each stood alone",
     ]
     chart: ChartType = alt.vconcat(*rows, spacing=14).properties(
         title=alt.Title(title or "Statistics along the text", subtitle=says)

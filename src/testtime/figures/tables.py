@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 from unicodedata import category
@@ -19,8 +19,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from testtime.core.registry import find, names
-from testtime.core.strings import said
+from testtime.core.strings import unusual
 from testtime.figures.axes import MODELLED
 
 UNKNOWN = "–"
@@ -117,20 +116,26 @@ def text(tables: Sequence[Rows], width: int = 100) -> str:
 
 def summary(table: pl.DataFrame) -> list[Rows]:
     """The table of replay and analyze: one readable table for each run, dataset and split."""
-    return [_group(group) for group in _groups(table)]
+    return [_group(*named) for named in _named(table, (*_PLACE, "decoding", "temperature"))]
 
 
-def _groups(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    keys = [
-        name for name in ("run", "provider", "model", "dataset", "split", "decoding", "temperature") if name in table
+_PLACE = ("run", "provider", "model", "dataset", "split")
+
+
+def _named(table: pl.DataFrame, keys: Sequence[str]) -> list[tuple[str, pl.DataFrame]]:
+    """(What its rows are of, rows) of each group by the keys that the table has; the run's name tells equals apart."""
+    groups = table.partition_by([name for name in keys if name in table.columns], maintain_order=True)
+    firsts = [group.row(0, named=True) for group in groups]
+    places = [_place(first) for first in firsts]
+    return [
+        (f"{first['run']}: {place}" if places.count(place) > 1 and first.get("run") else place, group)
+        for first, place, group in zip(firsts, places, groups, strict=True)
     ]
-    yield from table.partition_by(keys, maintain_order=True)
 
 
-def _group(group: pl.DataFrame) -> Rows:
-    first = group.row(0, named=True)
+def _group(place: str, group: pl.DataFrame) -> Rows:
     counts = group["n_problems"].unique().to_list()
-    title = _place(first) + (f", {counts[0]:,} problems" if len(counts) == 1 else "")
+    title = place + (f", {counts[0]:,} problems" if len(counts) == 1 else "")
     costs = [name for name in _COSTS if group[name].null_count() < group.height]
     if "total_tokens" in costs and group["total_tokens"].equals(group["gen_tokens"]):
         costs.remove("total_tokens")
@@ -171,7 +176,7 @@ def _broken(setting: str, room: int) -> str:
     lines = [""]
     for part in setting.split(","):
         grown = f"{lines[-1]},{part}" if lines[-1] else part
-        if len(grown) >= room and lines[-1]:
+        if len(grown) + 2 > room and lines[-1]:  # a blank leads each line, and a comma may end it
             lines[-1] += ","
             lines.append(part)
         else:
@@ -184,13 +189,10 @@ def frontier(table: pl.DataFrame) -> list[Rows]:
 
     FA is raw, then over the common range, without and with the envelope (env.); falls are segments that lose accuracy.
     """
-    return [
-        _curves(group)
-        for group in table.partition_by("run", "provider", "model", "dataset", "split", maintain_order=True)
-    ]
+    return [_curves(*named) for named in _named(table, _PLACE)]
 
 
-def _curves(group: pl.DataFrame) -> Rows:
+def _curves(place: str, group: pl.DataFrame) -> Rows:
     """A line a policy family and axis."""
     first = group.row(0, named=True)
     unit = "1k tokens" if first["per"] == 1000 else {"usd": "dollar"}.get(first["x"], first["x"].rstrip("s"))
@@ -203,17 +205,16 @@ def _curves(group: pl.DataFrame) -> Rows:
                 interval(row["fa_common_envelope"], None, None), _bounded(row, "mvc"),
                 str(row["negative"]) if row["negative"] is not None else UNKNOWN,
             ])  # fmt: skip
-    over = f"Frontier over {_COSTS.get(first['x'], first['x'])}: {_place(first)}".rstrip(": ")
+    over = f"Frontier over {_COSTS.get(first['x'], first['x'])}: {place}".rstrip(": ")
     title = f"{over}; MVC for each {unit}, on log2 each doubling"
     return Rows(title, ["policy", "axis", "FA", "FA %", "env. %", "MVC", "falls"], cells)
 
 
 def against(table: pl.DataFrame, base: str) -> list[Rows]:
     """What each setting saves beside the base's curve: one readable table for each run, dataset and split."""
-    keys = ("run", "provider", "model", "dataset", "split", "arm")
     shown = []
-    for group in table.partition_by(keys, maintain_order=True):
-        title = f"Against {base}: {_place(group.row(0, named=True))}"
+    for place, group in _named(table, (*_PLACE, "arm")):
+        title = f"Against {base}: {place}"
         heads = ["setting", "accuracy gained", f"{_COSTS.get(group['x'][0], group['x'][0])} saved %"]
         shown.append(Rows(title, heads, _sections(group, heads[1:], _saving)))
     return shown
@@ -264,29 +265,15 @@ def _place(row: Mapping[str, Any]) -> str:
 
 
 def made(row: Mapping[str, Any]) -> str:
-    """How a row's candidates were made, where not plainly: by its arm's label, which leaves out what is as usual.
+    """How a row's candidates were made, where not plainly, without what is as usual: as its arm's label says it.
 
-    >>> made({"decoding": "tools:max_iterations=20,tools=['add']", "arm": "tools:tools=(add)"})
+    >>> made({"decoding": "tools:max_iterations=20,tools=['add']"})
     'tools:tools=(add)'
     """
     decoding, label = str(row.get("decoding") or "plain"), str(row.get("arm") or "")
     if decoding == "plain":
         return ""
-    return label if label.partition(":")[0] == decoding.partition(":")[0] else _unusual(decoding)
-
-
-def _unusual(decoding: str) -> str:
-    """A decoding without the settings that are as usual.
-
-    >>> _unusual("tools:max_iterations=20,protocol=native,tools=[]"), _unusual("mine:x=1")
-    ('tools:protocol=native', 'mine:x=1')
-    """
-    name, _, rest = decoding.partition(":")
-    if name not in names("decoding"):
-        return decoding
-    usual = {f.name: (said(f.default), str(f.default), "[]") for f in fields(find("decoding", name))}
-    told = [one for one in rest.split(",") if one.partition("=")[2] not in usual.get(one.partition("=")[0], ())]
-    return ":".join([name, *filter(None, [",".join(told)])])
+    return label if label.partition(":")[0] == decoding.partition(":")[0] else unusual("decoding", decoding)
 
 
 def _bounded(row: Mapping[str, Any], name: str) -> str:

@@ -44,8 +44,6 @@ class RunData:
     """(Calls whose joules are known, calls); None without a ledger."""
     guided: pl.DataFrame | None = None
     """Rows of guided candidates, as `analysis.guidance` takes them."""
-    served: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
-    """(Role, model asked) → the names under which its provider says it answered."""
     tools: pl.DataFrame | None = None
     """Candidates that had tools, with the columns `analysis.conduct.tool_use` reads."""
     stored: Sequence[pl.DataFrame] = ()

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
@@ -259,22 +258,6 @@ def scan(
                 except ValueError as error:
                     if dropped is not None:
                         dropped.append(Dropped(path, number, str(error)))
-
-
-LOOKED_AT = 2000
-"""Calls of which `served` reads who answered."""
-
-
-def served(folder: Path) -> dict[tuple[str, str], list[str]]:
-    """(Role, model asked) → the names under which the provider says it answered: of the first calls.
-
-    Empty for a run without a journal; damaged lines are passed over.
-    """
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for _, record in islice(scan(folder, kinds={"call"}), LOOKED_AT):
-        if name := record.get("answered"):
-            found.setdefault((str(record.get("role")), str(record.get("model"))), {})[str(name)] = None
-    return {key: list(names) for key, names in found.items()}
 
 
 def _unseal(line: bytes, file: Path, number: int | None = None) -> dict[str, Any]:

@@ -174,6 +174,7 @@ METADATA: Mapping[str, Key] = {
     "written_from": Key("text", "Digest of the plan and the journal it was written from."),
     "vote": Key("text", "What counts as one vote, in words."),
     "prices": Key("text", "Where dollars come from, and of which day; absent where all models ran on this machine."),
+    "served": Key("json", "A list of: role, model asked, and the names under which its provider says it answered."),
     "energy": Key("text", "Where joules come from; absent where nothing measured them."),
     "notes": Key("text", "The experiment's notes, from its configuration."),
     "energy_windows": Key("json", "Joules, seconds, idle watts, calls at once of all windows; absent without a meter."),

@@ -119,7 +119,8 @@ class HF:
             reasoning=sum(self._thinking(job, row) for row in job.rows),
             seconds=job.seconds,
         )
-        return Generation(said, spend, self.name)
+        commit = self._loaded.commit
+        return Generation(said, spend, f"{self.name}@{commit}" if commit else self.name)
 
     async def score(self, request: Request, texts: Sequence[str | Tokens], full: bool = False) -> Sequence[Floats]:
         """Natural log-probabilities of each text's tokens after the prompt and prefix [token], at temperature 1.

@@ -39,6 +39,11 @@ class Loaded:
     """Whether `forward` can leave out the logits of all but the last positions."""
 
     @property
+    def commit(self) -> str | None:
+        """The commit of the hub that the weights are of; None for a folder."""
+        return getattr(self.model.config, "_commit_hash", None)
+
+    @property
     def small(self) -> bool:
         """Whether one core writes as fast as all."""
         parameters: int = sum(one.numel() for one in self.model.parameters())

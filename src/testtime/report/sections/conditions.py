@@ -56,8 +56,8 @@ def _facts(run: RunData) -> Rows:
 
 def _revision(run: RunData) -> str:
     """Which version of each model answered, as its provider says it."""
-    told = []
-    for (role, asked), names in run.served.items():
+    told, served = [], run.meta.get("served") or ()
+    for role, asked, *names in served:
         bare = asked.partition(":")[2]
         said = [name for name in names if name not in (asked, bare)]
         if asked.startswith("pocket:"):
@@ -65,7 +65,7 @@ def _revision(run: RunData) -> str:
         told += [f"{role} {bare or asked}: {', '.join(said)}"] if said else []
     if told:
         return "\n".join(dict.fromkeys(told))
-    return "the provider names no other than the model asked for" if run.served else UNKNOWN
+    return "the provider names no other than the model asked for" if served else UNKNOWN
 
 
 def _energy(run: RunData) -> str:
