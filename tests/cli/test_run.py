@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -24,10 +25,11 @@ import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from rich.console import Console
 
 import fake_model
 import testtime as tt
-from testtime.cli.progress import line
+from testtime.cli.progress import _bar, line
 from testtime.models import BUILTIN
 from testtime.session import Progress
 from testtime.store.parquet import read_meta
@@ -362,6 +364,14 @@ def test_progress_says_what_is_known_and_nothing_else() -> None:
     assert line(Progress(due=3, open_end=True), 0.0) == "0 of 3 or more draws"
     assert line(Progress(due=3, open_end=True, made=5), 100.0) == "5 of 5 or more draws"
     assert line(Progress(due=101, open_end=False, made=1), 100.0) == "1 of 101 draws · 2 h 46 min left"
+
+
+def test_in_a_terminal_of_80_columns_nothing_of_the_progress_is_cut_off() -> None:
+    done = Progress(due=100, open_end=True, kept=20, made=40, failed=10, judged=30, right=30, tokens=4000, usd=1.5)
+    console = Console(file=StringIO(), width=80, force_terminal=False)
+    with console.capture() as shown:
+        console.print(_bar(done, 8.0))
+    assert " ".join(one.strip() for one in shown.get().split("\n")[1:]).strip() == line(done, 8.0)
 
 
 # ---- live ----

@@ -275,5 +275,8 @@ def test_it_prints_in_black_on_white_without_its_switches(chromium: Any, pages: 
     with Seen(chromium, pages["two"], scheme="dark") as page:
         page.emulate_media(media="print")
         assert page.evaluate("getComputedStyle(document.body).colorScheme") == "light"
-        assert not page.locator(".controls").first.is_visible()
+        shown = page.locator("figure .controls button:visible")
+        assert {shown.nth(at).get_attribute("aria-pressed") for at in range(shown.count())} == {"true"}, (
+            "what is drawn is said, with its colours; what could be chosen is not"
+        )
         assert len(page.pdf(format="A4")) > 20_000

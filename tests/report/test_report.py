@@ -203,6 +203,8 @@ def test_several_runs_overlay_and_are_paired(answers: Path, tmp_path: Path) -> N
     assert len(chart["groups"]["names"]) == 2
     assert {one["group"] for one in chart["series"]} == {0, 1}
     assert "runs" in written.sections
+    assert re.search(r"a question: take (answers|other) and ", page.text), "the runs have one model, or none"
+    assert re.search(r"(answers|other): (sc_fixed|adaptive_margin|bayes)", page.text)
     assert "12 common problems" in page.text
 
 

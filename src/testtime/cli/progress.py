@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
@@ -53,7 +54,7 @@ def line(progress: Progress, seconds: float) -> str:
 
 def _bar(progress: Progress, seconds: float) -> Group:
     bar = ProgressBar(_total(progress) or 1, progress.kept + progress.made, width=60)
-    return Group(bar, Text(line(progress, seconds)))
+    return Group(Padding(bar, 0), Text(line(progress, seconds)))  # a bar alone ends no line
 
 
 def _total(progress: Progress) -> int:

@@ -73,7 +73,7 @@ class Chart {
     }
     if (groups.names.length > 1) box.append(this.models(groups));
     box.append(make("span", { class: "spring" }),
-      make("div", { class: "switch", role: "group", "aria-label": "Save" }, make("span", {}, "Save"),
+      make("div", { class: "switch save", role: "group", "aria-label": "Save" }, make("span", {}, "Save"),
         make("button", { type: "button", on: { click: () => save(this.name + ".svg", "image/svg+xml", this.svg()) } }, "SVG"),
         make("button", { type: "button", on: { click: () => save(this.name + ".csv", "text/csv", this.csv()) } }, "CSV")));
   }

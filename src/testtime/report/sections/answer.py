@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import floor, log10
 from typing import Any
 
@@ -16,7 +16,7 @@ from testtime.core.registry import find, names
 from testtime.figures.tables import UNKNOWN, Rows, cost, interval, signed
 from testtime.report.blocks import Block, Card, Cards, Says, Section, Shows
 from testtime.report.material import Material
-from testtime.report.naming import arm_words, setting_of, short
+from testtime.report.naming import arm_words, places, setting_of
 
 ENOUGH = 0.01
 """The page leads with the least budget that keeps all but this much of the best accuracy."""
@@ -62,7 +62,10 @@ def _answered(outcomes: pl.DataFrame, material: Material) -> list[Block]:
     if not found:
         return [Says("No setting fits any of the budgets that were asked about.", "lead")]
     best = found[0] if material.budgets else _leading(found)
-    return [*_first(best, outcomes, material), _every(found, best, outcomes)]
+    return [
+        *_first(best, outcomes, material),
+        _every(found, best, places(material) if outcomes["run"].n_unique() > 1 else {}),
+    ]
 
 
 def _once(found: Sequence[Advice]) -> list[Advice]:
@@ -108,12 +111,11 @@ def _leading(found: Sequence[Advice]) -> Advice:
 
 def _first(advice: Advice, outcomes: pl.DataFrame, material: Material) -> list[Block]:
     row = advice.ranked.row(0, named=True)
-    models = outcomes["model"].n_unique() > 1
+    several = outcomes["run"].n_unique() > 1
     one, arm = setting_of(row) == "sc_fixed:n=1", arm_words(row)
     what = f"{'one draw' if one else setting_of(row)}{f' of {arm}' if arm else ''}"
     on = f"{row['dataset'] or 'the recorded questions'}"
-    who = short(row["model"]) if row["model"] else row["run"]
-    verb = f"take {who} and {what}" if models else f"{'take' if one else 'use'} {what}"
+    verb = f"take {places(material)[row['run']]} and {what}" if several else f"{'take' if one else 'use'} {what}"
     sentence = f"On {on}, with at most {_words(advice.budget)}: {verb}."
     cards = [_accuracy(advice, outcomes), *_gain(row, outcomes, material.seed), _spent(row, advice), _certain(advice)]
     why = (
@@ -173,12 +175,13 @@ def _certain(advice: Advice) -> Card:
     return Card("The choice is stable", f"{100 * advice.stable:.0f} %", "of five parts choose the same setting")
 
 
-def _every(found: Sequence[Advice], best: Advice, outcomes: pl.DataFrame) -> Shows:
+def _every(found: Sequence[Advice], best: Advice, named: Mapping[str, str]) -> Shows:
+    """A row a budget; `named` has what the page calls each run, where there are several."""
     cells = []
     for advice in found:
         row = advice.ranked.row(0, named=True)
         name = " ".join(part for part in (setting_of(row), arm_words(row)) if part)
-        who = f"{short(row['model'])}: " if outcomes["model"].n_unique() > 1 else ""
+        who = f"{named[row['run']]}: " if named else ""
         cells.append([
             f"{advice.budget.most:,.6g}", f"{who}{name}", interval(*advice.honest),
             signed(advice.optimism), cost(row["spend"], advice.budget.column),

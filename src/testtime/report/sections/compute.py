@@ -10,7 +10,7 @@ import polars as pl
 from testtime.figures.tables import UNKNOWN, Rows, cost, interval
 from testtime.report.blocks import Section, Shows
 from testtime.report.material import Material, RunData
-from testtime.report.naming import arm_words, setting_of, short
+from testtime.report.naming import arm_words, places, setting_of, short
 from testtime.report.sections.policies import unbeaten
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def compute(material: Material) -> Section | None:
         return None
     calls = material.outcomes.group_by("run", "arm", "policy", "setting").agg(pl.col("rounds", "candidates").mean())
     rounds = {row[:4]: row[4:] for row in calls.iter_rows()}
-    cells = []
+    cells, named = [], places(material)
     for run in material.runs:
         mine = material.summary.filter(pl.col("run") == run.pool.run)
         for part in mine.partition_by("arm", maintain_order=True):
@@ -36,7 +36,7 @@ def compute(material: Material) -> Section | None:
                     setting_of(row) in run.policies or (not run.policies and at in best)
                 ):
                     met = rounds[row["run"], row["arm"], row["policy"], row["setting"]]
-                    cells.append(_cells(run, row, met))
+                    cells.append(_cells(run, row, met, named[run.pool.run]))
     if not cells:
         return None
     heads = ["task", "model", "policy", "N", "depth", "verifier", "verifier tokens", "tokens written",
@@ -52,13 +52,15 @@ def compute(material: Material) -> Section | None:
     return Section("compute", "Compute table", "Compute", [Shows(Rows("", heads, cells), words=words, note=note)])
 
 
-def _cells(run: RunData, row: Mapping[str, Any], met: tuple[float | None, float | None]) -> list[str]:
+def _cells(run: RunData, row: Mapping[str, Any], met: tuple[float | None, float | None], named: str) -> list[str]:
     draws = run.pool.arms.get(row["arm"])
     calls = met[0] if draws is not None and draws.grouped else met[1]
     known = run.frame["verification_verifier_name"] if "verification_verifier_name" in run.frame.columns else None
     stages = [] if known is None else sorted(known.drop_nulls().unique().to_list())
+    model = short(row["model"] or run.name)
     return [
-        f"{row['dataset'] or UNKNOWN}", short(row["model"] or run.name), setting_of(row),
+        f"{row['dataset'] or UNKNOWN}", model if named == model else f"{model}, {named}",
+        setting_of(row),
         cost(row["candidates"], "candidates"),
         arm_words(row).partition(":")[2] or "1", ", ".join(stages) or UNKNOWN,
         _judged(run, row["candidates"], bool(stages)),
