@@ -13,5 +13,7 @@ suppress_warnings = [
 ]
 html_theme = "furo"
 html_title = "testtime"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
 html_show_sourcelink = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -32,7 +33,10 @@ def trained(recipe: Recipe, out: Path, resume: bool) -> None:
     with (out / f"{recipe.name}.log").open("a" if resume else "w", encoding="utf-8") as file:
 
         def log(text: str) -> None:
-            print(f"{time.monotonic() - began:7.0f} s  {text}", file=file, flush=True)
+            line = f"{time.monotonic() - began:7.0f} s  {text}"
+            print(line, file=file, flush=True)
+            if sys.stderr.isatty():
+                sys.stderr.write(f"{line}\n")
 
         def keep(model: Llama, done: int) -> None:
             export(model, out / recipe.name)
@@ -58,7 +62,11 @@ def train(recipe: Recipe, log: Log, keep: Keep, begun: Begun | None = None) -> L
         seen += ids.numel()
         if (step + 1) % EVERY == 0 or step + 1 == recipe.steps:
             loss, speed = sum(losses[-EVERY:]) / len(losses[-EVERY:]), seen / (time.monotonic() - began)
-            log(f"{recipe.name} step {step + 1}: loss {loss:.4f}, {seen:,} tokens, {speed:,.0f}/s")
+            left = (recipe.steps - step - 1) * (time.monotonic() - began) / (step + 1 - first)
+            log(
+                f"{recipe.name} step {step + 1} of {recipe.steps}: loss {loss:.4f}, {seen:,} tokens, {speed:,.0f}/s, "
+                f"{left / 60:.0f} min left"
+            )
             keep(model, step + 1)
     return model
 

@@ -330,7 +330,13 @@ class _Solo:
     model: Model | None
     concurrency: int
     calls: int = 0
+    tokens: int = 0
+    """Of those whose number is known."""
     _gate: asyncio.Semaphore | None = None
+
+    def spent(self) -> list[str]:
+        """What the judge took so far, in words; nothing where none was asked."""
+        return [f"{self.calls:,} calls of {self.tokens:,} tokens"] if self.calls else []
 
     async def generate(self, role: str, request: Request) -> Generation:
         """One request to the judge's model. Raises ModelError, Refused where there is none."""
@@ -340,24 +346,29 @@ class _Solo:
         seed = seed_of(0, role, request.messages) if "seed" in self.model.can else None
         async with self._gate:
             self.calls += 1
-            return await self.model.generate(Request(request.messages, seed=seed, params=request.params))
+            got = await self.model.generate(Request(request.messages, seed=seed, params=request.params))
+        self.tokens += (got.spend.prompt or 0) + (got.spend.completion or 0)
+        return got
 
 
 async def _judge(
     stages: Sequence[Verifier], task: Task, problems: Mapping[str, Problem], table: Sequence[Map], solo: _Solo
 ) -> list[Map]:
     """What the stages say of all rows, so many at once, by column."""
+    right, judged = 0, 0
 
     async def one(row: Map, tick: Tick) -> Map:
+        nonlocal right, judged
         problem = problems[row["query_id"]]
         candidate = _candidate(task, problem, row)
         try:
             said = [await stage.verify(problem, candidate, cast(Ask, solo)) for stage in stages]
         except BoundaryError as error:
             said = [verdict(stages[0], None, 0.0, "failed", str(error))]
-        finally:
-            tick()
-        return {"answer_key": candidate.facts["answer_key"], **verdict_columns(said)}
+        columns = verdict_columns(said)
+        right, judged = right + (columns.get("is_verified") is True), judged + (columns.get("is_verified") is not None)
+        tick(" · ".join([*([f"{100 * right / judged:.1f} % right"] if judged else []), *solo.spent()]))
+        return {"answer_key": candidate.facts["answer_key"], **columns}
 
     found: list[Map] = []
     several: Iterator[Map] = iter(table)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -29,12 +30,14 @@ class Noted:
 
     def __init__(self) -> None:
         self.begun: dict[str, list[int | None]] = {}
+        self.said = ""
 
     @contextmanager
     def __call__(self, what: str, total: int | None) -> Iterator[Callable[[], None]]:
         told = self.begun.setdefault(what, [total, 0])
 
-        def tick() -> None:
+        def tick(said: str = "") -> None:
+            self.said = said
             told[1] = (told[1] or 0) + 1
 
         yield tick
@@ -73,9 +76,19 @@ def test_long_commands_count_their_steps(testtime: Run, folder: Path, line: str,
     assert total in (None, done)
 
 
+def test_verification_says_how_much_is_right_so_far(testtime: Run, folder: Path) -> None:
+    testtime("import answers answers.jsonl --out runs")
+    noted = Noted()
+    with watched(noted):
+        assert testtime("verify runs/answers --verifier math --dataset gsm8k").code == 0
+    assert re.fullmatch(r"\d+\.\d % right", noted.said)
+
+
 def test_a_line_says_how_far_how_fast_and_how_long() -> None:
     assert of_steps("verdicts", 1500, 3000, 10.0) == "1,500 of 3,000 verdicts · 150 a second · 10 s left"
     assert of_steps("verdicts", 3000, 3000, 20.0) == "3,000 of 3,000 verdicts · 150 a second"
+    said = of_steps("verdicts", 50, 200, 5.0, "75.0 % right")
+    assert said == "50 of 200 verdicts · 75.0 % right · 10.0 a second · 15 s left"
     assert of_steps("rows read", 0, None, 0.0) == "0 rows read · 0.0 a second"
 
 

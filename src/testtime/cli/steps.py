@@ -21,20 +21,20 @@ class Steps:
         self._busy = False
 
     @contextmanager
-    def __call__(self, what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    def __call__(self, what: str, total: int | None) -> Iterator[Callable[..., None]]:
         """Tells of the work while its context is open, then takes its line away."""
         if self._busy:
-            yield lambda: None
+            yield lambda said="": None
             return
         self._busy, started = True, time.monotonic()
         done, told = 0, started + PATIENCE - AGAIN
 
-        def tick() -> None:
+        def tick(said: str = "") -> None:
             nonlocal done, told
             done, now = done + 1, time.monotonic()
             if now - told >= AGAIN:
                 told = now
-                self._write(of_steps(what, done, total, now - started))
+                self._write(of_steps(what, done, total, now - started, said))
 
         try:
             yield tick
@@ -49,14 +49,14 @@ class Steps:
         sys.stderr.flush()
 
 
-def of_steps(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Steps in one line.
+def of_steps(what: str, done: int, total: int | None, seconds: float, said: str = "") -> str:
+    """Steps in one line, with what came out so far.
 
     >>> of_steps("verdicts", 50, 200, 5.0), of_steps("rows read", 50, None, 5.0)
     ('50 of 200 verdicts · 10.0 a second · 15 s left', '50 rows read · 10.0 a second')
     """
     rate = done / seconds if seconds > 0 else 0.0
-    words = [f"{done:,} of {total:,} {what}" if total is not None else f"{done:,} {what}"]
+    words = [f"{done:,} of {total:,} {what}" if total is not None else f"{done:,} {what}", *([said] if said else [])]
     words.append(f"{rate:,.0f} a second" if rate >= 100 else f"{rate:.1f} a second")
     if total is not None and total > done and rate > 0:
         words.append(f"{clock((total - done) / rate)} left")

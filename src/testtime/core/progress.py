@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import TypeAlias, TypeVar
 
 _T = TypeVar("_T")
-Tick: TypeAlias = Callable[[], None]
-"""Called when a step is done."""
+Tick: TypeAlias = Callable[..., None]
+"""Called when a step is done; with words, if it likes, on what came out so far."""
 Watch: TypeAlias = Callable[[str, int | None], AbstractContextManager[Tick]]
 """Watches so many steps (None: nobody knows how many) of what is named, in words that follow their number."""
 _watch: ContextVar[Watch | None] = ContextVar("testtime_watch", default=None)
@@ -56,5 +56,5 @@ def steps(items: Iterable[_T], what: str, total: int | None = None) -> Iterator[
             tick()
 
 
-def _nothing() -> None:
+def _nothing(said: str = "") -> None:
     """Nobody watches."""
