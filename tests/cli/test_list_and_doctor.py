@@ -113,6 +113,15 @@ def test_bedrock_is_looked_for_in_the_region_that_is_set(
     assert "secret012345" not in out
 
 
+def test_the_server_of_a_model_is_looked_for_where_the_model_is(testtime: Run, port: int) -> None:
+    """By its size, as a run would; or where it is said to be."""
+    assert "vllm: no  server: localhost:8003 cannot" in testtime("doctor --model vllm:org/Llama-3.2-3B-Instruct").out
+    ran = testtime(f"doctor --model vllm:org/Llama-3.2-3B-Instruct --base_url http://127.0.0.1:{port}/v1")
+    assert f"vllm: ok  server: 127.0.0.1:{port} can be reached" in ran.out
+    assert "--base_url needs a model; add --model" in testtime("doctor --base_url http://127.0.0.1:1/v1").err
+    assert "models have no base_url" in testtime("doctor --model pocket-m --base_url http://127.0.0.1:1/v1").err
+
+
 def test_a_model_is_called_only_when_that_is_asked_for(testtime: Run) -> None:
     ran = testtime("doctor --model counted:a")
     assert (ran.code, ASKED) == (0, [])

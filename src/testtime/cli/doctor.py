@@ -25,6 +25,7 @@ def doctor(
     model: Annotated[
         list[str] | None, Parameter(help="Models to look at, as provider:name; with their providers.")
     ] = None,
+    base_url: Annotated[str | None, Parameter(help="Address of the models' server, …/v1.")] = None,
     call: Annotated[
         bool, Parameter(show_default=False, help="Ask each model for one token, which is paid for.")
     ] = False,
@@ -47,15 +48,19 @@ def doctor(
     from testtime.models.naming import open_model, resolve
 
     keys.use_file(env_file)
-    if call and not model:
-        raise BadInput("--call needs a model", mend="add --model provider:name")
+    if (alone := "--call" if call else "--base_url" if base_url else None) and not model:
+        raise BadInput(f"{alone} needs a model", mend="add --model provider:name")
     if gpu:
         _memory(model or [], dtype, json)
         return
     models = [resolve(one) for one in model or []]
     asked = [*(providers or []), *(one.partition(":")[0] for one in models)]
-    found: dict[str, Sequence[Check]] = {one: look(one) for one in dict.fromkeys(asked or names("model"))}
-    found |= {one: [asyncio.run(calling(open_model(one)))] for one in models if call}
+    how = {"base_url": base_url} if base_url else {}
+    served = _served(models, how)
+    found: dict[str, Sequence[Check]] = {
+        one: look(one, served.get(one, ())) for one in dict.fromkeys(asked or names("model"))
+    }
+    found |= {one: [asyncio.run(calling(open_model(one, how)))] for one in models if call}
     if json:
         show.json(found)
     else:
@@ -65,6 +70,20 @@ def doctor(
         raise BadInput(f"{', '.join(wrong)} cannot be called as it is", mend="see the lines above that say no")
     if not json:
         show.next_step(f"testtime run --model {models[0] if models else 'pocket-m'} --dataset pocket-math --dry_run")
+
+
+def _served(models: Sequence[str], how: Mapping[str, str]) -> dict[str, list[str]]:
+    """Provider → where its models are served: a size in a name may have a port of its own."""
+    from testtime.models.naming import open_model
+    from testtime.models.openai.backend import OpenAI
+    from testtime.models.openai.hosts import table
+
+    found: dict[str, list[str]] = {}
+    for whole in models:
+        made = open_model(whole, how) if how or whole.partition(":")[0] in table() else None
+        if isinstance(made, OpenAI):
+            found.setdefault(made.host, []).append(made.url)
+    return found
 
 
 def _print(found: Mapping[str, Sequence[Check]]) -> None:

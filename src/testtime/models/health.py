@@ -45,11 +45,15 @@ class Check:
     said: str
 
 
-def look(provider: str) -> list[Check]:
-    """Package, key and server of a provider, as far as it has them. Raises BadInput: there is no such provider."""
+def look(provider: str, addresses: Sequence[str] = ()) -> list[Check]:
+    """Package, key and server of a provider, as far as it has them; `addresses`: of its servers, by default its own.
+
+    Raises BadInput: there is no such provider.
+    """
     if provider not in names("model"):
         raise BadInput(f"there is no provider {provider!r}", mend=f"known: {', '.join(sorted(names('model')))}")
-    checks = [_package(provider), _key(provider), _server(provider)]
+    checks = [_package(provider), _key(provider)]
+    checks += [reach(url) for url in dict.fromkeys(addresses)] or [_server(provider)]
     return [check for check in checks if check is not None]
 
 

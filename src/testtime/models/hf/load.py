@@ -105,6 +105,7 @@ def load(
         if importlib.util.find_spec("accelerate") is None:
             raise BadInput("several GPUs, and fewer bits, need the package accelerate", mend="pip install accelerate")
     transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else each try to reach it is two lines, before ours
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, token=how["token"])
         kind = head(transformers.AutoConfig.from_pretrained(source, token=how["token"]))
