@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from testtime.analysis.inspection import Rate
@@ -45,7 +46,7 @@ class Shelved:
     """Of each problem that are a sample."""
     accuracy: Rate
     by: str
-    """The policy and setting whose accuracy it is; of several rows (splits, decodings) the first."""
+    """The policy and setting whose accuracy it is, over all splits; of several decodings the first."""
     usd: Sum
     """Paid for its calls."""
     state: str
@@ -116,12 +117,25 @@ def _accuracy(folder: RunFolder, meta: Mapping[str, Any]) -> tuple[Rate, str]:
         table = votes if votes.height else table
         if table.height:
             best = table.sort("candidates", descending=True, maintain_order=True).row(0, named=True)
-            rate = Rate(best["accuracy"], best["accuracy_low"], best["accuracy_high"], int(best["n_problems"]))
-            return rate, f"{best['policy']}:{best['setting']}"
+            alike = [pl.col(name).eq_missing(pl.lit(best[name])) for name in ("decoding", "policy", "setting")]
+            return _over_splits(table.filter(*alike)), f"{best['policy']}:{best['setting']}"
     found = inspect(folder.path) if meta else []
     if not found or not found[0].majority:
         return UNKNOWN_RATE, ""
     return found[0].majority[-1], f"majority of {found[0].floor}"
+
+
+def _over_splits(rows: pl.DataFrame) -> Rate:
+    """One accuracy of a setting's splits, each by its number of problems. The ends of the interval are combined from
+    the splits' own as variances are, each side by itself (MOVER: Zou and Donner 2008, Statistics in Medicine 27).
+    """
+    share = rows["n_problems"] / rows["n_problems"].sum()
+    mean = float((share * rows["accuracy"]).sum())
+    if rows["accuracy_low"].null_count():
+        return Rate(mean, None, None, int(rows["n_problems"].sum()))
+    down, up = (share * (rows["accuracy"] - rows["accuracy_low"]), share * (rows["accuracy_high"] - rows["accuracy"]))
+    low, high = mean - float(np.linalg.norm(down)), mean + float(np.linalg.norm(up))
+    return Rate(mean, low, high, int(rows["n_problems"].sum()))
 
 
 def _paid(folder: RunFolder) -> Sum:

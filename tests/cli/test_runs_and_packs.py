@@ -92,6 +92,18 @@ def test_runs_lists_what_each_was_and_finds_words_in_notes(testtime: Run, folder
     assert "help." in testtime("inspect results/r").out
 
 
+def test_a_run_of_several_splits_is_listed_over_all_of_them(testtime: Run, folder: Path) -> None:
+    line = "run --model pocket-s --dataset pocket-math --splits easy hard --max_queries 4 --run two --policies sc_fixed"
+    assert testtime(f"{line} --sc_n 1 2").code == 0
+    (listed,) = (one for one in json.loads(testtime("runs results --json").out) if one["run"] == "two")
+    rows = pl.read_csv("results/two/summary.csv").filter(pl.col("setting") == "n=2")
+    assert rows["n_problems"].to_list() == [4, 4]
+    assert listed["problems"] == 8
+    assert listed["accuracy"] == pytest.approx(rows["accuracy"].mean())
+    assert listed["accuracy_low"] <= listed["accuracy"] <= listed["accuracy_high"]
+    assert listed["accuracy_low"] >= rows["accuracy_low"].mean(), "eight problems tell more than four"
+
+
 def test_a_run_that_cannot_be_read_hides_no_other(testtime: Run, folder: Path) -> None:
     broken = folder / "results/broken"
     broken.mkdir()

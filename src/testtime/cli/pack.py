@@ -38,7 +38,7 @@ def pack(
 
     keys.hide()
     files = packing.pack(brought(run), out, here(), texts=not no_text)
-    show.console().print(f"{len(files)} files: {', '.join(files)}", soft_wrap=True)
+    show.console().print(f"packed {', '.join(files)}", soft_wrap=True)
     show.wrote(out)
     show.next_step(f"testtime inspect {shlex.quote(str(out))}")
 
