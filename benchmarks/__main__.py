@@ -79,19 +79,27 @@ def growth(names: list[str], path: str) -> None:
 
 
 def draw(data: list[dict[str, Any]], path: str) -> None:
-    """Processor seconds against work, both on logarithmic axes, and what linear growth would look like."""
+    """A panel a row: processor seconds against work, both logarithmic; dashed, what linear growth comes to."""
     import altair as alt
 
-    chart = alt.Chart(alt.Data(values=data)).mark_line(point=True, clip=True)
-    axis = alt.Axis(values=[1, 10, 100], labelExpr="datum.value + '×'", grid=False)
-    shown = chart.encode(
-        x=alt.X("size:Q", scale=alt.Scale(type="log", domain=[0.8, 125], nice=False), axis=axis, title="work"),
-        y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="processor seconds"),
-        color=alt.Color("work:N", title=None, scale=alt.Scale(scheme="tableau20"), legend=alt.Legend(labelLimit=300)),
+    works = list(dict.fromkeys(one["work"] for one in data))
+    least = {one["work"]: one["seconds"] for one in data if one["size"] == 1}
+    shown = [{**one, "linear": least[one["work"]] * one["size"]} for one in data]
+    times = alt.Axis(values=[1, 10, 100], labelExpr="datum.value + '×'", grid=False)
+    seconds = alt.Axis(values=[0.01, 0.1, 1, 10, 100], format="~g")
+    base = alt.Chart().encode(
+        x=alt.X("size:Q", scale=alt.Scale(type="log", domain=[0.8, 125], nice=False), axis=times, title=None)
     )
-    slope = alt.Chart(alt.Data(values=[{"size": 1, "seconds": 0.02}, {"size": 100, "seconds": 2.0}]))
-    linear = slope.mark_line(strokeDash=[4, 4], color="#888").encode(x="size:Q", y="seconds:Q")
-    alt.layer(linear, shown).properties(width=420, height=320, title="Dashed: linear").save(path)
+    log = alt.Scale(type="log", domain=[0.01, 300], nice=False)
+    line = base.mark_line(strokeDash=[4, 4], color="#888").encode(y=alt.Y("linear:Q", scale=log))
+    mark = base.mark_line(point=True).encode(
+        y=alt.Y("seconds:Q", scale=log, axis=seconds, title="processor seconds"),
+    )
+    panel = alt.layer(line, mark, data=alt.Data(values=shown)).properties(width=140, height=110)
+    title = "Once, ten and a hundred times the work; dashed: linear growth, which is the aim"
+    labels = alt.Header(title=None, labelLimit=200, labelFontSize=11)
+    parts = panel.facet(alt.Facet("work:N", header=labels, sort=works), columns=5, title=title)
+    parts.resolve_axis(x="independent").save(path)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 import zipfile
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,20 @@ def test_every_dependency_is_pinned_as_it_is_asked_for_and_has_a_hash() -> None:
     for one in map(Requirement, asked):
         pinned = versions.get(canonicalize_name(one.name), [])
         assert any(one.specifier.contains(version, prereleases=True) for version in pinned), f"{one}: make lock"
+
+
+def test_an_audit_says_in_a_line_what_it_could_not_look_up_and_fails_only_where_something_is_known() -> None:
+    spec = spec_from_file_location("audit", ROOT / ".ci/audit.py")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(audit := module_from_spec(spec))
+    clean = {"name": "numpy", "version": "2.0", "vulns": []}
+    known = {"name": "rich", "version": "13.0", "vulns": [{"id": "PYSEC-1"}, {"id": "GHSA-2"}]}
+    lost = {"name": "polars", "skip_reason": "not found"}
+    assert audit.said({"dependencies": [lost, lost]}) == (
+        ["no audit was made: none of 2 pinned versions can be looked up from here"], False
+    )  # fmt: skip
+    lines, bad = audit.said({"dependencies": [clean, lost]})
+    assert (bad, lines[-1]) == (False, "nothing is known against 1 pinned versions")
+    assert lines[0] == "1 of 2 pinned versions cannot be looked up from here, polars the first"
+    assert audit.said({"dependencies": [clean, known]}) == (["rich 13.0: PYSEC-1, GHSA-2; see `make lock`"], True)
