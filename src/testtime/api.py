@@ -200,7 +200,8 @@ def run_all(spec: RunSpec | str | Path | Mapping[str, Any] | None = None, **over
 
 def merge(shards: Sources) -> Run:
     """One run of the folders that `run --shard i/N` made, with its table. Raises BadInput."""
-    return _shown(merge_shards(paths_of(shards)))
+    named = [shards] if isinstance(shards, (str, Path)) else shards
+    return _shown(merge_shards([path for one in named for path in paths_of(one)] or paths_of(named)))
 
 
 def asked_of(spec: RunSpec | str | Path | Mapping[str, Any] | None, overrides: Mapping[str, Any]) -> list[RunSpec]:

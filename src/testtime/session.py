@@ -172,24 +172,24 @@ def merge(paths: Sequence[Path]) -> Drawn:
     Their journals become its own; what a missing shard lacks, the same command without --shard draws.
     Raises BadInput for what is no shard, one that is there twice, or shards of different runs.
     """
-    shards = {RunFolder.open(path): _shard(RunFolder.open(path)) for path in paths}
+    shards = [(folder, _shard(folder)) for folder in map(RunFolder.open, paths)]
     _divided(shards)
-    (first, spec), *others = shards.items()
+    (first, spec), *others = shards
     for folder, other in others:
         spec = together(spec, other, where=str(folder.path))
-    name = first.name.removesuffix(suffix_of(shards[first]))
+    name = first.name.removesuffix(suffix_of(shards[0][1]))
     spec = spec.model_copy(update={"shard": None, "run": None if spec.output else name})
     here = first.path.parent
     target = RunFolder.beside(here / f"{name}.parquet") if spec.output else RunFolder.at(here, name)
     plan = plan_of(spec := _whole(target, spec), target.name)
     with target.held():
-        for folder in shards:
+        for folder, _ in shards:
             _take_journal(folder, target)
         target.write_spec(resolved_yaml(spec))
         _write(target, spec, plan)
     kept, due = draws_there(plan, target.path), sum(lane.due for lane in plan.lanes) * len(plan.problems)
     progress = Progress(kept, open_end=False, kept=kept)
-    lacks = [*_absent(list(shards.values()), target), *([f"{due - kept:,} of {due:,} draws"] if kept < due else [])]
+    lacks = [*_absent(shards, target), *([f"{due - kept:,} of {due:,} draws"] if kept < due else [])]
     stopped = f"what is not here: {'; '.join(lacks)}" if lacks else None
     return Drawn(target, spec, _asked(plan, spec), progress, Finished(0, kept, 0, 0, (), stopped=stopped), ())
 
@@ -210,10 +210,10 @@ def _take_journal(shard: RunFolder, target: RunFolder) -> None:
                 copyfile(path, part)
 
 
-def _divided(shards: Mapping[RunFolder, RunSpec]) -> None:
+def _divided(shards: Sequence[tuple[RunFolder, RunSpec]]) -> None:
     """Raises BadInput where shards overlap: one is there twice, or they divide by different numbers."""
     seen: dict[str, Path] = {}
-    for folder, shard in ((folder.path, str(spec.shard)) for folder, spec in shards.items()):
+    for folder, shard in ((folder.path, str(spec.shard)) for folder, spec in shards):
         if shard in seen:
             raise BadInput(f"shard {shard} is there twice, also as {seen[shard]}", where=str(folder))
         seen[shard] = folder
@@ -221,9 +221,9 @@ def _divided(shards: Mapping[RunFolder, RunSpec]) -> None:
             raise BadInput(f"shards {next(iter(seen))} and {shard} divide their run otherwise", where=str(folder))
 
 
-def _absent(specs: Sequence[RunSpec], target: RunFolder) -> list[str]:
+def _absent(shards: Sequence[tuple[RunFolder, RunSpec]], target: RunFolder) -> list[str]:
     """The shards that are neither given nor merged before."""
-    (parts,) = {int(str(spec.shard).partition("/")[2]) for spec in specs}
+    (parts,) = {int(str(spec.shard).partition("/")[2]) for _, spec in shards}
     journals = journal_folder(target.path)
     absent = [i for i in range(1, parts + 1) if not [*journals.glob(f"{target.name}.{i}of{parts}.*")]]
     return [f"shards {', '.join(f'{i}/{parts}' for i in absent)}"] if absent else []

@@ -160,6 +160,13 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def not_for_ray(job: Job) -> str:
+    """What a job asks for that only a scheduler understands; "" where nothing."""
+    words = {"memory": "memory", "time": "time", "queue": "partition", "setup": "setup", "options": "options"}
+    untold = [f"--{word}" for name, word in words.items() if getattr(job.needs, name)]
+    return f"Ray is not told {', '.join(untold)}" if untold else ""
+
+
 def on_ray(job: Job, parts: Sequence[RunSpec], tell: Callable[[str], None]) -> tuple[list[Drawn], list[str]]:
     """Draws and merges here and now, on Ray: the merged runs, and what a reader must be told.
 
@@ -167,8 +174,8 @@ def on_ray(job: Job, parts: Sequence[RunSpec], tell: Callable[[str], None]) -> t
     """
     from testtime.cluster.workers import drawn
 
-    if unknown := [name for name in ("memory", "time", "queue", "setup", "options") if getattr(job.needs, name)]:
-        raise BadInput(f"Ray is not told --{unknown[0]}", mend="leave it out")
+    if why := not_for_ray(job):
+        raise BadInput(why, mend="leave it out")
     write(job, parts)
     ended = drawn(job, Draws(job), tell)
     merged = []

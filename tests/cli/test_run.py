@@ -459,6 +459,7 @@ def test_shards_that_overlap_are_not_merged(testtime: Run, folder: Path) -> None
     copytree(folder / "results/parts.1of2", folder / "copied/parts.1of2")
     for shards, says in (
         ("results/parts.1of2 copied/parts.1of2", "shard 1/2 is there twice"),
+        ("results/parts.1of2 results/parts.1of2", "shard 1/2 is there twice"),
         ("results/parts.1of2 results/parts.2of3", "divide their run otherwise"),
     ):
         ran = testtime(f"merge {shards}")

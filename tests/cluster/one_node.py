@@ -161,7 +161,7 @@ QUEUE = {
     "qname": "main.q", "hostlist": "@allhosts", "seq_no": "0", "nsuspend": "1", "suspend_interval": "00:05:00",
     "priority": "0", "min_cpu_interval": "00:00:05", "processors": "UNDEFINED", "qtype": "BATCH", "rerun": "TRUE",
     "slots": "4", "tmpdir": "/tmp", "shell": "/bin/bash", "shell_start_mode": "posix_compliant",
-    "notify": "00:00:10", "initial_state": "default",
+    "notify": "00:20:00", "initial_state": "default",
     **dict.fromkeys(NONE, "NONE"), **dict.fromkeys(LIMITS, "INFINITY"),
 }  # fmt: skip
 

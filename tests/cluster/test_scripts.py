@@ -99,7 +99,7 @@ def begun(job: Job, name: str = "part.sh", task: int = 1) -> subprocess.Popen[st
 def drawing(job: Job, least: int = 2) -> int:
     """Waits until the first part has drawn something; the process that draws."""
     shard = job.runs[0].shards[0]
-    for _ in range(3000):
+    for _ in range(60_000):  # ten minutes: a busy machine is no failure
         if (lock := shard / "lock").exists() and drawn(shard) >= least and lock.read_text():
             return int(lock.read_text().partition('"pid": ')[2].partition(",")[0])
         time.sleep(0.01)
@@ -119,6 +119,17 @@ def ended(part: subprocess.Popen[str]) -> tuple[int, str]:
     """Its exit code and what it said."""
     _, said = part.communicate()
     return part.returncode, said
+
+
+def test_two_signals_at_once_are_one(job: Job) -> None:
+    """As GridEngine sends them: USR2 before it kills, and TERM that the script passes on."""
+    part = begun(job)
+    process = drawing(job)
+    for number in (signal.SIGSTOP, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT):
+        os.kill(process, number)
+    said = ended(part)[1]
+    assert "testtime: interrupted" in said
+    assert "Traceback" not in said
 
 
 def test_a_killed_part_is_queued_again_goes_on_and_the_whole_is_the_run_undivided(
@@ -270,6 +281,14 @@ def test_a_submission_is_two_jobs_and_one_that_still_runs_is_not_submitted_twice
     assert "job 17 of an earlier submission is still queued or runs" in capsys.readouterr().err
     (job.work / "queued").write_text("18\n")
     assert main([*SUBMIT.split(), "--shards", "2"]) == 0
+
+
+def test_what_ray_is_not_told_is_said_before_it_is_asked(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    line = SUBMIT.replace("--cluster slurm", "--cluster ray")
+    assert main([*line.split(), "--shards", "2", "--time", "1:00:00", "--partition", "long", "--print"]) == 0
+    out = capsys.readouterr().out
+    assert "part 2: " in out
+    assert "note: Ray is not told --time, --partition, and refuses it" in out
 
 
 def test_a_grid_is_one_submission(job: Job, capsys: pytest.CaptureFixture[str]) -> None:

@@ -188,10 +188,14 @@ def _heed_signals() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Once: a second one would break into the writing of what is there."""
     for name in STOPS:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+        signal.signal(getattr(signal, name), _passed_over)
     stops = signal.getsignal(signal.SIGINT)
     if callable(stops):
         stops(signal.SIGINT, frame)
+
+
+def _passed_over(number: int, frame: FrameType | None) -> None:
+    """A second signal. With SIG_IGN in its place, two at once would be a traceback, and children would keep it."""
 
 
 def _traceback(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:

@@ -106,12 +106,14 @@ def _on_ray(job: Job, parts: Sequence[RunSpec], notes: Sequence[str], *, only_sa
     from testtime.cli import show
 
     if only_say:
+        notes = [*notes, *([f"{why}, and refuses it: leave it out"] if (why := submitting.not_for_ray(job)) else [])]
         where = [job.runs[task // job.shards].shards[task % job.shards] for task in range(job.tasks)]
         if json:
             show.json({"parts": job.tasks, "folders": where, "notes": notes})
             return
         for task, folder in enumerate(where):
             show.console().print(f"part {task + 1}: {folder}", soft_wrap=True)
+        show.notes(notes)
         show.next_step(without("--print"))
         return
     if not json:
