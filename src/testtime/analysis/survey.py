@@ -20,7 +20,7 @@ from testtime.core.records import ABSTAIN
 from testtime.core.spend import Sum
 from testtime.store.blocks import Block
 
-SHOWN = 8
+SHOWN = 16
 """Candidates whose accuracy is kept one by one."""
 SPENDS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "latency_s", "cost_usd", "joules")
 LENGTHS = ("quality_answer_length", "quality_reasoning_length", "quality_total_response_length")
@@ -252,12 +252,13 @@ def _right(block: Block, codes: Ints, failed: Bools) -> Floats:
     There nobody could judge (no reference, no tests), and failures alone would say 0 of a problem of which nothing is
     known; where no draw of a problem has an answer, it is wrong.
     """
-    verified, finish, names = block.numbers("is_verified"), block.codes("finish_reason"), block.texts("finish_reason")
+    verified = block.numbers("is_verified")
+    if not np.isnan(verified).any():
+        return np.where(failed, 0.0, verified) if failed.any() else verified
+    finish, names = block.codes("finish_reason"), block.texts("finish_reason")
     silent = np.isin(finish, [at for at, name in enumerate(names) if name in ABSTAIN])
     silent |= block.numbers("quality_answer_length") == 0
     blank = failed | (silent & (codes < 0) & (verified != 1.0))
-    if not blank.any():
-        return verified
     judged = np.logical_or.reduceat(~np.isnan(verified) & ~blank, block.starts)
     all_blank = np.logical_and.reduceat(blank, block.starts)
     nothing = np.where(failed, 0.0, verified)

@@ -135,6 +135,8 @@ def _report(done: Reverified, verifier: str) -> None:
             f" by {row['verification_method']}; {row['verification_explanation']}" if done.word == "is_verified" else ""
         )
         out.print(printable(f"  {row['query_id']} #{row['candidate_idx']}: {change}{why}"), soft_wrap=True)
+    if flips.height > SHOWN:
+        out.print(f"  … {flips.height - SHOWN:,} more: rows of the file whose {was(done.word)} is not {done.word}")
     if done.calls:
         out.print(f"{done.calls:,} calls of the judge")
     if verifier == "judge" and (told := asked_anew(done.frame)) is not None:

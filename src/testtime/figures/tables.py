@@ -172,16 +172,23 @@ def _sections(
 
 
 def _broken(setting: str, room: int) -> str:
-    """A setting that is longer than the room over several lines, broken at its commas only."""
-    lines = [""]
-    for part in setting.split(","):
+    """A setting that is longer than the room over several lines, broken at its commas only, which stay in their lines.
+
+    >>> print(_broken("stop_rule=sprt,p1=0.7,error=0.05,max_n=8", 18))
+     stop_rule=sprt,
+     p1=0.7,
+     error=0.05,
+     max_n=8
+    """
+    lines, parts = [""], setting.split(",")
+    for at, part in enumerate(parts, start=1):
         grown = f"{lines[-1]},{part}" if lines[-1] else part
-        if len(grown) + 2 > room and lines[-1]:  # a blank leads each line, and a comma may end it
+        if len(grown) + 1 + (at < len(parts)) > room and lines[-1]:  # a blank leads each line, a comma ends all but one
             lines[-1] += ","
             lines.append(part)
         else:
             lines[-1] = grown
-    return "\n".join(f" {line}" for line in lines)
+    return "\n".join(f" {line}" if len(line) < room else line for line in lines)
 
 
 def frontier(table: pl.DataFrame) -> list[Rows]:
