@@ -92,6 +92,16 @@ def test_a_view_tells_what_whole_lines_tell_however_damaged(
             assert found == told(asked, tmp_path)
 
 
+def test_a_request_whose_line_is_there_in_two_sessions_is_not_lost_once_it_is_answered(tmp_path: Path) -> None:
+    run(plan(), tmp_path)
+    path = tmp_path / "journal/main.jsonl"
+    opening, *rest = path.read_bytes().rstrip(b"\n").split(b"\n")
+    sent = [line for line in rest if b'"kind":"sent"' in line]
+    path.write_bytes(b"\n".join([opening, *sent, opening, *rest, b""]))
+    found = State.of(plan(), tmp_path, lambda one: None)
+    assert (found.lost, found.tries, found.roster.sessions) == ({}, {}, 2)
+
+
 texts = st.text(st.characters())
 numbers = st.integers(-(2**70), 2**70) | st.floats() | st.none()
 

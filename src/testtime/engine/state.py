@@ -210,7 +210,7 @@ class State:
         usd, read, written = cost.get("usd"), cost.get("prompt"), cost.get("completion")
         told = read is not None and written is not None and (usd is not None or plan.price is None)
         line = self._unread.pop(id, None)
-        if line is not None and told and record["status"] == "ok":
+        if line is not None and told and record["status"] == "ok" and id not in self.lost:
             self.account.paid(usd, read + written)
         else:
             if line is not None:
