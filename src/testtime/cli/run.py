@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -168,7 +169,9 @@ def report(ran: Run) -> None:
         show.notes([f'this run has no notes; say what it is for: testtime note {where} "…"'])
     show.wrote(*ran.files)
     if ran.drawn.finished is None or ran.drawn.finished.stopped:
-        show.notes(["what is there is whole; the same command goes on from it"])
+        cap = re.match(r"max_\w+", (ran.drawn.finished and ran.drawn.finished.stopped) or "")
+        higher = f" with a higher --{cap[0]}" if cap else ""
+        show.notes([f"what is there is whole; the same command{higher} goes on from it"])
         show.next_step(_again())
     else:
         show.next_step(f"testtime inspect {where}")
