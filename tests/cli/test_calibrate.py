@@ -77,6 +77,9 @@ def test_what_is_declined_is_counted_against_the_originals(folder: Path, testtim
 def test_json_is_all_that_is_printed_where_asked(testtime: Callable[[str], Any]) -> None:
     ran = testtime(LINE.format("insufficient", 3) + " --json")
     assert [row["corruption"] for row in json.loads(ran.out)] == ["insufficient", "all"]
+    line = LINE.format("insufficient", 40).replace("--run c", "--run d")
+    stopped = testtime(f"{line} --max_tokens 50 --max_total_tokens 1500 --json")
+    assert (stopped.code, "max_total_tokens 1,500" in stopped.err) == (3, True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from testtime.cli import Json
 from testtime.cli.flags import flags_of
 from testtime.cli.run import HOW, JUDGING, WHERE, carry_out
-from testtime.core.errors import BadInput
+from testtime.core.errors import BadInput, StoppedEarly
 from testtime.runspec import HIDDEN, RunSpec
 
 NOT_HERE = HIDDEN | {"decoding", "policies", "live", "shard", "variant", "sample", "start_index"}
@@ -38,7 +38,12 @@ def calibrate(
     plain = {key: value[0] if isinstance(value, list) else value for key, value in given.items()}
     spec = calibrating.spec_of(plain, corruptions)
     if json:
-        show.json(calibrating.rates_of(api.run(spec).path, spec.seed).to_dicts())
+        drawn = (ran := api.run(spec)).drawn
+        show.json(calibrating.rates_of(ran.path, spec.seed).to_dicts())
+        if drawn.finished is None:
+            raise KeyboardInterrupt
+        if drawn.finished.stopped:
+            raise StoppedEarly(drawn.finished.stopped)
         return
     (ran,) = carry_out([spec])
     table = calibrating.rates_of(ran.path, spec.seed)
