@@ -76,6 +76,14 @@ REQUESTS = {
 }
 
 
+def test_weights_of_the_hub_say_which_commit_answered(local: HF, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here,) = run(local.generate(Request(ASK, seed=1, params={"max_tokens": 1})))
+    assert here.model == "hf:pocket-m", "a folder has none"
+    monkeypatch.setattr(local._loaded.model.config, "_commit_hash", "0a1b", raising=False)
+    (told,) = run(local.generate(Request(ASK, seed=1, params={"max_tokens": 1})))
+    assert told.model == "hf:pocket-m@0a1b"
+
+
 @pytest.mark.parametrize("what", REQUESTS)
 def test_a_candidate_of_a_seed_is_the_pocket_runtimes_own(local: HF, pocket: PocketModel, what: str) -> None:
     theirs, ours = run(local.generate(REQUESTS[what]), pocket.generate(REQUESTS[what]))
