@@ -30,6 +30,8 @@ from testtime.store.texts import Row, problems_of, rows_of
 
 RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".eval")
 """Endings of the files that are read when a folder is given."""
+RETRIES = ".retries.parquet"
+"""Ending of a pool's marked retries, which are no candidates."""
 MOST_NAMED = 20_000
 """Problems among which the nearest name is looked for."""
 Sources: TypeAlias = "str | Path | Iterable[str | Path]"
@@ -59,9 +61,14 @@ def paths_of(source: Sources, *, unpack: bool = True) -> list[Path]:
 
 
 def without_outcomes(paths: Iterable[Path]) -> list[Path]:
-    """The paths without outcomes whose run is among them: what `results/*` holds beside its runs is read with these."""
+    """The paths without what lies beside a run, or a pool, among them: its outcomes, its copy, its marked retries.
+
+    So `results/*` and `results/*.parquet` mean each pool once.
+    """
     several = list(dict.fromkeys(paths))
-    beside = {RunFolder.open(path).outcomes for path in several if path.is_dir() and is_run(path)}
+    files = [RunFolder.open(path).outcomes for path in several if path.is_dir() and is_run(path)]
+    beside = {file.with_suffix(ending) for file in files for ending in (file.suffix, ".parquet", RETRIES)}
+    beside |= {path.with_suffix(RETRIES) for path in several if path.suffix == ".parquet"}
     return [path for path in several if path not in beside]
 
 
@@ -112,10 +119,12 @@ def inspect(source: Sources) -> list[Inspected]:
     found = list[Inspected]()
     for path in _leaves(source):
         arms = inspected(*_blocks_at(path, NUMBERS))
+        if not arms:
+            raise BadInput("no candidates", where=str(path), mend="of marked retries, name the pool beside them")
         books = ledger(path) if path.is_dir() else None
         asked = any(arm.shares.get("judged by a model", (0, 0))[0] for arm in arms)
         told = _of_judges(path, asked)
-        found += [replace(arms[0], ledger=books, notes=[*arms[0].notes, *told]), *arms[1:]] if arms else []
+        found += [replace(arms[0], ledger=books, notes=[*arms[0].notes, *told]), *arms[1:]]
     return found
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from tooled import BFCL, PLACE, QUESTIONS, SOLVER, rows
 
-from testtime import api
+from testtime import api, sources
 from testtime.build import resolve
 from testtime.cli import main
 from testtime.core.definitions import arguments_of
@@ -179,6 +179,12 @@ def test_retries_alone_are_no_pool(experiment: tuple[str, pl.DataFrame, Path]) -
     _, _, output = experiment
     with pytest.raises(BadInput, match="no candidates"):
         api.load(output.with_suffix(".retries.parquet"))
+    with pytest.raises(BadInput, match="no candidates"):
+        sources.inspect(output.with_suffix(".retries.parquet"))
+    for pattern in ("*.parquet", "*"):  # as the documents have it: each pool once
+        found = sources.paths_of(str(output.parent / f"{output.stem}{pattern}"))
+        assert output.with_suffix(".retries.parquet") in found
+        assert len(sources.inspect([path for path in found if path.suffix != ".yaml"])) == 1
 
 
 @pytest.mark.parametrize(
