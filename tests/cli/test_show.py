@@ -59,7 +59,7 @@ def pool(folder: Path) -> Path:
 def test_a_problem_shows_its_candidates_by_answer_most_voted_first(testtime: Run, pool: Path) -> None:
     out = testtime("show p.parquet q").out
     assert "2+2?" in out
-    assert out.index("4   2 votes") < out.index("5   one vote") < out.index("no answer   one vote")
+    assert out.index("4   2 votes") < out.index("5   one vote") < out.index("no answer   one abstains")
     assert "4 × 2 right, 5 × 1 wrong, no answer × 1 wrong" in out
     assert "failed: the server went away" in out
     assert "retry of" in out

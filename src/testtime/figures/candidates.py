@@ -90,7 +90,8 @@ def _vote(vote: Vote, thinking: bool, every: bool, only: int | None) -> Iterator
     if not rows:
         return
     head = Text(visible(_named(vote)), style="bold")
-    head.append(f"   {len(vote.rows)} votes" if len(vote.rows) > 1 else "   one vote", style="not bold")
+    one, several = ("one vote", "votes") if vote.answer is not None else ("one abstains", "abstain")
+    head.append(f"   {len(vote.rows)} {several}" if len(vote.rows) > 1 else f"   {one}", style="not bold")
     yield BLANK
     yield Block(head)
     for at, row in enumerate(rows):
