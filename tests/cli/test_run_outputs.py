@@ -188,6 +188,28 @@ def test_a_model_that_fails_too_often_stops_with_code_3(
     assert pl.read_parquet(folder / "results/r/candidates.parquet").height == calls(folder) < 48
 
 
+def test_a_small_run_of_which_too_much_failed_ends_with_code_3_and_goes_on_saying_so(
+    testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from testtime.core.errors import ModelError
+
+    def half(request: object, seed: int) -> str | ModelError:
+        return ModelError("404 no such model") if seed % 2 else "Final Answer: 1"
+
+    whole = fake_model.reply
+    monkeypatch.setattr(fake_model, "reply", half)
+    line = f"run --model fake:one {DATA} --policies sc_fixed:n=2 --max_examples 5 --run r"
+    ran = testtime(line)
+    assert (ran.code, calls(folder)) == (3, 10)
+    assert "testtime: r: 5 of 10 draws failed, more than 20%; the last one: 404 no such model" in ran.err
+    again = testtime(line)
+    assert (again.code, calls(folder)) == (3, 10)
+    assert "what is left failed for good: --retry_failed all makes it again" in again.out
+    monkeypatch.setattr(fake_model, "reply", lambda request, seed: whole(request, 1))
+    assert (testtime(f"{line} --retry_failed all").code, calls(folder)) == (0, 15)
+    assert testtime(line).code == 0
+
+
 # ---- a grid ----
 def test_several_values_of_a_key_are_a_run_each_named_readably(testtime: Run, folder: Path) -> None:
     line = f"run --model fake:n fake:one --temperature 0.3 0.9 {DATA} --policies sc_fixed --sc_n 1 2 --max_examples 4"

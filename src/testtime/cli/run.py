@@ -168,7 +168,10 @@ def report(ran: Run) -> None:
     if ran.drawn.progress.made and not ran.drawn.progress.kept and not ran.drawn.spec.notes:
         show.notes([f'this run has no notes; say what it is for: testtime note {where} "…"'])
     show.wrote(*ran.files)
-    if ran.drawn.finished is None or ran.drawn.finished.stopped:
+    if ran.drawn.unchanged and ran.drawn.finished and ran.drawn.finished.stopped:
+        show.notes(["what is left failed for good: --retry_failed all makes it again"])
+        show.next_step(f"testtime inspect {where}")
+    elif ran.drawn.finished is None or ran.drawn.finished.stopped:
         cap = re.match(r"max_\w+", (ran.drawn.finished and ran.drawn.finished.stopped) or "")
         higher = f" with a higher --{cap[0]}" if cap else ""
         show.notes([f"what is there is whole; the same command{higher} goes on from it"])
