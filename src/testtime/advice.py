@@ -23,6 +23,7 @@ from testtime.analysis.recommend import recommend as recommended
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
 from testtime.analysis.selective import Selective, selective
+from testtime.analysis.voteless import voting
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
 from testtime.core.protocols import Learner, Policy
@@ -148,9 +149,12 @@ def _alone(pool: Pool, text: str) -> pl.DataFrame:
 
 
 def forecast(pools: Sources, to: int, *, seed: int = 0) -> pl.DataFrame:
-    """maj@k and pass@k to k = `to`, beyond the pool's draws: `analysis.forecast`, a row a (run, arm, k)."""
+    """maj@k and pass@k to k = `to`, beyond the pool's draws: `analysis.forecast`, a row a (run, arm, k).
+
+    Of a pool some of whose splits have no votes, over the others. Raises BadInput.
+    """
     frames = []
-    for pool in pools_at(pools):
+    for pool in map(voting, pools_at(pools)):
         for label, draws in pool.arms.items():
             n = draws.sampled
             ks = sorted({k for k in (2**at for at in range(20)) if k <= to} | {min(n, to), to})

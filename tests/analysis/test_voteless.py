@@ -13,6 +13,8 @@ from testtime.analysis.inspection import inspected
 from testtime.analysis.replay import outcomes
 from testtime.analysis.sides import set_beside
 from testtime.analysis.table import notes, summarise
+from testtime.analysis.voteless import voting
+from testtime.core.errors import BadInput
 from testtime.core.strings import parse
 from testtime.store.blocks import blocks_of
 from testtime.store.frame import pool_of
@@ -69,6 +71,14 @@ def test_a_comparison_and_inspect_say_the_same() -> None:
     assert [rate.n for rate in one.majority] == [3, 3, 3], "over the problems that vote"
     assert [rate.n for rate in one.passed] == [6, 6, 6]
     assert any("maj@k leaves 3 problems out" in note for note in one.notes)
+
+
+def test_a_forecast_is_over_the_splits_that_vote() -> None:
+    whole = pool("a")
+    assert voting(whole).splits == ["math"] * 3
+    assert voting(pool_of(frame().filter(split="math"), {})).splits == ["math"] * 3
+    with pytest.raises(BadInput, match="no answer has a vote"):
+        voting(pool_of(frame().filter(split="chat"), {}))
 
 
 def test_answers_that_are_none_right_are_wrong_votes_too() -> None:

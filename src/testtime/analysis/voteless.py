@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from testtime.core.errors import BadInput
 from testtime.core.history import Bools, Floats
 from testtime.core.protocols import Policy
 from testtime.core.strings import setting
@@ -26,6 +27,14 @@ def voteless(pool: Pool) -> Bools:
     heard = {split for split, votes in zip(pool.splits, keyed, strict=True) if votes}
     known = {split for split, verdict in zip(pool.splits, right, strict=True) if verdict}
     return np.array([split in known - heard for split in pool.splits], dtype=bool)
+
+
+def voting(pool: Pool) -> Pool:
+    """The pool without splits where nobody votes. Raises BadInput where nothing is left."""
+    silent = voteless(pool)
+    if silent.any() and silent.all():
+        raise BadInput("no answer has a vote", where=pool.run, mend="pass@k alone is known: testtime inspect")
+    return pool.part(np.flatnonzero(~silent)) if silent.any() else pool
 
 
 def without_votes(pool: Pool, table: pl.DataFrame, policies: Sequence[Policy], *, realised: bool) -> pl.DataFrame:

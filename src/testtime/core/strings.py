@@ -94,6 +94,8 @@ def unusual(kind: str, told: str) -> str:
 
     >>> unusual("decoding", "tools:max_iterations=20,mock_threshold=1,tools=['add', 'clock']")
     'tools:mock_threshold=1,tools=(add,clock)'
+    >>> unusual("decoding", "tools:max_iterations=20,tools=[]")
+    'tools'
     """
     name, _, rest = told.partition(":")
     if name not in names(kind):
@@ -102,8 +104,8 @@ def unusual(kind: str, told: str) -> str:
     kept = []
     for part in re.split(r",(?=\w+=)", rest):
         key, _, value = part.partition("=")
-        if part and not (key in known and value in (str(known[key][1]), said(known[key][1]))):
-            listed = f"({value[1:-1].replace(chr(39), '').replace(', ', ',')})" if value.startswith("[") else value
+        listed = f"({value[1:-1].replace(chr(39), '').replace(', ', ',')})" if value.startswith("[") else value
+        if part and not (key in known and {value, listed} & {str(known[key][1]), said(known[key][1])}):
             kept.append(f"{key}={listed}")
     return f"{name}:{','.join(kept)}" if kept else name
 
