@@ -46,6 +46,7 @@ from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
 from testtime.store.atomic import whole, writable
 from testtime.store.cloud import push
 from testtime.store.frame import open_pool, read_columns
+from testtime.store.memory import give_back
 from testtime.store.outcomes import read_outcomes, write_outcomes
 from testtime.store.pool import Pool
 
@@ -226,6 +227,7 @@ def _scored(drawn: Drawn) -> Run:
     folder, notes, files = drawn.folder, list(drawn.notes), []
     if not folder.candidates.exists():
         return Run(folder.path, None, drawn, (), [*notes, "nothing was drawn"])
+    give_back()  # what drawing and writing took
     pool = open_pool(folder.path)
     named = folder.outcomes.with_suffix(".parquet")
     files += [named, folder.candidates] if drawn.spec.output and named.exists() else [folder.candidates]
@@ -233,7 +235,8 @@ def _scored(drawn: Drawn) -> Run:
         return Run(folder.path, None, drawn, files, [*notes, *pool.notes, "no answer is known to be right or wrong"])
     outcomes, told = scored(pool, [parse("policy", text) for text in drawn.spec.policies], drawn.asked)
     told += pool.notes
-    del pool  # what follows needs room of its own
+    del pool
+    give_back()
     table = Table(measured(outcomes, folder.calls) if drawn.spec.live else outcomes)
     table.to_jsonl(folder.outcomes)
     table.to_csv(folder.summary)

@@ -20,6 +20,7 @@ from testtime.core.errors import BadInput
 from testtime.core.history import ABSTAINS, Floats, Ints
 from testtime.core.records import ABSTAIN, Arm
 from testtime.store.codec import decode
+from testtime.store.memory import give_back
 from testtime.store.parquet import empty_columns, read_meta, readable
 from testtime.store.pool import Draws, Pool
 
@@ -312,7 +313,9 @@ def open_pool(path: Path | str) -> Pool:
     file = path / "candidates.parquet" if path.is_dir() else path
     meta = read_meta(file)
     name = file.parent.name if file.name == "candidates.parquet" else file.stem
-    return pool_of(read_columns(file), {**meta, "run": meta.get("run") or name})
+    pool = pool_of(read_columns(file), {**meta, "run": meta.get("run") or name})
+    give_back()  # the table that it was made of
+    return pool
 
 
 def read_columns(file: Path, names: Collection[str] | None = None) -> pl.DataFrame:
@@ -337,7 +340,7 @@ def read_columns(file: Path, names: Collection[str] | None = None) -> pl.DataFra
     while table.num_columns:  # each in one piece, else the first column that is added copies all
         columns.append(pl.Series(table.schema.names[0], table.column(0)).rechunk())
         table = table.remove_column(0)
-    pa.default_memory_pool().release_unused()  # what reading took besides
+    give_back()  # what reading took besides
     return pl.DataFrame(columns)
 
 
@@ -351,7 +354,7 @@ def columns_of(file: Path) -> list[str]:
         return list(pq.read_schema(file).names)
 
 
-def batches(file: Path, columns: Sequence[str], size: int = 50_000) -> Iterator[pl.DataFrame]:
+def batches(file: Path, columns: Sequence[str], size: int = 10_000) -> Iterator[pl.DataFrame]:
     """Some columns of a Parquet file of ours, so many rows at a time. Raises BadInput for one that cannot be read."""
     with readable(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
         for batch in parquet.iter_batches(size, columns=list(columns)):

@@ -24,6 +24,7 @@ from testtime.core.progress import steps
 from testtime.core.records import canonical
 from testtime.store.atomic import whole
 from testtime.store.codec import SURROGATE, encode
+from testtime.store.memory import give_back
 from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
 
 GROUP = 4096
@@ -104,7 +105,7 @@ def _write(path: Path, rows: Iterable[Row], schema: pa.Schema, meta: Mapping[str
         if written != count:
             raise ValueError(f"{written} rows were written where {count} were announced")
         writer.add_key_value_metadata({"empty": ",".join(name for name in schema.names if name in empty)})
-    pa.default_memory_pool().release_unused()  # what follows, a replay say, needs room of its own
+    give_back()
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 from testtime.answers import refusal
@@ -71,7 +72,7 @@ class Refusal:
     stage: ClassVar[str] = "refusal"
     gold: ClassVar[bool] = False
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the rules, the signs, the phrases, and how many texts a model may be asked about."""
         most = self.asking and self.asking.most
