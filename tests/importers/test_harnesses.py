@@ -165,3 +165,11 @@ def test_details_of_lighteval_are_a_pool(tmp_path):
     pl.DataFrame({"doc": [doc]}).write_parquet(path)
     with pytest.raises(BadInput, match="model_response"):
         lighteval.read(path)
+
+
+def test_an_lm_eval_row_without_a_target_is_of_unknown_worth(tmp_path: Path) -> None:
+    log = tmp_path / "samples_x_1.jsonl"
+    log.write_text(json.dumps({"doc_id": 3, "resps": [["the answer is 4"]], "filtered_resps": ["4"]}) + "\n")
+    frame = lm_eval.read(log).frame
+    assert frame["is_verified"].to_list() == [None]
+    assert frame["ground_truth_answer"].to_list() == [None]

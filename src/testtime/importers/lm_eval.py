@@ -56,8 +56,8 @@ def _candidates(query: str, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
 
 
 def _target(row: Row) -> Any:
-    """The gold answer: what follows #### where the target is a worked solution."""
-    target = row["target"]
+    """The gold answer, where the log has one: what follows #### where the target is a worked solution."""
+    target = row.get("target")
     return target.rpartition("####")[2] if isinstance(target, str) else target
 
 
