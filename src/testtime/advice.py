@@ -23,7 +23,7 @@ from testtime.analysis.recommend import recommend as recommended
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
 from testtime.analysis.selective import Selective, selective
-from testtime.analysis.voteless import voting
+from testtime.analysis.voteless import voteless, voting
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
 from testtime.core.protocols import Learner, Policy
@@ -104,12 +104,21 @@ def recommend(
     short = draws is None or agreement is None or draws.sampled > 128
     return Recommendation(
         advice,
-        [(f"{pool.run}, {label}", headroom(d.codes[:, : d.sampled], d.right[:, : d.sampled], d.sampled))
-         for pool in opened for label, d in pool.arms.items()],
+        headrooms(opened),
         None if short or draws is None else least_draws(draws.codes[:, : draws.sampled], float(agreement)),  # type: ignore[arg-type]
         chosen["candidates"].mean(),  # type: ignore[arg-type]
         [alarm for pool in opened for alarm in of_pool(pool) if alarm.rings],
-    )  # fmt: skip
+    )
+
+
+def headrooms(pools: Sequence[Pool]) -> list[tuple[str, Headroom]]:
+    """(Run and arm, what a perfect verifier has more than voting) where anybody votes."""
+    return [
+        (f"{pool.run}, {label}", headroom(one.codes[:, : one.sampled], one.right[:, : one.sampled], one.sampled))
+        for pool in pools
+        if not voteless(pool).all()
+        for label, one in voting(pool).arms.items()
+    ]
 
 
 def _compared(pool: Pool, policies: Sequence[str] | None) -> list[Policy]:

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from testtime.advice import headrooms
 from testtime.analysis.inspection import inspected
 from testtime.analysis.replay import outcomes
 from testtime.analysis.sides import set_beside
@@ -86,3 +87,10 @@ def test_answers_that_are_none_right_are_wrong_votes_too() -> None:
     wrong = frame().filter(split="chat").with_columns(is_verified=pl.lit(False))
     found = outcomes(pool_of(wrong, {"floor": {"plain": 4}}), [parse("policy", "sc_fixed:n=4")])
     assert found["correct"].to_list() == [0.0] * 3
+
+
+def test_a_verifier_is_set_beside_votes_only_where_somebody_votes() -> None:
+    silent = pool_of(frame().filter(pl.col("split") == "chat"), {"run": "s", "dataset": "d", "floor": {"plain": 4}})
+    ((name, head),) = headrooms([pool("r"), silent])
+    assert name == "r, plain"
+    assert (head.k, head.maj, head.passes) == (4, 0.5, 1.0), "of mathematics alone"

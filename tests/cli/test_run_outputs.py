@@ -161,6 +161,7 @@ def test_a_cap_stops_with_code_3_and_a_higher_one_goes_on(testtime: Run, folder:
     assert ran.code == 3
     assert ran.err.splitlines()[-1].startswith("testtime: p: max_total_tokens 900: ")
     assert "next: testtime" in ran.out
+    assert "the same command with a higher --max_total_tokens goes on from it" in " ".join((ran.out + ran.err).split())
     there = pl.read_parquet(folder / "p.parquet").height
     assert 0 < there < 48
     assert calls(folder) == there

@@ -50,6 +50,7 @@ def test_what_is_spent_never_exceeds_the_cap_over_all_sessions(
         assert (done.stopped is None) == (rows.height == 48)
         if done.stopped:
             assert f"max_cost ${cap / 100:g}" in done.stopped
+            assert done.met == "max_cost"
             assert cap / 100 - calls["usd"].sum() <= 1.5, "it stops when no further request fits, not before"
     assert run(capped(), folder)[1].height == 48
 

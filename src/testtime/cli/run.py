@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -172,8 +171,8 @@ def report(ran: Run) -> None:
         show.notes(["what is left failed for good: --retry_failed all makes it again"])
         show.next_step(f"testtime inspect {where}")
     elif ran.drawn.finished is None or ran.drawn.finished.stopped:
-        cap = re.match(r"max_\w+", (ran.drawn.finished and ran.drawn.finished.stopped) or "")
-        higher = f" with a higher --{cap[0]}" if cap else ""
+        cap = ran.drawn.finished and ran.drawn.finished.met
+        higher = f" with a higher --{cap}" if cap else ""
         show.notes([f"what is there is whole; the same command{higher} goes on from it"])
         show.next_step(_again())
     else:

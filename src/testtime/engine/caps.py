@@ -51,6 +51,8 @@ class Account:
     """The same of tokens."""
     stopped: str | None = None
     """Why the run stops, once it does."""
+    met: str | None = None
+    """The cap that stopped it and that, higher, lets it go on."""
     on_stop: list[Callable[[], None]] = field(default_factory=list)
     _flying: int = 0
     _usd_flying: float = 0.0
@@ -123,24 +125,24 @@ class Account:
             bound, place = self._waiting[0]
             if place.done():
                 self._waiting.popleft()
-            elif (why := self._exceeded(bound)) is None:
+            elif (over := self._exceeded(bound)) is None:
                 self._waiting.popleft()
                 self._take(bound)
                 place.set_result(None)
             elif self._flying:
                 return
             else:
-                self.stop(why)
+                self.stop(*over)
 
     def failures(self, failed: int, made: int, why: str | None, *, fewest: int = FEWEST) -> None:
         """Stops the run where too many of the draws made failed, unless they are too few to say so."""
         if made >= fewest and failed > self.caps.failed * made:
             self.stop(f"{failed} of {made} draws failed, more than {self.caps.failed:.0%}; the last one: {why}")
 
-    def stop(self, why: str) -> None:
-        """From now on nothing leaves; what is under way comes home."""
+    def stop(self, why: str, met: str | None = None) -> None:
+        """From now on nothing leaves; what is under way comes home. `met`: the cap that is to be raised."""
         if self.stopped is None:
-            self.stopped = why
+            self.stopped, self.met = why, met
             self._stop.set()
             for _, place in self._waiting:
                 if not place.done():
@@ -152,7 +154,7 @@ class Account:
     def go_on(self) -> None:
         """Raises StoppedEarly once the run stops, or its time is up."""
         if self.caps.seconds is not None and self.left <= 0:
-            self.stop(f"max_seconds {self.caps.seconds:g} is used up")
+            self.stop(f"max_seconds {self.caps.seconds:g} is used up", "max_seconds")
         if self.stopped is not None:
             raise StoppedEarly(self.stopped)
 
@@ -169,21 +171,21 @@ class Account:
             return float("inf")
         return self.caps.seconds - self.seconds - (time.monotonic() - self._began)
 
-    def _exceeded(self, bound: Spend) -> str | None:
-        """Which cap a request could exceed, with what is spent and under way."""
+    def _exceeded(self, bound: Spend) -> tuple[str, str | None] | None:
+        """Why a request may not go, with what is spent and under way, and the cap that would have to be higher."""
         caps, tokens = self.caps, _tokens(bound)
         if caps.usd is not None:
             if bound.usd is None:
-                return "max_cost cannot be kept: a request has no known price or no token limit"
+                return "max_cost cannot be kept: a request has no known price or no token limit", None
             if self.usd + self._usd_flying + bound.usd > caps.usd:
-                return (
-                    f"max_cost ${caps.usd:g}: ${self.usd:.4f} are spent, and the next request may cost ${bound.usd:.4f}"
-                )
+                spent = f"${self.usd:.4f} are spent, and the next request may cost ${bound.usd:.4f}"
+                return f"max_cost ${caps.usd:g}: {spent}", "max_cost"
         if caps.tokens is not None:
             if tokens is None:
-                return "max_total_tokens cannot be kept: a request has no token limit"
+                return "max_total_tokens cannot be kept: a request has no token limit", None
             if self.tokens + self._tokens_flying + tokens > caps.tokens:
-                return f"max_total_tokens {caps.tokens:,}: {self.tokens:,} are spent, and the next may be {tokens:,}"
+                spent = f"{self.tokens:,} are spent, and the next may be {tokens:,}"
+                return f"max_total_tokens {caps.tokens:,}: {spent}", "max_total_tokens"
         return None
 
 

@@ -68,6 +68,8 @@ class Finished:
     """Nothing was missing, so no file was touched."""
     stopped: str | None = None
     """Why the run stopped before its end, or ended badly: a cap, or too many failures."""
+    met: str | None = None
+    """The cap that stopped it and that, higher, lets it go on."""
     reread: int = 0
     """Draws of earlier sessions whose answers were read again, as the parser has changed."""
     rejudged: int = 0
@@ -220,6 +222,7 @@ class _Session:
             lost_usd=total(bound.usd for bound in lost.values()).value,
             unchanged=unchanged,
             stopped=self.account.stopped,
+            met=self.account.met,
             reread=self.state.reread,
             rejudged=self.rejudged,
         )

@@ -50,7 +50,8 @@ def around(
         f"the same setting is chosen on {advice.stable:.0%} of the parts",
     ]
     more = "; ".join(f"{100 * head.points:.1f} at {head.k} draws ({run})" for run, head in heads)
-    lines.append(f"points that a perfect verifier has more than voting: {more}")
+    if more:
+        lines.append(f"points that a perfect verifier has more than voting: {more}")
     if ratio is not None:
         least = "the least of any rule of counts that agrees as often with all draws, by the prior that fits the pool"
         lines.append(f"it draws {ratio:.2f} times {least}")
