@@ -76,7 +76,7 @@ def provider(folder: Path, **how: Any) -> Provider:
 
 
 def batched(model: Scripted, **how: Any) -> Plan:
-    return plan_of(model, due=4, count=6, price=PRICE, share=2, **{"batch": 100, "linger": 0.01, **how})
+    return plan_of(model, due=4, count=6, price=PRICE, share=2, **{"batch": 100, "linger": 0.3, **how})
 
 
 def sizes(folder: Path) -> list[int]:

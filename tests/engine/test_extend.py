@@ -12,15 +12,17 @@ import polars as pl
 import pytest
 from plans import echo_seed, messages, plan_of, run
 
-from testtime.core.errors import BadInput
+from testtime.core.errors import BadInput, ModelError
 from testtime.core.protocols import Ask
-from testtime.core.records import Candidate, Problem, Verdict
+from testtime.core.records import Candidate, Problem, Request, Verdict
 from testtime.core.strings import parse
 from testtime.decoding.plain import Plain
+from testtime.engine.caps import Caps
 from testtime.engine.finish import write_pool
 from testtime.engine.plan import Plan
 from testtime.engine.run import execute
 from testtime.meters.price import Price, Prices
+from testtime.models.scripted import Scripted
 from testtime.store.frame import open_pool
 from testtime.store.parquet import read_meta
 
@@ -177,6 +179,27 @@ def test_a_plan_without_a_verifier_keeps_its_last_word_and_one_with_another_take
     assert rows["is_verified"].to_list() == [False] * 6
     assert rows["refusal_is_refusal"].to_list() == [False] * 6
     assert open_pool(tmp_path).arms["arm"].right.tolist() == [[0.0, 0.0]] * 3
+
+
+def test_a_verifier_of_a_new_version_leaves_the_former_word_until_it_speaks(tmp_path: Path) -> None:
+    made = plan_of(echo_seed())
+    run(replace(made, verifiers=[Says("math", True)]), tmp_path)
+    later = replace(made, verifiers=[Says("math", False)])
+    assert write_pool(later, tmp_path), "as a merge does, which asks nobody"
+    assert pl.read_parquet(tmp_path / "candidates.parquet")["is_verified"].to_list() == [True] * 6
+    done, rows, _ = run(later, tmp_path)
+    assert (done.rejudged, rows["is_verified"].to_list()) == (6, [False] * 6)
+
+
+def test_a_draw_that_failed_is_wrong_also_where_no_answer_is_known(tmp_path: Path) -> None:
+    def fails(request: Request, seed: int) -> object:
+        return ModelError("500 it broke") if "question 1" in str(request.messages) else "said"
+
+    made = replace(plan_of(Scripted(fails)), verifiers=[Says("math", True)], caps=Caps(failed=1.0))
+    _, rows, _ = run(made, tmp_path)
+    assert rows["ground_truth_answer"].null_count() == 6
+    assert rows["is_verified"].to_list() == [True, True, False, False, True, True]
+    assert set(rows.filter(query_id="q1")["verification_method"]) == {"no answer"}
 
 
 def test_a_stopped_run_has_calls_of_draws_that_are_not_there_yet_and_its_books_say_which(tmp_path: Path) -> None:

@@ -30,9 +30,6 @@ from testtime.store.parquet import Row, write_calls, write_candidates, written_f
 from testtime.store.rows import call_row, model_of
 from testtime.store.schema import CALLS, CANDIDATES, METADATA
 
-TESTS = ("test", "asserts", "cases")
-"""Fields of a problem that hold tests."""
-
 
 @dataclass
 class Index:
@@ -192,7 +189,7 @@ def _row(
     said = {line["id"]: decode(Verdict, line["verdict"]) for line in verdicts}
     listed = [one.get("calls", ()) for one in record["candidates"]]
     share = index.ledger.share(record["id"], listed, at, said)
-    return row_of(problem, arm, candidate, _shown(index.plan, problem, candidate, said)) | {
+    return row_of(problem, arm, candidate, _shown(index.plan, candidate, said)) | {
         "input_messages": messages,
         "provider": _provider(arm),
         "timestamp": datetime.fromtimestamp(record["at"], UTC).isoformat(timespec="milliseconds"),
@@ -201,20 +198,19 @@ def _row(
     }
 
 
-def _shown(plan: Plan, problem: Problem, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
-    """The verdicts of the plan's verifiers, in its order, then the last word of each stage that it lacks.
+def _shown(plan: Plan, candidate: Candidate, said: Mapping[str, Verdict]) -> list[Verdict]:
+    """The verdicts of the plan's verifiers, in its order, then the last word of each stage that they lack.
 
-    A failed draw is judged by none: it is wrong where its problem has a gold answer or tests, else nobody can say.
+    So a verdict of a former version of a stage stands until that stage speaks anew. A failed draw is judged by none:
+    it has no answer, which is wrong.
     """
     if candidate.error is not None and plan.verifiers:
         first, why = plan.verifiers[0], f"the draw failed: {candidate.error}"
-        told = problem.reference is not None or any(problem.fields.get(name) for name in TESTS)
-        value, sure = (False, 1.0) if told else (None, 0.0)
-        return [Verdict(first.stage, first.digest, value, None, sure, "no answer", why, first.gold)]
+        return [Verdict(first.stage, first.digest, False, None, 1.0, "no answer", why, first.gold)]
     own = [said[id] for stage in plan.verifiers if (id := verdict_id(candidate, stage, plan)) in said]
     lacking = {verdict.stage: verdict for verdict in said.values()}
-    for stage in plan.verifiers:
-        lacking.pop(stage.stage, None)
+    for verdict in own:
+        lacking.pop(verdict.stage, None)
     return [*own, *lacking.values()]
 
 
