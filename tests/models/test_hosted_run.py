@@ -95,7 +95,7 @@ def test_a_model_that_is_about_to_be_retired_is_told_of(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soon = presets.Retired("anthropic", ("claude-opus-5-5",), presets.date(9999, 1, 2), "claude-opus-6")
-    monkeypatch.setattr(presets, "_retirement", lambda *_: soon)
+    monkeypatch.setattr(presets, "retirement", lambda *_: soon)
     assert main(f"{RUN} --temperature 1 --top_p 1".split()) == 0
     assert "retires on 9999-01-02; its successor is anthropic:claude-opus-6" in " ".join(
         capsys.readouterr().out.split()
