@@ -47,6 +47,11 @@ def half_a_stream(to: TO, asked: dict[str, Any]) -> None:
     to.close_connection = True
 
 
+def silent(asked: dict[str, Any]) -> dict[str, Any]:
+    reply = sums(asked)
+    return {**reply, "choices": [{**choice, "message": None} for choice in reply["choices"]]}
+
+
 FAULTS = {
     "hangs": Fault(lambda to, asked: HANG.released.wait(5) and None, "no answer within 0.4 s", "--timeout 0.4"),
     "answers HTML": Fault(lambda to, asked: send(to, b"<html>busy</html>", content_type="text/html"), "no chat reply"),
@@ -55,6 +60,8 @@ FAULTS = {
     "half a stream": Fault(half_a_stream, "", "--stream"),
     "says nothing": Fault(lambda to, asked: send(to, b""), "no JSON"),
     "null": Fault(lambda to, asked: send(to, b"null"), "no chat reply"),
+    "choices that are a text": Fault(lambda to, asked: send(to, {**sums(asked), "choices": "well"}), "form of the API"),
+    "a message that is null": Fault(lambda to, asked: send(to, silent(asked)), "form of the API"),
     "nested without end": Fault(lambda to, asked: send(to, b'{"a":' * 60_000 + b"1" + b"}" * 60_000), "too deep"),
     "429 for ever": Fault(lambda to, asked: send(to, {"error": {"message": "slow"}}, 429, retry_after="1"), "429: "),
     "wrong key": Fault(lambda to, asked: send(to, {"error": {"message": "bad key"}}, 401), "401: "),

@@ -213,6 +213,13 @@ def test_cached_and_reasoning_tokens_are_parts_and_what_is_not_told_is_unknown(h
     assert spends == [Spend(9, 6, 12, 10), Spend(9, None, 12, None), Spend()]
 
 
+@pytest.mark.parametrize("usage", [[], "many", {"prompt_tokens_details": [6]}])
+def test_a_usage_of_another_form_is_unknown_and_the_paid_text_is_kept(host: Host, usage: Any) -> None:
+    host.say(chat(choice("5"), usage=usage))
+    said = ask(model("openai:gpt-4o", host))
+    assert (said.completions[0].text, said.spend) == ("5", Spend())
+
+
 @pytest.mark.parametrize(
     ("said", "completion"),
     [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 from testtime.core.definitions import arguments_of
@@ -22,6 +23,23 @@ FINISH: Mapping[str, Finish] = {
 INCOMPLETE: Mapping[str, Finish] = {"max_output_tokens": "length", "content_filter": "filter"}
 
 
+Read = Callable[[Any], Generation]
+
+
+def _of_the_form(read: Read) -> Read:
+    """A reply that parses and yet is none of the API's (its choices a text, say) fails its own call, not the run."""
+
+    @wraps(read)
+    def checked(reply: Any) -> Generation:
+        try:
+            return read(reply)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the reply has not the form of the API: {error}", lost=True) from error
+
+    return checked
+
+
+@_of_the_form
 def chat(reply: Any) -> Generation:
     """Of a chat completion. Raises ModelError where it is not whole."""
     counts = _shares(reply, [_chat_logprobs(choice) for choice in reply.choices])
@@ -47,6 +65,7 @@ def _with_thought(thought: str | None, said: str | None, finish: Finish) -> str:
     return f"<think>{thought}" if said is None and finish == "length" else f"<think>{thought}</think>{said or ''}"
 
 
+@_of_the_form
 def completions(reply: Any) -> Generation:
     """Of a text completion. Raises ModelError where it is not whole."""
     tokens = [None if choice.logprobs is None else choice.logprobs.tokens for choice in reply.choices]
@@ -105,6 +124,7 @@ def _thought(choice: Any) -> str | None:
     return message and (_extra(message, "reasoning") or _extra(message, "reasoning_content"))
 
 
+@_of_the_form
 def responses(reply: Any) -> Generation:
     """Of a response. Raises ModelError where it failed or is not whole."""
     finish = _status(reply)
@@ -122,12 +142,12 @@ def responses(reply: Any) -> Generation:
         finish = "tools"
     paid = Spend()
     if (usage := reply.usage) is not None:
-        cached, thought = usage.input_tokens_details, usage.output_tokens_details
+        cached, thought = _told(usage, "input_tokens_details"), _told(usage, "output_tokens_details")
         paid = Spend(
-            usage.input_tokens,
-            cached.cached_tokens if cached else None,
-            usage.output_tokens,
-            thought.reasoning_tokens if thought else None,
+            _told(usage, "input_tokens"),
+            _told(cached, "cached_tokens"),
+            _told(usage, "output_tokens"),
+            _told(thought, "reasoning_tokens"),
         )
     one = Completion("".join(refused or said), finish, paid.completion, tool_calls=tuple(calls))
     return Generation([one], paid, reply.model, reply.id)
@@ -160,7 +180,7 @@ def _shares(reply: Any, tokens: Sequence[Sequence[Any] | None]) -> list[int | No
     """Tokens of each choice, where they are certain: all of a single one; of several, their listed tokens where
     these add up to what was billed, the unlisted end tokens counted or not.
     """
-    billed = None if reply.usage is None else reply.usage.completion_tokens
+    billed = _told(reply.usage, "completion_tokens")
     if len(reply.choices) == 1:
         return [billed]
     if billed is None or any(one is None for one in tokens):
@@ -175,15 +195,18 @@ def _shares(reply: Any, tokens: Sequence[Sequence[Any] | None]) -> list[int | No
 
 def spend(usage: Any) -> Spend:
     """Of one request: its prompt counted once, however many choices it has."""
-    if usage is None:
-        return Spend()
-    read, wrote = usage.prompt_tokens_details, usage.completion_tokens_details
+    read, wrote = _told(usage, "prompt_tokens_details"), _told(usage, "completion_tokens_details")
     return Spend(
-        usage.prompt_tokens,
-        None if read is None else read.cached_tokens,
-        usage.completion_tokens,
-        None if wrote is None else wrote.reasoning_tokens,
+        _told(usage, "prompt_tokens"),
+        _told(read, "cached_tokens"),
+        _told(usage, "completion_tokens"),
+        _told(wrote, "reasoning_tokens"),
     )
+
+
+def _told(usage: Any, name: str) -> Any:
+    """A field of what a server says of its tokens; None where it says nothing, or something of another form."""
+    return getattr(usage, name, None)
 
 
 def _chat_logprobs(choice: Any) -> Sequence[Any] | None:
