@@ -328,7 +328,7 @@ def _whole(folder: RunFolder, asked: RunSpec) -> RunSpec:
 
 def _stored(folder: RunFolder) -> RunSpec | None:
     """The spec of a run that is there. Raises BadInput for a folder that is no run's."""
-    if not folder.path.exists() or (folder.path.is_dir() and {one.name for one in folder.path.iterdir()} <= {"lock"}):
+    if folder.blank:
         return None
     if not folder.path.is_dir() or not is_run(folder.path):
         raise BadInput("is there, and is no run", where=str(folder.path), mend="give another --run or --out_dir")

@@ -235,6 +235,15 @@ def test_a_folder_that_is_no_run_is_left_alone(testtime: Run, folder: Path) -> N
     assert tree(folder / "results") == {"r/thesis.txt": b"mine"}
 
 
+def test_a_run_killed_as_it_started_begins_again(testtime: Run, folder: Path) -> None:
+    """Its folder is there and its spec has not taken its name: it is that of a run all the same."""
+    (folder / "results/r").mkdir(parents=True)
+    (folder / "results/r/lock").touch()
+    (folder / f"results/r/.spec.yaml.{2**22 + 1}.part").write_text("mod")
+    assert testtime(FAKE).code == 0
+    assert not list((folder / "results/r").glob(".*"))
+
+
 def test_a_miss_is_explained_by_the_field_and_without_a_call(testtime: Run, folder: Path) -> None:
     assert testtime(f"{FAKE} --explain_miss").out.startswith("no run in results\nnext: testtime run ")
     testtime(f"{FAKE} --policies sc_fixed:n=1")

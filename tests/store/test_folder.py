@@ -139,6 +139,19 @@ def test_a_dead_writer_is_taken_over_with_a_note(tmp_path):
     assert run.lock.read_text() == ""
 
 
+def test_halves_of_files_go_with_the_next_writer_and_those_of_the_living_stay(tmp_path):
+    run = RunFolder.at(tmp_path, "r").create()
+    assert run.blank
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    names = [f".spec.yaml.{child.pid}.part", f".report.html.{os.getpid()}.part", ".mine.part", "mine.7.part"]
+    for name in names:
+        (run.path / name).touch()
+        assert run.blank == (name in names[:2])
+    with run.held():
+        assert {one.name for one in run.path.iterdir()} == {"lock", *names[1:]}
+
+
 @pytest.mark.parametrize("text", ['{"host": "elsewhere", "pid": 7, "start": "then"}', "not JSON", "[1]"])
 def test_another_host_or_an_unreadable_lock_is_never_taken_over(tmp_path, text):
     run = RunFolder.at(tmp_path, "r").create()

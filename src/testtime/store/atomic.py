@@ -77,6 +77,19 @@ def writable(paths: Iterable[Path], inputs: Iterable[Path] = ()) -> None:
         taken.add(path.resolve())
 
 
+_PART = re.compile(r"\..+\.(\d+)\.part")
+
+
+def writer(path: Path) -> int | None:
+    """The process that writes, or wrote, a file which has not taken its name yet (`whole`); None for any other file.
+
+    >>> writer(Path("r/.spec.yaml.4711.part"))
+    4711
+    """
+    named = _PART.fullmatch(path.name)
+    return int(named[1]) if named else None
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name once the block ends well; else nothing is left.

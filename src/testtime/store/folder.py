@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from testtime.core.errors import BadInput
-from testtime.store.atomic import lock, slug, whole
+from testtime.store.atomic import lock, slug, whole, writer
 
 JOB = "TESTTIME_JOB"
 """Variable that names the part of a cluster's job: started again elsewhere, it takes over what it held itself."""
@@ -106,6 +106,13 @@ class RunFolder:
         return self.path / "lock"
 
     @property
+    def blank(self) -> bool:
+        """Whether nothing is here but what a run leaves that is starting now, or was killed as it started."""
+        if not self.path.is_dir():
+            return not self.path.exists()
+        return all(one.name == self.lock.name or writer(one) is not None for one in self.path.iterdir())
+
+    @property
     def busy(self) -> bool:
         """Whether somebody writes here now; a process of another machine is taken at its lock's word."""
         if not self.lock.exists():
@@ -168,12 +175,19 @@ class RunFolder:
             start = datetime.now(UTC).isoformat(timespec="seconds")
             mine = {"host": here, "pid": os.getpid(), "start": start, **({"job": job} if job else {})}
             _say(handle, json.dumps(mine))
+            self._sweep()
             try:
                 yield f"took over from process {holder['pid']}, which has ended" if holder else None
             finally:
                 _say(handle, "")
         finally:
             os.close(handle)
+
+    def _sweep(self) -> None:
+        """Removes the halves of files that killed processes left: nobody reads them, and they may be large."""
+        for part in self.path.rglob(".*.part"):
+            if (pid := writer(part)) is not None and not _alive(pid):
+                part.unlink(missing_ok=True)
 
     def _busy(self, holder: Mapping[str, Any] | None) -> BadInput:
         who = f"process {holder['pid']} on {holder['host']} since {holder['start']}" if holder else "another process"
