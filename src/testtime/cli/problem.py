@@ -63,6 +63,6 @@ def _listed(run: str, json: bool) -> None:
         out.json([{"run": name, "problems": table} for name, table in tables])
         return
     for name, table in tables:
-        out.tables([candidates.listed(table, name)])
+        out.tables(candidates.listed(table, name))
     first = next((table["query_id"][0] for _, table in tables if table.height), None)
     out.next_step(shlex.join(["testtime", "show", run, *([str(first)] if first else [])]))

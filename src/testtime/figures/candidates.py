@@ -13,7 +13,7 @@ from itertools import groupby
 import polars as pl
 from rich.text import Text
 
-from testtime.figures.tables import UNKNOWN, Rows, cost, visible
+from testtime.figures.tables import UNKNOWN, Rows, cost, letters_of, visible
 from testtime.store.texts import Piece, Row, Vote, pieces, traffic, votes
 
 ORACLE, FORCED, FAINT = "bold blue", "reverse", "dim"
@@ -209,17 +209,20 @@ def _legend(rows: Sequence[Row], thinking: bool) -> list[Block]:
     return [BLANK, Block(Text("; ".join(told), style=FAINT))] if told else []
 
 
-def listed(table: pl.DataFrame, run: str, most: int = 20) -> Rows:
-    """The problems that divide the candidates, at most so many."""
-    arms = table["arm"].n_unique() > 1
-    heads = ["problem", *(["arm"] if arms else []), "draws", "answers", "leading answer", "its share", "right"]
+def listed(table: pl.DataFrame, run: str, most: int = 20) -> list[Rows]:
+    """The problems that divide the candidates, at most so many; arms by letters, which a table ahead explains."""
+    shown = table.head(most)
+    names = table["arm"].unique(maintain_order=True).to_list()
+    letters = letters_of(names) if len(names) > 1 else {}
+    heads = ["problem", *(["arm"] if letters else []), "draws", "answers", "leading answer", "its share", "right"]
     cells = [
         [
-            row["query_id"], *([row["arm"]] if arms else []), f"{row['draws']}", f"{row['answers']}",
+            row["query_id"], *([letters[row["arm"]]] if letters else []), f"{row['draws']}", f"{row['answers']}",
             _short(row["answer"] or UNKNOWN, 24), f"{row['leading']:.0%}",
             f"{row['right']} of {row['judged']}" if row["judged"] else UNKNOWN,
         ]
-        for row in table.head(most).iter_rows(named=True)
+        for row in shown.iter_rows(named=True)
     ]  # fmt: skip
     rest = f"; {table.height - most:,} more" if table.height > most else ""
-    return Rows(f"{run}: problems, those first whose candidates agree least{rest}", heads, cells)
+    legend = [Rows("", ["", "arm"], [[letter, name] for name, letter in letters.items()], left=True)] if letters else []
+    return [*legend, Rows(f"{run}: problems, those first whose candidates agree least{rest}", heads, cells)]

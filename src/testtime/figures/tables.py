@@ -15,7 +15,7 @@ from unicodedata import category
 
 import polars as pl
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -23,8 +23,9 @@ from testtime.core.strings import unusual
 from testtime.figures.axes import MODELLED
 
 UNKNOWN = "–"
-WIDTH, LEAST = 80, 14
-"""Columns that a table of settings fits, and letters of a setting on one line where the numbers leave less."""
+WIDTH, LEAST, MOST = 80, 14, 40
+"""Columns that a table of settings fits; letters of a setting on one line where the numbers leave less, and of the
+longest word by which a first column is kept from being broken."""
 _COSTS = {
     "candidates": "samples",
     "gen_tokens": "tokens",
@@ -51,15 +52,38 @@ class Rows:
 
     def rich(self) -> Group:
         """For the terminal."""
+        return Group(*([Text(printable(self.title), style="bold")] if self.title else []), _Fitting(self))
+
+    def only(self, columns: Sequence[int]) -> RichTable:
+        """A table of some of the columns."""
         table = RichTable(box=SIMPLE_HEAD)
         table.show_header = any(self.heads)
         table.padding, table.pad_edge = (0, 1, 0, 0), False
-        for at, head in enumerate(self.heads):
+        for at in columns:
             number = at > 0 and not self.left
-            table.add_column(head, justify="right" if number else "left", overflow="fold", no_wrap=number)
+            table.add_column(self.heads[at], justify="right" if number else "left", overflow="fold", no_wrap=number)
         for row in self.cells:
-            table.add_row(*(Text("\n".join(map(printable, cell.split("\n")))) for cell in row))
-        return Group(*([Text(printable(self.title), style="bold")] if self.title else []), table)
+            table.add_row(*(Text("\n".join(map(printable, row[at].split("\n")))) for at in columns))
+        return table
+
+    def parts(self, width: int) -> list[list[int]]:
+        """Columns that fit so many letters beside the first, which stands in each part; one part where all fit."""
+        columns = [[line for text in column for line in text.split("\n")] for column in self._columns()]
+        if self.left or len(columns) < 2:
+            return [list(range(len(columns)))]
+        first = min(max(max(map(len, line.split()), default=0) + (line[:1] == " ") for line in columns[0]), MOST)
+        parts, used = [[0]], first + 2
+        for at, column in enumerate(columns[1:], start=1):
+            wide = max(map(len, column)) + 2
+            if used + wide > width and len(parts[-1]) > 1:
+                parts.append([0])
+                used = first + 2
+            parts[-1].append(at)
+            used += wide
+        return parts
+
+    def _columns(self) -> list[list[str]]:
+        return [[head, *(row[at] for row in self.cells)] for at, head in enumerate(self.heads)]
 
     def html(self) -> str:
         """For a notebook."""
@@ -71,6 +95,17 @@ class Rows:
         )
         title = f"<caption>{escape(self.title)}</caption>" if self.title else ""
         return f"<table>{title}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """A table as wide as where it is printed: columns that do not fit stand in a further one below, and none is lost."""
+
+    rows: Rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Called by rich."""
+        yield from map(self.rows.only, self.rows.parts(options.max_width))
 
 
 def printable(line: str) -> str:
@@ -160,7 +195,8 @@ def _sections(
     """A line for each policy's name, and below it its settings with their numbers, under heads."""
     rows = [(row, numbers(row)) for row in group.iter_rows(named=True)]
     widths = [max(map(len, column)) for column in zip(heads, *(shown for _, shown in rows), strict=True)]
-    room = max(WIDTH - sum(widths) - 2 * len(widths) - 2, LEAST)
+    part = max(len(part) for row, _ in rows for part in (row["policy"], *row["setting"].split(",")))
+    room = max(WIDTH - sum(widths) - 2 * len(widths) - 2, LEAST, min(part + 2, MOST))
     cells: list[list[str]] = []
     policy = None
     for row, shown in rows:
