@@ -99,7 +99,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Fitting:
-    """A table as wide as where it is printed: columns that do not fit stand in a further one below, and none is lost."""
+    """A table as wide as where it is printed: columns that do not fit stand in a further one below; none is lost."""
 
     rows: Rows
 
