@@ -38,6 +38,32 @@ def test_gain_loss_and_net_are_what_was_put_in() -> None:
     assert "net of what it would take back +" in sentence(found)
 
 
+def test_a_judge_that_is_not_sure_takes_nothing_back() -> None:
+    """As it gives nothing: from which confidence its word counts is the same both ways."""
+    told = rows(20_000, 1, 0.2)
+    unsure = told.with_columns((pl.col("oracle(judge_said)") * 0).alias("oracle(judge_sure)"))
+    found, before = judged(unsure), judged(told)
+    assert found is not None
+    assert before is not None
+    assert (found.loss, found.net, found.agreement) == (0.0, found.gain, before.agreement)
+    sure = told.with_columns((pl.col("oracle(judge_said)") * 0 + 1).alias("oracle(judge_sure)"))
+    assert judged(sure) == before
+
+
+def test_the_interval_holds_its_point_also_where_all_audited_are_taken_back() -> None:
+    told = rows(500, 3, 0.05).with_columns(
+        pl.when(pl.col("oracle(judge_audited)") == 1)
+        .then(0.0)
+        .otherwise("oracle(judge_said)")
+        .alias("oracle(judge_said)")
+    )
+    found = judged(told)
+    assert found is not None
+    assert found.net is not None
+    assert found.net_interval is not None
+    assert found.net_interval[0] <= found.net <= found.net_interval[1]
+
+
 def test_what_the_judge_decides_alone_is_no_gain_over_a_rule() -> None:
     """Chat and tool use have no rule, nor does code without tests: nothing is raised there."""
     ruled = rows(500, 1, 0.2)

@@ -82,10 +82,13 @@ def test_it_is_not_asked_about_no_answer_a_right_one_or_without_a_reference(text
     assert ask.requests == []
 
 
-def test_a_judge_that_is_not_sure_changes_nothing() -> None:
+def test_a_judge_that_is_not_sure_changes_nothing_and_would_not_elsewhere() -> None:
     said = verdict(Chain(Math(GSM8K), Judge(GSM8K), math=True, audit=0), Asked(words(True, 0.6)))
     assert said.value is False
     assert said.stage == "math"
+    assert (said.columns["judge_said"], said.columns["judge_sure"]) == (1.0, 0.0)
+    audited = verdict(Chain(Math(GSM8K), Judge(GSM8K), audit=1, math=True), Asked(words(False)), "Final Answer: 18")
+    assert (audited.value, audited.columns["judge_said"], audited.columns["judge_sure"]) == (True, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("reply", ["It is right.", '{"right": 1}', ModelError("overloaded")])

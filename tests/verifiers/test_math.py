@@ -82,6 +82,29 @@ def test_the_rule_that_decides_says_how_sure_it_is(
 
 
 @pytest.mark.parametrize(
+    ("reference", "text", "value", "method"),
+    [
+        (r"12\text{ cm}", r"\boxed{12\text{ m}}", False, "units"),
+        (r"1 \text{ m}", r"\boxed{100\text{ cm}}", True, "units"),
+        (r"120\text{ minutes}", r"\boxed{2\text{ hours}}", True, "units"),
+        (r"\$5", r"\boxed{5\text{ cents}}", False, "units"),
+        (r"2\sqrt{3}\text{ cm}", r"\boxed{20\sqrt{3}\text{ mm}}", True, "units"),
+        ("5 miles", r"\boxed{8.0467 km}", True, "units"),
+        (r"12\text{ cm}", r"\boxed{12}", True, "key"), (r"15\mbox{ cm}^2", r"\boxed{15}", True, "key"),
+        ("11_2", r"\boxed{11_3}", False, "number"), ("11_2", r"\boxed{3_{10}}", True, "number"),
+        ("2516_8", r"\boxed{2517_{8}}", False, "number"), (r"\emptyset", r"\boxed{\varnothing}", True, "key"),
+    ],
+)  # fmt: skip
+def test_measures_in_different_units_and_numerals_of_any_base_are_compared_by_value(
+    reference: str, text: str, value: bool, method: str
+) -> None:
+    verdict = judged(MATH, reference, text)
+    assert (verdict.value, verdict.method, verdict.confidence) == (value, method, 1.0)
+    pair = asyncio.run(judge_pair(reference, text))
+    assert (pair.value, pair.method) == (value, method)
+
+
+@pytest.mark.parametrize(
     ("more", "why"),
     [
         ({"finish": "error", "error": "the provider gave nothing", "facts": {}}, "the provider gave nothing"),

@@ -2,13 +2,15 @@
 
 A fallback asks the judge only where the rule does not say right, so it can only raise accuracy. The audit asks it
 about a random share of the other verdicts as well, to no effect; from these follows how many right verdicts it would
-have taken back had it been asked about all. A chain's columns: `rule_said`, `judge_said`, `judge_audited`.
+have taken back had it been asked about all. A chain's columns: `rule_said`, `judge_said`, `judge_audited`,
+and `judge_sure`: whether it is so sure that its word counts where it is to count.
 
 Verdicts that the judge gave by itself, no rule having one, are left out: it falls back on nothing there.
 
 agreement   of the audited verdicts, the share in which the judge says what the rule says
 gain        share of all judged rows that the fallback turned to right
-loss        share of all judged rows that are right by the rule, times the share of those that the judge calls wrong
+loss        share of all judged rows that are right by the rule, times the share of those that the judge, being sure,
+            calls wrong
 net         gain − loss, with the interval that the audited share's uncertainty gives (Jeffreys' prior)
 """
 
@@ -22,7 +24,7 @@ import polars as pl
 from testtime.analysis.bootstrap import Interval, wilson
 from testtime.core.seeds import rng_of
 
-COLUMNS = ("rule_said", "judge_said", "judge_audited")
+COLUMNS = ("rule_said", "judge_said", "judge_audited", "judge_sure")
 READ = frozenset({"is_verified", *COLUMNS, *(f"oracle({name})" for name in COLUMNS)})
 """Columns of candidates.parquet that it needs: a file has those that saw the reference as `oracle(…)`."""
 WORDS = ("is_verified", "was_verified")
@@ -71,7 +73,8 @@ def judged(frame: pl.DataFrame, seed: int = 0) -> Judged | None:
     gain = turned.height / rows.height
     by_rule = rows.filter(pl.col("is_verified")).height / rows.height - gain
     sure = audit.filter(pl.col("_rule") == 1.0)
-    taken = int((sure["judge_said"] == 0.0).sum())
+    accepted = sure["judge_sure"] == 1.0 if "judge_sure" in sure.columns else pl.repeat(True, sure.height, eager=True)
+    taken = int(((sure["judge_said"] == 0.0) & accepted).sum())
     loss = by_rule * taken / sure.height if sure.height else None
     return Judged(
         rows.height,
@@ -88,7 +91,8 @@ def judged(frame: pl.DataFrame, seed: int = 0) -> Judged | None:
 def _net(gain: float, by_rule: float, taken: int, n: int, seed: int) -> Interval:
     share = rng_of(seed, "judging").beta(taken + 0.5, n - taken + 0.5, DRAWS)
     low, high = np.quantile(gain - by_rule * share, [0.025, 0.975])
-    return float(low), max(float(high), gain - by_rule * taken / n)
+    point = gain - by_rule * taken / n
+    return min(float(low), point), max(float(high), point)
 
 
 def asked_anew(verdicts: pl.DataFrame) -> str | None:

@@ -18,6 +18,7 @@ _SPELT = (
     ("−", "-"), ("–", "-"), ("\\pm", "±"), ("\\infty", "∞"), ("\\infinity", "∞"), ("π", "\\pi "), ("√", "\\sqrt "),
     ("≤", "<="), ("≥", ">="), ("≠", "!="), ("∈", "\\in "), ("\\lbrace", "{"), ("\\rbrace", "}"), ("**", "^"),
     ("\\lvert", "|"), ("\\rvert", "|"), ("\\ldots", "…"), ("\\dots", "…"), ("\\cdots", "…"), ("\\prime", "'"),
+    ("\\varnothing", "\\emptyset"), ("∅", "\\emptyset "),
 )  # fmt: skip
 _ORDER = re.compile(r"\\(leq?|geq?|lt|gt|neq?|leqslant|geqslant)(?![A-Za-z])")
 _SIGNS = {"l": "<=", "g": ">=", "n": "!="}

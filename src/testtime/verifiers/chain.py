@@ -27,7 +27,7 @@ from testtime.core.seeds import digest, seed_of
 from testtime.verifiers.each import Each
 from testtime.verifiers.said import verdict
 
-VERSION = 1
+VERSION = 2
 """Of the rules; with another, stored verdicts are not reused."""
 ACCEPTED = 0.7
 """Confidence from which a judge's verdict takes the place of the rule's."""
@@ -98,11 +98,13 @@ class Chain:
 
     def _together(self, first: Verdict, said: Verdict, asked: str) -> Verdict:
         """One verdict of two: the judge's where it is to count, else the rule's; the steps in order."""
-        counts = asked != "audit" and said.value is not None and (said.confidence or 0.0) >= ACCEPTED
+        sure = said.value is not None and (said.confidence or 0.0) >= ACCEPTED
+        counts = asked != "audit" and sure
         chosen = said if counts else first
         steps = f"{first.method}: {first.explanation} → {said.method} ({asked}): {said.explanation}"
         columns: dict[str, Any] = {**first.columns, **said.columns, "judge_audited": float(asked == "audit")}
         columns |= {name: float(one.value) for name, one in _words(first, said) if one.value is not None}
+        columns |= {"judge_sure": float(sure)} if said.value is not None else {}
         method = f"{first.method}+{said.method}"
         made = verdict(self, chosen.value, chosen.confidence or 0.0, method, steps, columns=columns, score=first.score)
         stage = said.stage if counts else first.stage

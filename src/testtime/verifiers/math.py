@@ -1,12 +1,13 @@
-"""A mathematical answer against the reference: by their keys, as numbers, else by math-verify in another process.
+"""A mathematical answer against the reference: by keys, as numbers or measures, else by math-verify in another process.
 
 The first rule that can tell decides, and its name is the verdict's method:
 
 | method | when | value | confidence |
 |---|---|---|---|
 | no answer | the draw failed, refused, was cut or empty | false | 1 |
+| units | both are measures, in different units: equal once converted, or not | either | 1 |
 | key | the task's answer keys are equal | true | 1 |
-| number | both are numbers: equal to six decimals where one is no integer, else not equal | either | 1 |
+| number | both are numbers: equal to six decimals where one is no integer, else not equal; of any base | either | 1 |
 | choice | the problem has options, and it is another one | false | 1 |
 | word | both are words, and not the same | false | 0.8 |
 | math-verify | equal by algebra, or not | either | 0.95, 0.9 |
@@ -26,7 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from testtime.answers import expression, final, numbers
+from testtime.answers import expression, final, numbers, units
 from testtime.answers.extract import last_box, marked, unthink
 from testtime.core.errors import BadInput
 from testtime.core.protocols import Ask, Task
@@ -35,7 +36,7 @@ from testtime.core.seeds import digest
 from testtime.verifiers.said import shown, unjudgeable, verdict
 from testtime.verifiers.workers import Died, Overdue, Unready, Workers, python
 
-VERSION = 3
+VERSION = 4
 """Of the rules; with another, stored verdicts are not reused."""
 MEMORY = 2 * 2**30
 """Bytes of a worker's address space."""
@@ -55,6 +56,7 @@ OPTIONS: Mapping[str, type] = {
 INSTALL = 'pip install "testtime[math]"'
 
 _WORD = re.compile(r"[a-z][a-z' \-]{2,}")
+_BASED = re.compile(r"([0-9]{1,300})_([0-9]{1,2})")
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,10 @@ class Math:
         right = self.task.right(problem, key)
         if right is None or problem.reference is None:
             return verdict(self, None, 0.0, "no reference", "there is no reference to compare with")
-        if right:
+        measured = None if printed is None else units.same(problem.reference, str(printed))
+        if measured is not None:
+            found = Finding(measured, 1.0, "units")
+        elif right:
             found = Finding(True, 1.0, "key")
         elif "choices" in problem.fields:
             found = Finding(False, 1.0, "choice")
@@ -186,6 +191,8 @@ def workers() -> Workers:
 
 def _at_once(gold: str, answer: str) -> Finding | None:
     """What the keys alone can tell."""
+    if (measured := units.same(gold, answer)) is not None:
+        return Finding(measured, 1.0, "units")
     one, two = expression.key(gold), expression.key(answer)
     if one is not None and one == two:
         return Finding(True, 1.0, "key")
@@ -196,6 +203,16 @@ def _at_once(gold: str, answer: str) -> Finding | None:
         whole = first.denominator == 1
         same = not whole and abs(first - second) * 2 * 10**6 <= 1
         return Finding(same, 1.0, "number")
+    first_based, second_based = _of_base(one), _of_base(two)
+    if first_based is not None and second_based is not None:
+        return Finding(first_based == second_based, 1.0, "number")
     if _WORD.fullmatch(one) and _WORD.fullmatch(two):
         return Finding(False, 0.8, "word")
     return None
+
+
+def _of_base(key: str) -> int | None:
+    """The value of a numeral that names its base, as 1011_2 does."""
+    found = _BASED.fullmatch(key)
+    base = int(found[2]) if found else 0
+    return int(found[1], base) if found and 2 <= base <= 10 and max(map(int, found[1])) < base else None
