@@ -53,6 +53,8 @@ SHELLS = {
     "session": 5,
     "verifying": 5,
     "build": 4,
+    "watching": 4,
+    "solo": 4,
     "stages": 3,
     "backends": 3,
     "places": 3,

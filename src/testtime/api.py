@@ -39,7 +39,7 @@ from testtime.policies import counts as stopping
 from testtime.policies.adaptive_margin import AdaptiveMargin
 from testtime.policies.counts import COUNTS
 from testtime.runspec import RunSpec, specs_of
-from testtime.session import Drawn, Watch, carry_out, planned
+from testtime.session import Drawn, carry_out, planned
 from testtime.session import merge as merge_shards
 from testtime.sources import Sources, is_outcomes, paths_of, pools_at
 from testtime.spec import DEFAULT_POLICIES, canonical, setting_texts
@@ -49,6 +49,7 @@ from testtime.store.frame import open_pool, read_columns
 from testtime.store.memory import give_back
 from testtime.store.outcomes import read_outcomes, write_outcomes
 from testtime.store.pool import Pool
+from testtime.watching import Watch
 
 if TYPE_CHECKING:
     from altair.typing import ChartType

@@ -29,11 +29,12 @@ from testtime.engine.run import fill
 from testtime.lanes import in_common, lanes_of
 from testtime.models.naming import open_model
 from testtime.runspec import RunSpec
-from testtime.session import Drawn, Watch, carry_out, complete
+from testtime.session import Drawn, carry_out, complete
 from testtime.store.atomic import whole
 from testtime.store.codec import decode
 from testtime.store.journal import read_journal
 from testtime.store.parquet import read_frame
+from testtime.watching import Watch
 
 BASE, ORACLE = "guided:trigger=never,c=0,k=0", "guided:trigger=always,c=inf,k=inf"
 """The two ends of the scale, as arms; whatever trigger they are asked for with."""

@@ -7,13 +7,13 @@ was ever asked for; asked again for what it holds, it is finished, and no call i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -21,9 +21,7 @@ from pydantic import ValidationError
 from testtime.analysis.scope import Asked
 from testtime.backends import all_running, servers_of
 from testtime.build import plan_of, resolve
-from testtime.core.errors import BadInput, BoundaryError
-from testtime.core.protocols import Ask, Cap, Decoding, Verifier
-from testtime.core.records import Candidate, Map, Problem, Request, Verdict
+from testtime.core.errors import BadInput
 from testtime.core.spend import Spend
 from testtime.core.strings import parse
 from testtime.engine.finish import write_pool
@@ -45,32 +43,9 @@ from testtime.store.folder import RunFolder, is_run, runs
 from testtime.store.frame import open_pool
 from testtime.store.journal import journal_folder
 from testtime.store.kept import Kept
+from testtime.watching import Progress, Watch, watched
 
 _T = TypeVar("_T")
-
-
-@dataclass
-class Progress:
-    """How far a run is; it changes while the run goes on, and may be looked at from another thread."""
-
-    due: int
-    """Draws that will be made whatever comes out; adaptive policies may add to them."""
-    open_end: bool
-    """Whether a policy may ask for more."""
-    kept: int = 0
-    """Draws found in the journal."""
-    made: int = 0
-    failed: int = 0
-    judged: int = 0
-    """Of those made: with a verdict."""
-    right: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-    """Of those made, as far as prices are known."""
-
-
-Watch: TypeAlias = Callable[[Progress], AbstractContextManager[Any]]
-"""Shows the progress of a run while its context is open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +256,7 @@ def _draw(
     needed = progress.kept < progress.due or progress.open_end
     servers = servers_of(spec, plan.models, folder.path) if needed else []
     with suppress(KeyboardInterrupt), all_running(servers), watch(progress) if watch else nullcontext():
-        finished = complete(lambda: fill(_watched(plan, progress), folder.path))
+        finished = complete(lambda: fill(watched(plan, progress), folder.path))
     if progress.kept or progress.made:
         _write(folder, spec, plan)
     return Drawn(folder, spec, asked, progress, finished, [*notes, *(_told(finished) if finished else ())])
@@ -340,86 +315,6 @@ def _stored(folder: RunFolder) -> RunSpec | None:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise BadInput(f"{key}: {first['msg']}", where=str(folder.spec), mend="start with --fresh") from None
-
-
-# ---- while it runs ----
-@dataclass(frozen=True)
-class _Counted:
-    """A decoding whose draws are counted."""
-
-    decoding: Decoding
-    progress: Progress
-
-    @property
-    def name(self) -> str:
-        return self.decoding.name
-
-    @property
-    def notes(self) -> frozenset[str]:
-        return self.decoding.notes
-
-    def probes(self, messages: Sequence[Map]) -> Sequence[tuple[str, Request]]:
-        return self.decoding.probes(messages)
-
-    @property
-    def roles(self) -> Mapping[str, frozenset[Cap]]:
-        return self.decoding.roles
-
-    @property
-    def settings(self) -> Sequence[Map]:
-        return self.decoding.settings
-
-    @property
-    def calls(self) -> int | None:
-        return self.decoding.calls
-
-    async def draw(self, problem: Problem, messages: Sequence[Map], idx: int, ask: Ask) -> Sequence[Candidate]:
-        try:
-            made = await self.decoding.draw(problem, messages, idx, ask)
-        except BoundaryError:
-            self.progress.made += 1
-            self.progress.failed += 1
-            raise
-        self.progress.made += 1
-        self.progress.tokens += sum(spend.completion or 0 for one in made for spend in one.alone.values())
-        self.progress.usd += sum(spend.usd or 0.0 for one in made for spend in one.alone.values())
-        return made
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """A verifier whose verdicts are counted."""
-
-    verifier: Verifier
-    progress: Progress
-
-    @property
-    def stage(self) -> str:
-        return self.verifier.stage
-
-    @property
-    def digest(self) -> str:
-        return self.verifier.digest
-
-    @property
-    def gold(self) -> bool:
-        return self.verifier.gold
-
-    def refuses(self, problem: Problem) -> str | None:
-        return self.verifier.refuses(problem)
-
-    async def verify(self, problem: Problem, candidate: Candidate, ask: Ask) -> Verdict:
-        verdict = await self.verifier.verify(problem, candidate, ask)
-        self.progress.judged += verdict.value is not None
-        self.progress.right += verdict.value is True
-        return verdict
-
-
-def _watched(plan: Plan, progress: Progress) -> Plan:
-    """The plan with its draws, and the verdicts of its first stage, counted."""
-    lanes = [replace(lane, decoding=_Counted(lane.decoding, progress)) for lane in plan.lanes]
-    verifiers = [_Scored(stage, progress) if at == 0 else stage for at, stage in enumerate(plan.verifiers)]
-    return replace(plan, lanes=lanes, verifiers=verifiers)
 
 
 def complete(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:

@@ -25,10 +25,11 @@ from testtime.core.records import Problem
 from testtime.core.registry import find
 from testtime.places import folder_of
 from testtime.runspec import MODEL_KEYS, RunSpec, resolved_yaml, run_spec
-from testtime.session import Drawn, Progress, carry_out, merge, planned
+from testtime.session import Drawn, carry_out, merge, planned
 from testtime.sources import paths_of
 from testtime.store.atomic import slug, whole
 from testtime.store.cloud import address_of, push
+from testtime.watching import Progress
 
 CAPS = ("max_cost", "max_total_tokens")
 """What one output may cost: each part gets its share."""

@@ -20,22 +20,20 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from testtime.analysis.audit import LABELS
-from testtime.backends import open_alone
 from testtime.build import local_name, open_task
 from testtime.core import rows
 from testtime.core.closing import closing
 from testtime.core.errors import BadInput, BoundaryError, Refused, unknown_name
 from testtime.core.progress import Tick, counting
-from testtime.core.protocols import Ask, Model, Task, Verifier
-from testtime.core.records import ABSTAIN, Candidate, Finish, Generation, Map, Part, Problem, Request
+from testtime.core.protocols import Ask, Task, Verifier
+from testtime.core.records import ABSTAIN, Candidate, Finish, Map, Part, Problem
 from testtime.core.registry import find, names
-from testtime.core.seeds import seed_of
 from testtime.core.strings import parse
 from testtime.importers import candidates
 from testtime.importers.write import import_to
 from testtime.lanes import marks_of, persona_of
+from testtime.solo import Solo, solo_of
 from testtime.sources import place
-from testtime.stages import asking_of
 from testtime.store.atomic import slug, whole, writable
 from testtime.store.codec import decode
 from testtime.store.folder import RunFolder
@@ -87,12 +85,18 @@ class Reverified:
     """KEY, the stage's columns, what its first one said before as `was_…`, SHOWN."""
     path: Path
     """Where they are kept."""
-    calls: int
-    """Of a judge."""
+    judge: Solo
+    """The model that was asked, if any, and what it took."""
     word: str = "is_verified"
     """The column of the stage's word."""
     first: bool = False
     """Whether nobody had said anything before, so that the pool holds them now."""
+
+    @property
+    def unasked(self) -> str | None:
+        """Why no judge said anything of answers that wanted one; None where none did, or one spoke."""
+        methods = self.frame["verification_method"] if "verification_method" in self.frame.columns else ()
+        return self.judge.note if "no judge" in methods else None
 
     @property
     def flips(self) -> pl.DataFrame:
@@ -120,6 +124,7 @@ def reverify(
     persona: str | None = None,
     sandbox: str | None = None,
     concurrency: int = 16,
+    prices: Path | None = None,
 ) -> Reverified:
     """Judges a pool's candidates by another stage. Raises BadInput: no pool, an unknown stage or dataset."""
     packed = is_pack(pool)
@@ -133,17 +138,17 @@ def reverify(
         needs_rows=verifier not in FILLS,
     )
     table = _table(file)
-    solo = _Solo(open_alone("judge_model", judge_model, base_url), concurrency)
+    judge = solo_of(verifier, judge_model, base_url, meta, concurrency, prices)
     beside = pool.parent if packed else (folder or file).parent
-    kept: Keeps = Kept(beside, solo.model.name) if solo.model else dict[str, Map]()
+    kept: Keeps = Kept(beside, judge.model.name) if judge.model else dict[str, Map]()
     problems = _problems(task, table, spec)
     stages = _stages(
-        _stage(verifier, task, solo, kept, persona or spec.get("persona"), sandbox or spec.get("sandbox") or "auto"),
+        _stage(verifier, task, judge, kept, persona or spec.get("persona"), sandbox or spec.get("sandbox") or "auto"),
         problems,
     )
     if why := next(filter(None, map(stages[0].refuses, problems.values())), None):
         raise Refused(f"{verifier} cannot judge these: {why}")
-    said = asyncio.run(_judge(stages, task, problems, table, solo))
+    said = asyncio.run(_judge(stages, task, problems, table, judge))
     columns = FILLS.get(verifier, VERDICT)
     frame = _frame(table, said, columns)
     kept_at = folder / "verdicts" if folder and not packed else pool.with_suffix(".verdicts")
@@ -154,7 +159,7 @@ def reverify(
     first = not packed and written_from(file) is None and not any(_spoken(row, columns) for row in table)
     if first:
         fill(file, frame.select(columns))
-    return Reverified(frame, path, solo.calls, columns[0], first)
+    return Reverified(frame, path, judge, columns[0], first)
 
 
 def _spoken(row: Map, columns: Sequence[str]) -> bool:
@@ -288,10 +293,10 @@ def _candidate(task: Task, problem: Problem, row: Map) -> Candidate:
 
 
 # ---- who judges ----
-def _stage(verifier: str, task: Task, solo: _Solo, kept: Keeps, persona: str | None, sandbox: str) -> Verifier:
+def _stage(verifier: str, task: Task, solo: Solo, kept: Keeps, persona: str | None, sandbox: str) -> Verifier:
     if verifier not in names("verifier"):
         raise unknown_name("verifier", verifier, names("verifier"))
-    asking = asking_of(solo.model, kept, named=True) if solo.model else None
+    asking = solo.asking(kept)
     judge = Judge(task, asking)
     if verifier == "judge":
         return judge
@@ -323,36 +328,8 @@ def _stages(stage: Verifier, problems: Mapping[str, Problem]) -> list[Verifier]:
     return [stage, Outputs(code.task, code.sandbox)]
 
 
-@dataclass(eq=False)
-class _Solo:
-    """What a judge needs of `Ask`, beside any run: one model, so many calls at once."""
-
-    model: Model | None
-    concurrency: int
-    calls: int = 0
-    tokens: int = 0
-    """Of those whose number is known."""
-    _gate: asyncio.Semaphore | None = None
-
-    def spent(self) -> list[str]:
-        """What the judge took so far, in words; nothing where none was asked."""
-        return [f"{self.calls:,} calls of {self.tokens:,} tokens"] if self.calls else []
-
-    async def generate(self, role: str, request: Request) -> Generation:
-        """One request to the judge's model. Raises ModelError, Refused where there is none."""
-        if self.model is None:
-            raise Refused(f"there is no model for the role {role!r}", mend="add --judge_model")
-        self._gate = self._gate or asyncio.Semaphore(self.concurrency)
-        seed = seed_of(0, role, request.messages) if "seed" in self.model.can else None
-        async with self._gate:
-            self.calls += 1
-            got = await self.model.generate(Request(request.messages, seed=seed, params=request.params))
-        self.tokens += (got.spend.prompt or 0) + (got.spend.completion or 0)
-        return got
-
-
 async def _judge(
-    stages: Sequence[Verifier], task: Task, problems: Mapping[str, Problem], table: Sequence[Map], solo: _Solo
+    stages: Sequence[Verifier], task: Task, problems: Mapping[str, Problem], table: Sequence[Map], solo: Solo
 ) -> list[Map]:
     """What the stages say of all rows, so many at once, by column."""
     right, judged = 0, 0

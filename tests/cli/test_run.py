@@ -31,8 +31,8 @@ import fake_model
 import testtime as tt
 from testtime.cli.progress import _bar, line
 from testtime.models import BUILTIN
-from testtime.session import Progress
 from testtime.store.parquet import read_meta
+from testtime.watching import Progress
 
 Run = Callable[[str], Any]
 TIMED = ("latency_s", "joules", "timestamp")

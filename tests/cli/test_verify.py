@@ -4,9 +4,11 @@ anyone's outputs become a pool that can be judged, and that what cannot be is on
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,9 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
+from testtime import solo
 from testtime.analysis.judging import asked_anew
+from testtime.core.errors import ModelError
 from testtime.core.records import Generation, Request
 from testtime.models import BUILTIN
 from testtime.models.scripted import Scripted
@@ -188,12 +192,77 @@ def test_a_judge_on_a_server_is_named_as_a_run_names_it(
     for line, says in (
         (f"{judge} localhost:1", "not an address"),
         (f"{judge} oracle_model=http://h/v1", "oracle_model names no model"),
-        ("verify p.run --verifier judge --base_url http://h/v1", "add --judge_model"),
+        ("verify p.run --verifier judge --base_url http://h/v1", "base_url is a setting of no"),
+        ("verify p.run --verifier math --base_url http://h/v1", "add --judge_model"),
         ("verify p.run --verifier judge --judge_model says:yes --base_url http://h/v1", "base_url is a setting of no"),
     ):
         ran = testtime(line)
         assert (ran.code, ran.err.count("\n")) == (2, 1)
         assert says in ran.err
+
+
+def test_where_none_is_named_the_judge_is_the_pools_own_where_its_run_found_it(
+    testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own judge, else its model; what it took is told in dollars where its price is known."""
+    pytest.importorskip("openai", reason="the openai package is not installed")
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+    write(folder / "math.jsonl", MATH)
+    (folder / "prices.yaml").write_text("vllm:*: {prompt: 100, completion: 100}\n")
+    monkeypatch.setitem(BUILTIN, "says", f"{__name__}:Says")
+    run = "run --dataset math --dataset_path math.jsonl --sc_n 2"
+    with running(Says("yes"), name="yes") as url:
+        own = f"{run} --model says:two --judge_model vllm:yes --llm_judge_fallback --base_url judge_model={url}"
+        assert testtime(f"{own} --output own.parquet").code == 0
+        assert testtime(f"{run} --model vllm:yes --base_url {url} --output made.parquet").code == 0
+        for pool in ("own.run", "made.run", "own.parquet"):
+            shutil.rmtree("judged", ignore_errors=True)  # what it replied before
+            ran = testtime(f"verify {pool} --verifier judge --prices prices.yaml")
+            assert ran.code == 0, ran.err
+            asked = re.search(r"the judge vllm:yes: (\d+) calls of ([\d,]+) tokens, \$([\d.]+)", ran.out)
+            assert asked is not None, ran.out
+            assert float(asked[3]) == pytest.approx(int(asked[2].replace(",", "")) / 10_000, abs=1e-4)
+    shutil.rmtree("judged")
+    monkeypatch.setattr(solo, "BACKOFF", 0.0)
+    said = json.loads(testtime("verify own.run --verifier judge --json").out)
+    assert (said["judge"], said["calls"] > 0, said["usd"]) == ("vllm:yes", True, 0.0), "of a server that is gone"
+
+
+def test_a_judge_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solo, "BACKOFF", 0.0)
+    model, request = Busy(3), Request([{"role": "user", "content": "Right?"}])
+    judge = solo.Solo(model, True, 2, lambda name, spend: 0.25)
+    assert asyncio.run(judge.generate("judge", request)).completions[0].text == "yes"
+    assert (judge.calls, judge.dollars.known) == (4, 0.25)
+    with pytest.raises(ModelError, match="overloaded"):
+        asyncio.run(solo.Solo(Busy(99), True, 2, lambda name, spend: None).generate("judge", request))
+
+
+class Busy(Scripted):
+    def __init__(self, times: int) -> None:
+        super().__init__(lambda request, seed: "yes", name="busy:a")
+        self.times = times
+
+    async def generate(self, request: Request) -> Generation:
+        """Refuses so many times first."""
+        self.times -= 1
+        if self.times >= 0:
+            raise ModelError("overloaded", busy=True)
+        return await super().generate(request)
+
+
+def test_a_pool_whose_model_cannot_judge_here_has_null_verdicts_and_a_line_says_why(
+    testtime: Run, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    line = "import candidates mine.jsonl --dataset math --dataset_path math.jsonl --out out"
+    for model, says in (("gpt-4o-mini", "no judge was asked: "), ("nobody-1", "it is not certain who")):
+        assert testtime(f"{line} --run {model} --model {model}").code == 0
+        ran = testtime(f"verify out/{model} --verifier judge")
+        assert ran.code == 0, ran.err
+        assert re.search(r"0 right, \d wrong, \d null of 8", ran.out)
+        assert says in " ".join((ran.out + ran.err).split())
+        assert "add --judge_model" in " ".join((ran.out + ran.err).split())
 
 
 @pytest.mark.skipif(not installed(), reason="math-verify is not installed: the extra `math`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from harness import finish, guess, lane, live_is_replay, plan, server, survives
 
 from testtime.core.errors import ModelError
@@ -14,6 +15,7 @@ from testtime.decoding.plain import Plain
 from testtime.engine.plan import Plan
 from testtime.meters.price import Price, Prices
 from testtime.policies.best_of_n import BestOfN
+from testtime.watching import Progress, watched
 
 
 class Judge:
@@ -52,6 +54,12 @@ def test_the_judges_dollars_are_in_the_ledger_and_borne_by_rows(tmp_path: Path) 
     generated = whole.calls.filter(role="model")["usd"].sum()
     assert judged > generated > 0
     assert abs(whole.rows["paid_usd"].sum() - judged - generated) < 1e-12
+
+
+def test_a_run_that_gets_on_tells_the_judges_dollars_too(tmp_path: Path) -> None:
+    progress = Progress(9, open_end=False)
+    whole = finish(lambda folder: watched(shape(folder), progress), tmp_path)
+    assert progress.usd == pytest.approx(whole.calls["usd"].sum())
 
 
 def test_policies_executed_live_read_the_columns_that_their_replay_reads(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from testtime.cli.steps import clock
-from testtime.session import Progress
+from testtime.watching import Progress
 
 
 @contextmanager

@@ -30,7 +30,10 @@ def verify(
     output: Annotated[Path | None, Parameter(help="Where the judged pairs are written, a JSON line each.")] = None,
     dataset: Annotated[str | None, Parameter(help="The benchmark, where the pool does not say.")] = None,
     dataset_path: Annotated[Path | None, Parameter(help="Its file or folder, where the pool does not say.")] = None,
-    judge_model: Annotated[str | None, Parameter(help="The judge's model, as provider:name.")] = None,
+    judge_model: Annotated[
+        str | None,
+        Parameter(help="The judge's model, as provider:name; by default the pool's own judge, or who made it."),
+    ] = None,
     base_url: Annotated[
         list[str] | None, Parameter(help="Address of the judge's server, http://HOST:PORT/v1, as run takes it.")
     ] = None,
@@ -45,6 +48,7 @@ def verify(
         Parameter(help="code: auto, bubblewrap, docker or subprocess; by default as the pool says, or auto."),
     ] = None,
     concurrency: Annotated[Whole, Parameter(help="Calls of a judge in flight at once; by default 16.")] = 16,
+    prices: Annotated[Path | None, Parameter(help="A YAML file of your own prices, as run takes it.")] = None,
     json: Json = False,
 ) -> None:
     """Judge candidates again, without drawing anything."""
@@ -73,6 +77,7 @@ def verify(
         persona=str(persona) if persona else None,
         sandbox=sandbox,
         concurrency=concurrency,
+        prices=prices,
     )
     _told(done, pool, verifier, push(pool) or push(done.path), json=json)
 
@@ -81,12 +86,13 @@ def _told(done: Reverified, pool: Path, verifier: str, sent: list[str], *, json:
     from testtime.cli import show
 
     if json:
-        show.json({"verdicts": done.frame[done.word].value_counts(sort=True), "flips": done.flips,
-                   "calls": done.calls, "path": done.path})  # fmt: skip
+        model, usd = done.judge.model, done.judge.dollars.value
+        show.json({"verdicts": done.frame[done.word].value_counts(sort=True), "flips": done.flips, "path": done.path,
+                   "judge": model.name if model else None, "calls": done.judge.calls, "usd": usd})  # fmt: skip
         return
     _report(done, verifier)
     show.wrote(done.path, *([pool] if done.first else []))
-    show.notes(sent)
+    show.notes([*([done.unasked] if done.unasked else []), *sent])
     if done.word == "is_verified":
         show.next_step(f"testtime audit {shlex.quote(str(done.path))} --n 100 --out_csv labels.csv")
     else:
@@ -137,7 +143,8 @@ def _report(done: Reverified, verifier: str) -> None:
         out.print(printable(f"  {row['query_id']} #{row['candidate_idx']}: {change}{why}"), soft_wrap=True)
     if flips.height > SHOWN:
         out.print(f"  … {flips.height - SHOWN:,} more: rows of the file whose {was(done.word)} is not {done.word}")
-    if done.calls:
-        out.print(f"{done.calls:,} calls of the judge")
+    if spent := done.judge.spent():
+        assert done.judge.model is not None
+        out.print(f"the judge {done.judge.model.name}: {', '.join(spent)}", soft_wrap=True)
     if verifier == "judge" and (told := asked_anew(done.frame)) is not None:
         out.print(told, soft_wrap=True)
