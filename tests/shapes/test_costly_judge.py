@@ -59,7 +59,8 @@ def test_the_judges_dollars_are_in_the_ledger_and_borne_by_rows(tmp_path: Path) 
 def test_a_run_that_gets_on_tells_the_judges_dollars_too(tmp_path: Path) -> None:
     progress = Progress(9, open_end=False)
     whole = finish(lambda folder: watched(shape(folder), progress), tmp_path)
-    assert progress.usd == pytest.approx(whole.calls["usd"].sum())
+    judged = whole.calls.filter(role="judge")["usd"].sum()
+    assert progress.usd == pytest.approx(judged + whole.rows["cost_usd"].sum()), "a draw's own is what it costs alone"
 
 
 def test_policies_executed_live_read_the_columns_that_their_replay_reads(tmp_path: Path) -> None:

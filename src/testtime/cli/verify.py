@@ -37,11 +37,9 @@ def verify(
     base_url: Annotated[
         list[str] | None, Parameter(help="Address of the judge's server, http://HOST:PORT/v1, as run takes it.")
     ] = None,
-    env_file: Annotated[
-        Path | None, Parameter(help="A file of keys; else the environment, .env and env_vars/.env.main are read.")
-    ] = None,
+    env_file: Annotated[Path | None, Parameter(help="A file of keys, as run takes it.")] = None,
     persona: Annotated[
-        Path | None, Parameter(help="persona: its file, beside which its marks lie, where the pool does not say.")
+        Path | None, Parameter(help="persona: its file, its marks beside it, where the pool does not say.")
     ] = None,
     sandbox: Annotated[
         str | None,
