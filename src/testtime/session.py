@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from testtime.analysis.scope import Asked
 from testtime.backends import all_running, servers_of
-from testtime.build import plan_of, resolve
+from testtime.build import part_of, plan_of, resolve
 from testtime.core.errors import BadInput
 from testtime.core.spend import Spend
 from testtime.core.strings import parse
@@ -86,11 +86,8 @@ def carry_out(
     _refuse_others_files(folder, asked)
     if not fresh:
         _whole(folder, asked)
-    elif folder.path.exists():
-        with folder.held():
-            pass  # nobody else is at work in it
-        if (aside := folder.set_aside()) is not None:
-            cloud.set_aside(folder.path, aside.name)
+    elif (aside := folder.set_aside()) is not None:
+        cloud.set_aside(folder.path, aside.name)
     with folder.held() as taken_over:
         notes = [f"energy: {meter.source if meter else f'none, {here.WHY_NOT}'}"] if asked.measure_energy else []
         notes += [*([taken_over] if taken_over else []), *_of_models(plan, asked)]
@@ -156,15 +153,20 @@ def merge(paths: Sequence[Path]) -> Drawn:
     spec = spec.model_copy(update={"shard": None, "run": None if spec.output else name})
     here = first.path.parent
     target = RunFolder.beside(here / f"{name}.parquet") if spec.output else RunFolder.at(here, name)
-    plan = plan_of(spec := _whole(target, spec), target.name)
+    if target.path in [folder.path for folder, _ in shards]:
+        raise BadInput(
+            "a shard lies where the whole would be", where=str(first.path), mend="end its name in .1of2 or so"
+        )
+    _whole(target, spec)
     with target.held():
-        for folder, _ in shards:
-            _take_journal(folder, target)
+        plan = plan_of(spec := _whole(target, spec), target.name)
+        for folder, shard in shards:
+            _take_journal(folder, target, suffix_of(shard))
         target.write_spec(resolved_yaml(spec))
         _write(target, spec, plan)
     kept, due = draws_there(plan, target.path), sum(lane.due for lane in plan.lanes) * len(plan.problems)
     progress = Progress(kept, open_end=False, kept=kept)
-    lacks = [*_absent(shards, target), *([f"{due - kept:,} of {due:,} draws"] if kept < due else [])]
+    lacks = [*_absent(shards, target, plan), *([f"{due - kept:,} of {due:,} draws"] if kept < due else [])]
     stopped = f"what is not here: {'; '.join(lacks)}" if lacks else None
     return Drawn(target, spec, _asked(plan, spec), progress, Finished(0, kept, 0, 0, (), stopped=stopped), ())
 
@@ -177,11 +179,11 @@ def _shard(folder: RunFolder) -> RunSpec:
     return spec
 
 
-def _take_journal(shard: RunFolder, target: RunFolder) -> None:
-    """Copies what a shard wrote; none may be at work in it."""
+def _take_journal(shard: RunFolder, target: RunFolder, suffix: str) -> None:
+    """Copies what a shard wrote, under its place among them, whatever its folder is called now; none may be at work."""
     with shard.held():
         for path in sorted(journal_folder(shard.path).glob("*.jsonl")):
-            with whole(journal_folder(target.path) / f"{shard.name}.{path.name}") as part:
+            with whole(journal_folder(target.path) / f"{target.name}{suffix}.{path.name}") as part:
                 copyfile(path, part)
 
 
@@ -196,11 +198,12 @@ def _divided(shards: Sequence[tuple[RunFolder, RunSpec]]) -> None:
             raise BadInput(f"shards {next(iter(seen))} and {shard} divide their run otherwise", where=str(folder))
 
 
-def _absent(shards: Sequence[tuple[RunFolder, RunSpec]], target: RunFolder) -> list[str]:
-    """The shards that are neither given nor merged before."""
+def _absent(shards: Sequence[tuple[RunFolder, RunSpec]], target: RunFolder, plan: Plan) -> list[str]:
+    """The shards that are neither given nor merged before; one that holds no problem is not missed."""
     (parts,) = {int(str(spec.shard).partition("/")[2]) for _, spec in shards}
-    journals = journal_folder(target.path)
-    absent = [i for i in range(1, parts + 1) if not [*journals.glob(f"{target.name}.{i}of{parts}.*")]]
+    journals = [path.name for path in journal_folder(target.path).iterdir()]
+    needed = sorted({part_of(problem.query_id, parts) for problem in plan.problems})
+    absent = [i for i in needed if not any(name.startswith(f"{target.name}.{i}of{parts}.") for name in journals)]
     return [f"shards {', '.join(f'{i}/{parts}' for i in absent)}"] if absent else []
 
 
@@ -305,8 +308,7 @@ def _stored(folder: RunFolder) -> RunSpec | None:
     """The spec of a run that is there. Raises BadInput for a folder that is no run's."""
     if folder.blank:
         return None
-    if not folder.path.is_dir() or not is_run(folder.path):
-        raise BadInput("is there, and is no run", where=str(folder.path), mend="give another --run or --out_dir")
+    folder.refuse_foreign()
     if not folder.spec.exists():
         raise BadInput("holds a pool that no run made", where=str(folder.path), mend="give another --run")
     try:

@@ -27,7 +27,7 @@ from testtime.places import folder_of
 from testtime.runspec import MODEL_KEYS, RunSpec, resolved_yaml, run_spec
 from testtime.session import Drawn, carry_out, merge, planned
 from testtime.sources import paths_of
-from testtime.store.atomic import slug, whole
+from testtime.store.atomic import lock, slug, whole
 from testtime.store.cloud import address_of, push
 from testtime.watching import Progress
 
@@ -198,20 +198,40 @@ def submit(job: Job, parts: Sequence[RunSpec], kind: str) -> Submitted:
     Raises BadInput where the scheduler is not here, refuses, or still has an earlier submission of the same folder.
     """
     scheduler: Scheduler = find("cluster", kind)()
-    numbers = job.folder / "job"
+    texts, numbers = scripts(job, scheduler), job.folder / "job"
+    with _alone(job.folder):
+        _refuse_again(job, scheduler, numbers)
+        write(job, parts)
+        for name, text in texts.items():
+            with whole(job.folder / name) as file:
+                file.write_text(text, encoding="utf-8")
+                file.chmod(0o755)
+        given: list[str] = []
+        for script in ("part.sh", "merge.sh"):
+            given.append(scheduler.submit(job.folder / script, after=given[0] if given else None))
+            with whole(numbers) as file:  # at once: what is queued is known, also where the second is not taken
+                file.write_text("\n".join(given) + "\n", encoding="utf-8")
+    return Submitted(job.folder, given, scheduler.watch(given))
+
+
+def _refuse_again(job: Job, scheduler: Scheduler, numbers: Path) -> None:
+    """Raises BadInput where a job of an earlier submission is still queued or runs."""
     for number in numbers.read_text(encoding="utf-8").split() if numbers.exists() else ():
         if scheduler.alive(number):
             mend = f"wait for it (see {scheduler.watch([number])}), or cancel it"
             raise BadInput(
                 f"job {number} of an earlier submission is still queued or runs", where=str(job.folder), mend=mend
             )
-    write(job, parts)
-    for name, text in scripts(job, scheduler).items():
-        with whole(job.folder / name) as file:
-            file.write_text(text, encoding="utf-8")
-            file.chmod(0o755)
-    first = scheduler.submit(job.folder / "part.sh")
-    both = (first, scheduler.submit(job.folder / "merge.sh", after=first))
-    with whole(numbers) as file:
-        file.write_text("\n".join(both) + "\n", encoding="utf-8")
-    return Submitted(job.folder, both, scheduler.watch(both))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps a second submission of the same folder out for as long as this one is made. Raises BadInput."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if lock(handle) is False:
+            raise BadInput("another submission is being made here", where=str(folder), mend="wait for it")
+        yield
+    finally:
+        os.close(handle)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from itertools import islice
@@ -127,8 +128,7 @@ def reverify(
     prices: Path | None = None,
 ) -> Reverified:
     """Judges a pool's candidates by another stage. Raises BadInput: no pool, an unknown stage or dataset."""
-    packed = is_pack(pool)
-    opened = place(pool)
+    packed, opened = is_pack(pool), place(pool)
     folder = opened if opened.is_dir() else None
     file = RunFolder.open(opened).candidates if folder else opened
     meta, spec = read_meta(file), _spec(folder)
@@ -156,9 +156,11 @@ def reverify(
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         frame.write_parquet(part)
-    first = not packed and written_from(file) is None and not any(_spoken(row, columns) for row in table)
+    first = not packed and written_from(file) is None
     if first:
-        fill(file, frame.select(columns))
+        with RunFolder.open(folder).held() if folder else nullcontext():  # another stage may have spoken since
+            if first := not any(_spoken(row, columns) for row in _table(file)):
+                fill(file, frame.select(columns))
     return Reverified(frame, path, judge, columns[0], first)
 
 

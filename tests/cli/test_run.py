@@ -464,15 +464,41 @@ def test_a_shard_that_comes_later_makes_the_merged_run_whole(testtime: Run, fold
     assert rows(folder, "parts").height == 36
 
 
+def test_a_shard_that_holds_no_problem_is_not_missed(testtime: Run, folder: Path) -> None:
+    asked = f"run --model fake:one {DATA} --max_queries 2 --policies sc_fixed:n=1 --run parts"
+    codes = [testtime(f"{asked} --shard {at}/5").code for at in range(1, 6)]
+    assert set(codes) == {0, 2}
+    merged = testtime("merge results/parts.*of5")
+    assert (merged.code, merged.err) == (0, "")
+    assert rows(folder, "parts").height == 2
+
+
+@pytest.mark.parametrize("run", ["parts", "parts!"])
+def test_shards_are_known_by_what_they_drew_and_not_by_the_names_of_their_folders(
+    testtime: Run, folder: Path, run: str
+) -> None:
+    """The name of a whole run ends otherwise than that of its shards where it is cut at its end."""
+    for shard in ("1/2", "2/2"):
+        testtime(f"run --model fake:one {DATA} --policies sc_fixed:n=1 --run {run} --shard {shard}")
+    first, second = sorted((folder / "results").glob("parts*of2"))
+    if run == "parts":
+        second = second.rename(folder / "moved")
+    merged = testtime(f"merge {first} {second}")
+    assert (merged.code, merged.err) == (0, "")
+    assert rows(folder, "parts").height == 12
+
+
 def test_shards_that_overlap_are_not_merged(testtime: Run, folder: Path) -> None:
     asked = f"run --model fake:one {DATA} --policies sc_fixed:n=3 --run parts"
     for shard in ("1/2", "2/3"):
         testtime(f"{asked} --shard {shard}")
-    copytree(folder / "results/parts.1of2", folder / "copied/parts.1of2")
+    for copy in ("copied/parts.1of2", "moved"):
+        copytree(folder / "results/parts.1of2", folder / copy)
     for shards, says in (
         ("results/parts.1of2 copied/parts.1of2", "shard 1/2 is there twice"),
         ("results/parts.1of2 results/parts.1of2", "shard 1/2 is there twice"),
         ("results/parts.1of2 results/parts.2of3", "divide their run otherwise"),
+        ("moved", "a shard lies where the whole would be"),
     ):
         ran = testtime(f"merge {shards}")
         assert ran.code == 2

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from testtime import solo
+from testtime import solo, verifying
 from testtime.analysis.judging import asked_anew
 from testtime.core.errors import ModelError
 from testtime.core.records import Generation, Request
@@ -52,6 +52,19 @@ def pool(folder: Path, testtime: Run) -> str:
 
 
 @pytest.mark.skipif(not installed(), reason="math-verify is not installed: the extra `math`")
+def test_a_stage_that_spoke_meanwhile_keeps_its_word(testtime: Run, pool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes judge an imported pool at the same moment: one of them is the first, and the other finds that."""
+    frame = verifying._frame
+
+    def late(*given: Any) -> pl.DataFrame:
+        monkeypatch.setattr(verifying, "_frame", frame)
+        assert verifying.reverify(Path(pool), "math").first
+        return frame(*given)
+
+    monkeypatch.setattr(verifying, "_frame", late)
+    assert not verifying.reverify(Path(pool), "math").first
+
+
 def test_imported_outputs_are_judged_and_both_verdicts_kept(testtime: Run, pool: str) -> None:
     before = pl.read_parquet(Path(pool) / "candidates.parquet")
     ran = testtime(f"verify {pool} --verifier math")

@@ -23,6 +23,7 @@ from jobs import GRID, PLAIN, SCHEDULERS, untimed
 import fake_model
 from testtime.cli import main
 from testtime.cluster.job import Job, Resources, scripts
+from testtime.cluster.slurm import Slurm
 from testtime.core.errors import BadInput
 from testtime.models import BUILTIN
 from testtime.runspec import RunSpec
@@ -252,7 +253,8 @@ def prices(folder: Path) -> Path:
         ("--shards 7", "would hold none of 8 problems"), ("--shard 1/2", "--shard names one part"),
         ("--time 90", "--time 90 is no time"), ("--gpus 0", "--gpus 0 is no number of GPUs"),
         ("--policies nobody", "unknown policy"), ("--gpus 2 --serve vllm --tensor_parallel 4", "tensor_parallel is 4"),
-        ("--shards 0", "0 shards"),
+        ("--shards 0", "0 shards"), ("--cpus 0", "--cpus 0 is too few"), ("--at_once -1", "--at_once -1 is too few"),
+        ('--out_dir my"runs', "Slurm cannot be told of a folder with '\"' in its name"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_submitted_is_one_line_and_leaves_nothing(
@@ -281,6 +283,35 @@ def test_a_submission_is_two_jobs_and_one_that_still_runs_is_not_submitted_twice
     assert "job 17 of an earlier submission is still queued or runs" in capsys.readouterr().err
     (job.work / "queued").write_text("18\n")
     assert main([*SUBMIT.split(), "--shards", "2"]) == 0
+
+
+def test_a_name_that_the_scheduler_would_fill_in_is_given_as_it_is(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SUBMIT.split(), "--shards", "2", "--out_dir", "50%A off", "--print"]) == 0
+    assert "/50%%A off/q.submit/log/%A.%a.log" in capsys.readouterr().out
+    line = SUBMIT.replace("slurm", "gridengine")
+    assert main([*line.split(), "--shards", "2", "--out_dir", "a b", "--print"]) == 2
+    assert "GridEngine cannot be told of a folder with ' ' in its name" in capsys.readouterr().err
+
+
+def test_an_array_whose_merge_was_not_taken_is_not_submitted_again(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(job.work / "bin/sbatch", 'case "$*" in *merge.sh) echo full >&2; exit 1;; esac\necho 17')
+    assert main([*SUBMIT.split(), "--shards", "2"]) == 2
+    assert "sbatch did not take it: full" in capsys.readouterr().err
+    (job.work / "queued").write_text("17\n")
+    assert main([*SUBMIT.split(), "--shards", "2"]) == 2
+    assert "job 17 of an earlier submission is still queued or runs" in capsys.readouterr().err
+
+
+def test_a_second_submission_at_the_same_moment_is_refused(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Slurm, "submit", lambda *_, **__: str(main([*SUBMIT.split(), "--shards", "2"])))
+    assert main([*SUBMIT.split(), "--shards", "2"]) == 0
+    assert "another submission is being made here; wait for it" in capsys.readouterr().err
 
 
 def test_what_ray_is_not_told_is_said_before_it_is_asked(job: Job, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,29 @@ def test_a_pool_that_is_there_is_not_written_over(imported: Imported, tmp_path: 
     with pytest.raises(BadInput, match="there is a pool already"):
         import_to(imported, tmp_path)
     assert (folder / "candidates.parquet").read_bytes() == before
+
+
+def test_a_pool_that_comes_between_is_not_written_over(
+    imported: Imported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two imports at the same moment: the second finds what the first wrote once it has the folder for itself."""
+    held = RunFolder.held
+
+    def late(folder: RunFolder) -> AbstractContextManager[str | None]:
+        monkeypatch.setattr(RunFolder, "held", held)
+        import_to(imported, tmp_path)
+        return held(folder)
+
+    monkeypatch.setattr(RunFolder, "held", late)
+    with pytest.raises(BadInput, match="there is a pool already"):
+        import_to(imported, tmp_path)
+
+
+def test_a_run_that_was_stopped_before_it_wrote_its_pool_is_not_written_over(
+    imported: Imported, tmp_path: Path
+) -> None:
+    folder = RunFolder.at(tmp_path, imported.meta["run"]).create()
+    folder.write_spec({"model": "paid:one"})
+    with pytest.raises(BadInput, match="there is something already"):
+        import_to(imported, tmp_path)
+    assert folder.read_spec() == {"model": "paid:one"}

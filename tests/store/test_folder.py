@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testtime.core.errors import BadInput
+from testtime.store import folder
 from testtime.store.atomic import slug, whole
 from testtime.store.folder import RunFolder, default_name, runs
 from testtime.store.journal import Journal
@@ -126,6 +127,37 @@ def test_one_process_does_not_hold_a_run_twice(tmp_path):
     run = RunFolder.at(tmp_path, "r")
     with run.held(), pytest.raises(BadInput, match=f"process {os.getpid()}"), run.held():
         pass
+
+
+def test_what_is_in_use_or_no_runs_is_not_set_aside(tmp_path):
+    run = RunFolder.at(tmp_path, "r").create()
+    run.write_spec({})
+    with run.held(), pytest.raises(BadInput, match="in use by process"):
+        run.set_aside()
+    mine = RunFolder.at(tmp_path, "mine").create()
+    (mine.path / "thesis.tex").touch()
+    with pytest.raises(BadInput, match="is there, and is no run"):
+        mine.set_aside()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "r"]
+
+
+def test_a_lock_that_went_with_a_folder_set_aside_is_no_hold(tmp_path, monkeypatch):
+    """Whoever starts beside `--fresh` may have opened the lock before the folder went, and taken it after."""
+    run = RunFolder.at(tmp_path, "r").create()
+    run.write_spec({})
+    opened = folder._opened
+
+    def late(lock):
+        handle = opened(lock)
+        monkeypatch.setattr(folder, "_opened", opened)
+        run.set_aside()
+        return handle
+
+    monkeypatch.setattr(folder, "_opened", late)
+    with pytest.raises(BadInput, match="in use by another process"), run.held():
+        pass
+    with run.held():
+        assert run.busy
 
 
 def test_a_dead_writer_is_taken_over_with_a_note(tmp_path):

@@ -15,6 +15,7 @@ class GridEngine:
     job = "JOB_ID"
     again = "exit 99"
     gpus = "${SGE_HGR_gpu:-}"
+    unsaid = " \t\n\"'\\$:,"
 
     def header(self, job: Job, *, merging: bool) -> Iterator[str]:
         """`#$` lines. -notify: a part hears USR2 before it is killed. s_rt: USR1 before its time is up."""

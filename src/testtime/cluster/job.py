@@ -55,7 +55,13 @@ class Resources:
             raise BadInput(f"--time {self.time} is no time", mend="write H:MM:SS or D-HH:MM:SS")
         if self.gpus is not None and not _GPUS.fullmatch(self.gpus):
             raise BadInput(f"--gpus {self.gpus} is no number of GPUs", mend="write 2 or a100:2")
-        for line in (*self.options, self.queue or "", self.memory or ""):
+        for name in ("cpus", "at_once"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise BadInput(f"--{name} {number} is too few", mend="give 1 or more")
+        for name, word in (("partition", self.queue), ("memory", self.memory)):
+            if word is not None and not re.fullmatch(r"\S+", word):
+                raise BadInput(f"--{name} {word!r} is not one word")
+        for line in self.options:
             if re.search(r"[\r\n]", line):
                 raise BadInput(f"an option of the scheduler is one line, not {line!r}")
 
@@ -118,6 +124,8 @@ class Scheduler(Protocol):
     """The shell line that queues this task again, and ends it."""
     gpus: str
     """What the scheduler says of the GPUs it gave, where CUDA_VISIBLE_DEVICES does not."""
+    unsaid: str
+    """Characters that no path in its comments can have."""
 
     def header(self, job: Job, *, merging: bool) -> Iterator[str]:
         """What the scheduler is told, as comments."""
@@ -133,7 +141,10 @@ class Scheduler(Protocol):
 
 
 def scripts(job: Job, scheduler: Scheduler) -> Mapping[str, str]:
-    """File name → text of the two scripts."""
+    """File name → text of the two scripts. Raises BadInput for a folder that the scheduler cannot be told of."""
+    if found := sorted(set(scheduler.unsaid) & set(str(job.folder))):
+        what = f"{type(scheduler).__name__} cannot be told of a folder with {found[0]!r} in its name"
+        raise BadInput(what, where=str(job.folder), mend="give another --out_dir, or submit from another folder")
     part = [*scheduler.header(job, merging=False), *_opening(job), *_gpus(job, scheduler), *_part(job, scheduler)]
     merge = [*scheduler.header(job, merging=True), *_opening(job), *_merge(job)]
     return {"part.sh": "\n".join(part) + "\n", "merge.sh": "\n".join(merge) + "\n"}

@@ -15,13 +15,15 @@ class Slurm:
     job = "SLURM_ARRAY_JOB_ID"
     again = 'scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" && sleep 600'
     gpus = "${SLURM_JOB_GPUS:-}"
+    unsaid = '"\\\n'
 
     def header(self, job: Job, *, merging: bool) -> Iterator[str]:
         """`#SBATCH` lines. The job that merges takes the queue and the further options, and no GPU."""
         needs = job.needs
         yield "#!/bin/bash"
         yield f"#SBATCH --job-name={job.name}{'.merge' if merging else ''}"
-        yield f'#SBATCH --output="{job.folder}/log/{"%j.merge" if merging else "%A.%a"}.log"'
+        place = str(job.folder).replace("%", "%%")
+        yield f'#SBATCH --output="{place}/log/{"%j.merge" if merging else "%A.%a"}.log"'
         if needs.queue is not None:
             yield f"#SBATCH --partition={needs.queue}"
         if not merging:

@@ -132,6 +132,11 @@ class RunFolder:
             raise BadInput(f"cannot be made: {error.strerror}", where=str(self.path)) from error
         return self
 
+    def refuse_foreign(self) -> None:
+        """Raises BadInput where what is here is somebody's, and no run's."""
+        if not self.blank and not (self.path.is_dir() and is_run(self.path)):
+            raise BadInput("is there, and is no run", where=str(self.path), mend="give another --run or --out_dir")
+
     def write_spec(self, spec: Mapping[str, Any]) -> None:
         """Writes the resolved configuration, nulls kept, so that the folder alone can run again."""
         with whole(self.spec) as part, part.open("w", encoding="utf-8", newline="\n") as file:
@@ -150,9 +155,20 @@ class RunFolder:
         return spec
 
     def set_aside(self) -> Path | None:
-        """Renames the folder and its outcomes out of the way (`--fresh`): what was paid for is never deleted."""
+        """Renames the folder and its outcomes out of the way (`--fresh`): what was paid for is never deleted.
+
+        Under the lock, which goes with the folder: nobody is at work in it. Raises BadInput where somebody is, or
+        where it is no run's.
+        """
         if not self.path.exists():
             return None
+        self.refuse_foreign()
+        with self.held():
+            if os.name == "posix":
+                return self._aside()
+        return self._aside()  # Windows renames no folder with an open file in it, so nobody is at work there
+
+    def _aside(self) -> Path:
         number = next(n for n in range(1, 10**6) if not self.path.with_name(f".{self.path.name}.{n}").exists())
         aside = self.path.with_name(f".{self.path.name}.{number}")
         self.path.rename(aside)
@@ -172,6 +188,8 @@ class RunFolder:
             ended = None if holder and job and holder.get("job") == job else holder  # a job is in one place at a time
             if not _take(handle, ended) or (ended and ended["host"] != here):
                 raise self._busy(_holder(handle))
+            if not self._is_lock(handle):  # set aside between the opening and the taking
+                raise self._busy(None)
             start = datetime.now(UTC).isoformat(timespec="seconds")
             mine = {"host": here, "pid": os.getpid(), "start": start, **({"job": job} if job else {})}
             _say(handle, json.dumps(mine))
@@ -182,6 +200,13 @@ class RunFolder:
                 _say(handle, "")
         finally:
             os.close(handle)
+
+    def _is_lock(self, handle: int) -> bool:
+        """Whether an open file is still this folder's lock, and not one that went with a folder that was set aside."""
+        try:
+            return os.path.samestat(os.fstat(handle), self.lock.stat())
+        except FileNotFoundError:
+            return False
 
     def _sweep(self) -> None:
         """Removes the halves of files that killed processes left: nobody reads them, and they may be large."""
