@@ -10,6 +10,7 @@ hosted: .venv/ready  # the backends whose SDKs are 35 MB, which the other tests 
 	$(BIN)/python -m pip install --quiet --editable '.[anthropic,gemini,bedrock,energy]'
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/models/test_anthropic.py tests/models/test_gemini.py tests/models/test_bedrock.py \
 		tests/models/test_no_key_leaks.py tests/models/test_hosted_run.py tests/models/test_tool_loops.py \
+		tests/models/test_hostile_hosted.py \
 		tests/models/test_deep_calls.py
 
 check-hf: .venv/ready  # local models: torch alone is 200 MB, what makes 8 and 4 bits of weights 60

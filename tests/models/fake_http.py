@@ -71,7 +71,8 @@ def serving(*script: Answer | Callable[[Seen], Answer]) -> Iterator[Server]:
             if step.drop:
                 self.close_connection = True
                 return
-            data = step.body.encode() if isinstance(step.body, str) else json.dumps(step.body).encode()
+            said = step.body if isinstance(step.body, (str, bytes)) else json.dumps(step.body)
+            data = said.encode() if isinstance(said, str) else said
             self.send_response(step.status)
             named = {"content-type": "application/json", "content-length": str(len(data)), **step.headers}
             for name, value in named.items():

@@ -63,7 +63,7 @@ def arguments_of(said: Any) -> Any:
         value = json.loads(said) if isinstance(said, str) else said
     except (ValueError, RecursionError):
         return said
-    if _is_shallow(value):
+    if is_shallow(value):
         return value
     return said if isinstance(said, str) else "(nested too deep)"
 
@@ -74,9 +74,10 @@ def object_of(said: Any) -> Map:
     return read if isinstance(read, Mapping) else {}
 
 
-def _is_shallow(value: Any) -> bool:
+def is_shallow(value: Any, most: int = DEEPEST_CALL) -> bool:
+    """Whether a JSON value has no more levels than this."""
     level = [value]
-    for _ in range(DEEPEST_CALL):
+    for _ in range(most):
         level = [
             inner for one in level if isinstance(one, (Mapping, list, tuple))
             for inner in (one.values() if isinstance(one, Mapping) else one)

@@ -84,22 +84,22 @@ class BoundaryError(TesttimeError):
 class ModelError(BoundaryError):
     """A model call failed.
 
-    `retry`: asking again may help (transient). `busy`: the provider wants to be asked less (429, 503, 529), and
-    `retry_after` is the seconds it wants to be left alone, where it says. `lost`: nothing came back (a time-out, a
-    broken connection), so it may have been billed.
+    `retry`: asking again may help (transient); by default where it was busy or lost. `busy`: the provider wants to be
+    asked less (429, 503, 529), and `retry_after` is the seconds it wants to be left alone, where it says. `lost`:
+    nothing came back (a time-out, a broken connection) or nothing that can be used, so it may have been billed.
     """
 
     def __init__(
         self,
         why: str,
         *,
-        retry: bool = False,
+        retry: bool | None = None,
         busy: bool = False,
         retry_after: float | None = None,
         lost: bool = False,
     ) -> None:
         self.busy = busy or retry_after is not None
-        self.retry = retry or self.busy or lost
+        self.retry = self.busy or (lost if retry is None else retry)
         self.retry_after = retry_after
         self.lost = lost
         super().__init__(why)

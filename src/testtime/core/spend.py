@@ -81,8 +81,16 @@ def count(told: object) -> int | None:
 
 
 def credible(told: Spend) -> Spend:
-    """A spend as somebody told it, without what cannot be: tokens that are no counts, amounts below 0 or not finite."""
+    """A spend as somebody told it, without what cannot be: tokens that are no counts, parts larger than their whole,
+    amounts below 0 or not finite.
+
+    >>> credible(Spend(prompt=5, cached=9, completion=-1, seconds=2.0))
+    Spend(prompt=5, cached=None, completion=None, reasoning=None, seconds=2.0, usd=None, joules=None, written=None)
+    """
     tokens: dict[str, int | None] = {name: count(getattr(told, name)) for name in _TOKENS}
+    for whole, *parts in (("prompt", "cached", "written"), ("completion", "reasoning")):
+        if tokens[whole] is not None and sum(tokens[part] or 0 for part in parts) > (tokens[whole] or 0):
+            tokens |= dict.fromkeys(parts)
     return Spend(**tokens, seconds=_amount(told.seconds), usd=_amount(told.usd), joules=_amount(told.joules))
 
 
@@ -90,6 +98,6 @@ def _amount(told: object) -> float | None:
     return told if isinstance(told, (int, float)) and isfinite(told) and told >= 0 else None
 
 
-MOST = 2**53
-"""Tokens of one call, at most: what a float still holds exactly."""
+MOST = 2**40
+"""Tokens of one call, at most: far above what any takes, and the sum over millions of calls still has 64 bits."""
 _TOKENS = ("prompt", "cached", "completion", "reasoning", "written")

@@ -167,12 +167,14 @@ class Wire:
         call, bound = decode(Call, line), at_most(self.plan, line["role"], line["model"], line)
         if not isinstance(outcome, Generation) or not outcome.completions:
             why = outcome if isinstance(outcome, Exception) else ModelError("no completion came")
-            self.account.settle(bound, FREE)
-            self._end(line["id"], encode(call), status="failed", ended=self.clock(), why=str(why))
+            lost = isinstance(why, ModelError) and why.lost
+            self.account.settle(bound, Spend() if lost else FREE)
+            more = {"lost": True} if lost else {}
+            self._end(line["id"], encode(call), status="failed", ended=self.clock(), why=str(why), **more)
             if isinstance(why, Fault):
                 raise why
             return
-        spend, keys = priced(self.plan, call.model, outcome.spend), line["children"]
+        spend, keys = priced(self.plan, call.model, credible(outcome.spend)), line["children"]
         self.account.settle(bound, spend)
         note = _note(outcome, keys, line["serves"])
         self._end(line["id"], encode(call), status="ok", ended=self.clock(), spend=encode(spend), **note)

@@ -19,7 +19,7 @@ from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
-from testtime.models import keys, presets
+from testtime.models import form, keys, presets
 from testtime.models.sdk import TIMEOUT, failed, load
 from testtime.models.terms import Asked, calls_of, why_not
 from testtime.models.warm import Warm
@@ -75,20 +75,24 @@ class Claude:
             {"custom_id": key, "params": self.body(request) | self._sampling(request)}
             for key, request in requests.items()
         ]
-        batch: str = (await self._call(self._messages().batches.create, requests=items)).id
+        made = await self._call(self._messages().batches.create, requests=items)
+        if not isinstance(batch := getattr(made, "id", None), str):
+            raise ModelError("the reply names no batch", lost=True)
         return batch
 
     async def collect(self, batch: str) -> AsyncIterator[tuple[str, Generation | Exception]]:
         """Waits until the batch has ended, then gives what came of each request. Raises ModelError."""
         batches = self._messages().batches
-        while (await self._call(batches.retrieve, batch)).processing_status != "ended":
+        while getattr(await self._call(batches.retrieve, batch), "processing_status", None) != "ended":
             await asyncio.sleep(self.poll)
 
-        async def results() -> list[Any]:  # read whole: a connection that breaks on the way is asked again
-            return [line async for line in await batches.results(batch)]
+        async def results() -> bytes:
+            """Read whole, as a connection that breaks on the way is asked again; the SDK ends at the first bad line."""
+            said: bytes = await (await batches.results(batch)).http_response.aread()
+            return said
 
-        for line in await self._call(results):
-            yield line.custom_id, _of_batch(line.result)
+        for line in form.records(await self._call(results)):
+            yield line["custom_id"], _of_batch(line)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -155,8 +159,12 @@ class Claude:
             raise ModelError(f"no reply: {type(error).__name__}: {error}", lost=True) from None
         except sdk.AnthropicError as error:
             raise ModelError(f"{type(error).__name__}: {error}") from None
+        except UnicodeEncodeError as error:
+            raise form.unsent(error) from None
         except RecursionError:
-            raise ModelError("the reply is nested too deep to be read", lost=True) from None
+            raise form.too_deep() from None
+        except form.ODD as error:
+            raise form.odd(error) from error
 
 
 def thinking(asked: Asked) -> Map | None:
@@ -168,12 +176,14 @@ def thinking(asked: Asked) -> Map | None:
     return {"type": "enabled", "budget_tokens": asked.thinking} if asked.thinking else {"type": "disabled"}
 
 
+@form.of_the_form
 def told(message: Any) -> Generation:
     """What a message of the API says. Raises ModelError where it is none, or does not say why it ended."""
-    if getattr(message, "usage", None) is None or not isinstance(message.content, list):
+    if not isinstance(getattr(message, "content", None), list):
         raise ModelError("the reply is no message", lost=True)  # the SDK takes what comes
     if message.stop_reason not in FINISH:
-        raise ModelError(f"the reply ended with {message.stop_reason!r}", retry=message.stop_reason is None)
+        why = form.line(repr(message.stop_reason))
+        raise ModelError(f"the reply ended with {why}", retry=message.stop_reason is None, lost=True)
     text = "".join(block.text for block in message.content if block.type == "text")
     calls = [
         {"id": block.id, "name": block.name, "arguments": arguments_of(block.input)}
@@ -197,26 +207,34 @@ def _kept(block: Any) -> Map:
 
 def _spend(message: Any) -> Spend:
     """The API counts cached tokens beside the others, and thinking among the output."""
-    usage = message.usage
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    thought = any(block.type in ("thinking", "redacted_thinking") for block in message.content)
-    details = usage.output_tokens_details
-    reasoning = details.thinking_tokens if details is not None else None if thought else 0
-    return Spend(usage.input_tokens + read + written, read, usage.output_tokens, reasoning, written=written)
+    usage, thought = message.usage, any(block.type in ("thinking", "redacted_thinking") for block in message.content)
+    rest, wrote = form.told(usage, "input_tokens"), form.told(usage, "output_tokens")
+    none = None if rest is None else 0
+    read = form.told(usage, "cache_read_input_tokens", absent=none)
+    written = form.told(usage, "cache_creation_input_tokens", absent=none)
+    silent = None if thought or wrote is None else 0
+    reasoning = form.told(usage, "output_tokens_details", "thinking_tokens", absent=silent)
+    return Spend(form.total(rest, read, written), read, wrote, reasoning, written=written)
 
 
-def _of_batch(result: Any) -> Generation | Exception:
+def _of_batch(line: Map) -> Generation | Exception:
     """What came of one request of a batch; one that expired was never begun."""
-    if result.type == "succeeded":
-        try:
+    record = load("anthropic.types.messages", "anthropic").MessageBatchIndividualResponse
+    try:
+        result = record.construct(**line).result
+        if result.type == "succeeded":
             return told(result.message)
-        except ModelError as error:
-            return error
-    if result.type == "errored":
-        said = result.error.error
-        passing = said.type in ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
-        return ModelError(f"{said.type}: {said.message}", retry=passing)
-    return ModelError(f"the batch left it {result.type}", retry=True)
+        if result.type == "errored":
+            said = result.error.error
+            passing = said.type in ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
+            return ModelError(form.line(f"{said.type}: {said.message}"), retry=passing)
+        return ModelError(f"the batch left it {form.line(result.type)}", retry=True)
+    except ModelError as error:
+        return error
+    except RecursionError:
+        return form.too_deep()
+    except form.ODD as error:
+        return form.odd(error)
 
 
 def _why_not(name: str, request: Request) -> str | None:

@@ -19,7 +19,7 @@ from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
-from testtime.models import keys, presets
+from testtime.models import form, keys, presets
 from testtime.models.anthropic import thinking
 from testtime.models.sdk import TIMEOUT, failed, load
 from testtime.models.terms import Asked, calls_of, why_not
@@ -168,31 +168,37 @@ class Bedrock:
             return told(converse(**body), self.model)
         except errors.ClientError as error:
             meta, said = error.response.get("ResponseMetadata", {}), error.response.get("Error", {})
-            code = said.get("Code", "")
+            code = str(said.get("Code", ""))
             status = STATUS.get(code, meta.get("HTTPStatusCode", 400))
             raise failed(status, f"{code}: {said.get('Message', '')}", meta.get("HTTPHeaders")) from None
         except load("botocore.parsers", "bedrock").ResponseParserError as error:
-            raise ModelError(f"the reply cannot be read: {error}", lost=True) from None
+            raise ModelError(f"the reply cannot be read: {form.line(error)}", lost=True) from None
         except errors.ParamValidationError as error:
             raise ModelError(f"AWS's own model refuses the request: {' '.join(str(error).split())}") from None
         except (errors.HTTPClientError, errors.ConnectionError) as error:
             raise ModelError(f"no reply: {error}", lost=True) from None
         except errors.BotoCoreError as error:
             raise ModelError(f"{type(error).__name__}: {error}") from None
+        except UnicodeEncodeError as error:
+            raise form.unsent(error) from None
         except RecursionError:
-            raise ModelError("the reply is nested too deep to be read", lost=True) from None
+            raise form.too_deep() from None
+        except form.ODD as error:
+            raise form.odd(error) from error
 
 
+@form.of_the_form
 def told(reply: Map, model: str) -> Generation:
     """What a reply of Converse says. Raises ModelError for one that is not understood whole."""
-    if not {"stopReason", "output", "usage"} <= reply.keys():
+    if not {"stopReason", "output"} <= reply.keys():
         raise ModelError("the reply is no message", lost=True)
     reason, blocks = reply["stopReason"], reply["output"]["message"]["content"]
     if reason not in FINISH:
-        raise ModelError(f"the reply ended with {reason!r}")
+        raise ModelError(f"the reply ended with {form.line(repr(reason))}", retry=False, lost=True)
     for block in blocks:
         if not block.keys() <= {"text", "toolUse", "reasoningContent"}:
-            raise ModelError(f"the reply holds {', '.join(sorted(block))}, which nobody asked for")
+            strange = form.line(", ".join(sorted(block)))
+            raise ModelError(f"the reply holds {strange}, which nobody asked for", retry=False, lost=True)
     text = "".join(block["text"] for block in blocks if "text" in block)
     calls = [
         {"id": used["toolUseId"], "name": used["name"], "arguments": arguments_of(used["input"])}
@@ -201,7 +207,7 @@ def told(reply: Map, model: str) -> Generation:
     ]
     if calls and all(_plain(block) for block in blocks):  # thinking has to come back as it was, signed
         calls[0]["kept"] = [_kept(block) for block in blocks]
-    spend = _spend(reply["usage"], thought=any("reasoningContent" in block for block in blocks))
+    spend = _spend(reply.get("usage"), thought=any("reasoningContent" in block for block in blocks))
     request_id = reply.get("ResponseMetadata", {}).get("RequestId")
     said = Completion(text, FINISH[reason], spend.completion, tool_calls=calls)
     return Generation([said], spend, model, request_id)
@@ -213,11 +219,13 @@ def _kept(block: Map) -> Map:
     return {**block, "toolUse": {**used, "input": object_of(used["input"])}} if used else block
 
 
-def _spend(usage: Map, thought: bool) -> Spend:
+def _spend(usage: Map | None, thought: bool) -> Spend:
     """The API counts cached tokens beside the others, and does not say how many were thinking."""
-    read, written = usage.get("cacheReadInputTokens", 0), usage.get("cacheWriteInputTokens", 0)
-    reasoning = None if thought else 0
-    return Spend(usage["inputTokens"] + read + written, read, usage["outputTokens"], reasoning, written=written)
+    rest, wrote = form.told(usage, "inputTokens"), form.told(usage, "outputTokens")
+    none = None if rest is None else 0
+    read, written = (form.told(usage, f"cache{how}InputTokens", absent=none) for how in ("Read", "Write"))
+    reasoning = None if thought or wrote is None else 0
+    return Spend(form.total(rest, read, written), read, wrote, reasoning, written=written)
 
 
 def _plain(block: Map) -> bool:

@@ -18,7 +18,7 @@ from testtime.core.errors import ModelError
 from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
 from testtime.core.spend import Spend
-from testtime.models import keys, presets
+from testtime.models import form, keys, presets
 from testtime.models.sdk import TIMEOUT, failed, load
 from testtime.models.terms import Asked, calls_of, why_not
 
@@ -85,7 +85,8 @@ class Gemini:
             raise ModelError(f"a batch of {size / 2**20:.0f} MB is more than the {MOST_INLINE / 2**20:.0f} MB it takes")
         self._models()
         job = await self._call(self._client.aio.batches.create, model=self.model, src=items)
-        name: str = job.name
+        if not isinstance(name := job.name, str):
+            raise ModelError("the reply names no batch", lost=True)
         return name
 
     async def collect(self, batch: str) -> AsyncIterator[tuple[str, Generation | Exception]]:
@@ -159,13 +160,16 @@ class Gemini:
             headers = dict(getattr(error.response, "headers", None) or {})
             if (wait := _delay(error.details)) is not None:
                 headers["retry-after"] = wait
-            raise failed(error.code or 0, error.message or str(error.status), headers) from None
+            status = getattr(error.response, "status_code", None) or 0
+            raise failed(status, error.message or error.status or error.details, headers) from None
         except wire.HTTPError as error:
             raise ModelError(f"no reply: {type(error).__name__}: {error}", lost=True) from None
-        except (ValueError, TypeError) as error:
-            raise ModelError(f"the SDK cannot read it: {type(error).__name__}: {error}") from None
+        except UnicodeEncodeError as error:
+            raise form.unsent(error) from None
         except RecursionError:
-            raise ModelError("the reply is nested too deep to be read", lost=True) from None
+            raise form.too_deep() from None
+        except form.ODD as error:
+            raise form.odd(error) from error
 
 
 def _checked(config: Map) -> Any:
@@ -173,26 +177,33 @@ def _checked(config: Map) -> Any:
     return load("google.genai.types", "gemini").GenerateContentConfig(**config)
 
 
+@form.of_the_form
 def told(reply: Any, n: int) -> Generation:
     """What a reply of the API says of n completions. Raises ModelError where it does not say why one ended."""
-    usage = reply.usage_metadata
-    spend = Spend() if usage is None else _spend(usage)
+    spend = _spend(reply.usage_metadata)
     if not reply.candidates:
         blocked = reply.prompt_feedback.block_reason if reply.prompt_feedback else None
         if blocked is None:
-            raise ModelError("the reply holds no candidate and no reason", retry=True)
+            raise ModelError("the reply holds no candidate and no reason", lost=True)
         return Generation([Completion("", "filter", 0)] * n, spend, reply.model_version or "", reply.response_id)
     said = [_completion(candidate, spend if len(reply.candidates) == 1 else None) for candidate in reply.candidates]
     return Generation(said, spend, reply.model_version or "", reply.response_id)
 
 
 def _spend(usage: Any) -> Spend:
-    """The API leaves out what is 0, and counts thinking beside the visible tokens."""
-    prompt = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
-    thought = usage.thoughts_token_count or 0
-    return Spend(
-        prompt, usage.cached_content_token_count or 0, (usage.candidates_token_count or 0) + thought, thought, written=0
-    )
+    """The API leaves out what is 0, and counts thinking beside the visible tokens.
+
+    No visible tokens are 0 only where the sum of all says so, too; without a count of the prompt nothing is known.
+    """
+    if (read := form.told(usage, "prompt_token_count")) is None:
+        return Spend()
+    prompt = form.total(read, form.told(usage, "tool_use_prompt_token_count", absent=0))
+    cached = form.told(usage, "cached_content_token_count", absent=0)
+    thought = form.told(usage, "thoughts_token_count", absent=0)
+    before, whole = form.total(prompt, thought), form.told(usage, "total_token_count")
+    silent = 0 if whole is not None and whole == before else None
+    wrote = form.total(form.told(usage, "candidates_token_count", absent=silent), thought)
+    return Spend(prompt, cached, wrote, thought, written=0)
 
 
 def _completion(candidate: Any, alone: Spend | None) -> Completion:
@@ -200,7 +211,7 @@ def _completion(candidate: Any, alone: Spend | None) -> Completion:
     reason: str = candidate.finish_reason.value if candidate.finish_reason else "no reason"
     if reason not in FINISH:
         again = reason in ("no reason", "FINISH_REASON_UNSPECIFIED")
-        raise ModelError(f"the reply ended with {reason}", retry=again)
+        raise ModelError(f"the reply ended with {form.line(reason)}", retry=again, lost=True)
     parts = (candidate.content.parts if candidate.content else None) or []
     text = "".join(part.text for part in parts if part.text and not part.thought)
     calls = [_call_of(part.function_call, at) for at, part in enumerate(parts) if part.function_call]
@@ -244,7 +255,8 @@ def _of_batch(item: Any) -> Generation | Exception:
     """What came of one request of a batch."""
     if item.response is None:
         why, code = (item.error.message, item.error.code) if item.error else ("no reason", None)
-        return ModelError(f"the batch left it without a reply: {why}", retry=code is None or code in PASSING)
+        again = code is None or code in PASSING
+        return ModelError(f"the batch left it without a reply: {form.line(why)}", retry=again)
     try:
         return told(item.response, 1)
     except ModelError as error:

@@ -129,7 +129,10 @@ CALLS: Mapping[str, Column] = {
     "reasoning_tokens": Column(_int, "Of these, thinking."),
     "seconds": Column(_float, "Seconds it took."),
     "usd": Column(_float, "US dollars; null where the price is unknown."),
-    "lost": Column(_bool, "Whether it left and nothing came back: sent, cancelled, or a connection that broke."),
+    "lost": Column(
+        _bool,
+        "Whether it left and nothing of use came back: sent, cancelled, a broken connection, a reply of no known form.",
+    ),
     "tokens_at_most": Column(_int, "Tokens it can have taken at most, where it is lost; null where it had no limit."),
     "usd_at_most": Column(_float, "Dollars it can have cost at most, where it is lost."),
     "joules": Column(_float, "Energy attributed to it."),

@@ -17,15 +17,13 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.history import Floats
 from testtime.core.protocols import Cap, Scored
 from testtime.core.records import Generation, Map, Request, canonical
 from testtime.core.settings import check, setting
 from testtime.core.spend import Spend, add
-from testtime.models import keys
+from testtime.models import form, keys
 from testtime.models.openai import asking, batches, failing, reading, streams
 from testtime.models.openai.hosts import Host, host
 
@@ -140,13 +138,21 @@ class OpenAI:
 
     async def collect(self, batch: str) -> AsyncIterator[tuple[str, Generation | Exception]]:
         """Waits until the batch has ended, then gives what came of each request. Raises ModelError."""
-        while (ended := await self._called(lambda client: client.batches.retrieve(batch))).status not in batches.ENDED:
-            await asyncio.sleep(self.poll)
-        api = next(api for api, place in batches.BODY.items() if place == ended.endpoint)
+        ended: Any = None
+
+        async def has_ended(client: Any) -> bool:
+            nonlocal ended
+            ended = await client.batches.retrieve(batch)
+            return ended.status in batches.ENDED
 
         async def results(client: Any) -> list[tuple[str, Any]]:
+            api = next((api for api, place in batches.BODY.items() if place == ended.endpoint), None)
+            if api is None:
+                raise ModelError(f"the batch {batch} is of no API that is known", lost=True)
             return [one async for one in batches.results(client, ended, lambda body: _read(api, body))]
 
+        while not await self._called(has_ended):
+            await asyncio.sleep(self.poll)
         for key, got in await self._called(results):
             yield key, got
 
@@ -165,7 +171,7 @@ class OpenAI:
             part = [[*start, *one] for one in ids[low : low + SCORED_AT_ONCE]]
             body = {"prompt": part, "max_tokens": 0, "echo": True, "logprobs": 1}
             reply = await self._sent("completions", body)
-            scores += [np.asarray(one.logprobs.token_logprobs[len(start) :], dtype=float) for one in reply.choices]
+            scores += reading.scores(reply, len(start), [len(one) for one in part])
             spends.append(reading.spend(reply.usage))
         return Scored(scores, add(spends))
 
@@ -204,10 +210,12 @@ class OpenAI:
         key = canonical(asked)
         if key not in self._known_ids:
             root = self.url.removesuffix("/v1")
-            reply = await self._called(lambda client: client.post(
-                f"{root}/tokenize", cast_to=object, body={"model": self.model, **asked}
-            ))  # fmt: skip
-            self._known_ids[key] = tuple(reply["tokens"])
+
+            async def ids(client: Any) -> Tokens:
+                body = {"model": self.model, **asked}
+                return reading.tokens(await client.post(f"{root}/tokenize", cast_to=object, body=body))
+
+            self._known_ids[key] = await self._called(ids)
             while len(self._known_ids) > REMEMBERED:
                 self._known_ids.popitem(last=False)
         self._known_ids.move_to_end(key)
@@ -236,10 +244,14 @@ class OpenAI:
             return await work(self._client())
         except openai.APIError as error:
             raise failing.model_error(error, self.url, self.timeout) from None
+        except UnicodeEncodeError as error:
+            raise form.unsent(error) from None
         except json.JSONDecodeError as error:
-            raise ModelError(f"the reply is no JSON ({error})", lost=True) from None
+            raise ModelError(f"the reply is no JSON ({form.line(error)})", lost=True) from None
         except RecursionError:
-            raise ModelError("the reply is nested too deep to be read", lost=True) from None
+            raise form.too_deep() from None
+        except form.ODD as error:
+            raise form.odd(error) from error
 
     def _client(self) -> Any:
         """The client of this event loop."""

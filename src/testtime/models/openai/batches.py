@@ -7,11 +7,12 @@ neither, and then each request of the file that went up has failed.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from testtime.core.errors import ModelError
 from testtime.core.records import Generation, Map
+from testtime.models import form
 from testtime.models.openai import failing
 
 WINDOW = "24h"
@@ -28,7 +29,9 @@ async def sent(client: Any, api: str, bodies: Mapping[str, Map]) -> str:
     data = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
     file = await client.files.create(file=("requests.jsonl", data, "application/jsonl"), purpose="batch")
     made = await client.batches.create(input_file_id=file.id, endpoint=BODY[api], completion_window=WINDOW)
-    return str(made.id)
+    if not isinstance(made.id, str):
+        raise ModelError("the host names no batch", lost=True)
+    return made.id
 
 
 async def results(client: Any, batch: Any, read: Callable[[Map], Generation]) -> AsyncIterator[tuple[str, Any]]:
@@ -45,46 +48,36 @@ async def results(client: Any, batch: Any, read: Callable[[Map], Generation]) ->
 
 
 async def _lines(client: Any, file: str) -> AsyncIterator[Map]:
-    text = (await client.files.content(file)).content
-    for line in _records(text):
+    for line in form.records((await client.files.content(file)).content):
         yield line
-
-
-def _records(data: bytes) -> Iterator[Map]:
-    """The lines of a file that name a request; what cannot be read leaves its request without a result."""
-    for line in data.split(b"\n"):
-        try:
-            said = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(said, dict) and isinstance(said.get("custom_id"), str):
-            yield said
 
 
 def _result(line: Map, read: Callable[[Map], Generation]) -> Generation | ModelError:
     """Of one line: a reply, or why there is none."""
     if error := line.get("error"):
         said = error if isinstance(error, dict) else {"message": str(error)}
-        return ModelError(f"the batch left it: {_line(said)}", retry=said.get("code") in AGAIN)
-    reply = line.get("response") or {}
-    body, status = reply.get("body") or {}, reply.get("status_code")
-    if status != 200:
-        told = body.get("error") if isinstance(body, dict) else None
-        again = status in failing.TRANSIENT or (isinstance(status, int) and status >= 500)
-        return ModelError(f"{status}: {_line(told if isinstance(told, dict) else {})}", retry=again)
+        return ModelError(f"the batch left it: {_line(said)}", retry=str(said.get("code")) in AGAIN)
     try:
-        return read(body)
+        reply = line.get("response") or {}
+        body, status = reply.get("body") or {}, reply.get("status_code")
+        if status == 200:
+            return read(body)
+        told = body.get("error") if isinstance(body, dict) else None
+        again = isinstance(status, int) and (status in failing.TRANSIENT or status >= 500)
+        return ModelError(f"{form.line(status)}: {_line(told if isinstance(told, dict) else {})}", retry=again)
     except ModelError as unread:
         return unread
+    except form.ODD as error:
+        return form.odd(error)
 
 
 def _refused(batch: Any) -> ModelError:
     """Of a batch that the host did not take."""
     told = list(batch.errors.data or ()) if batch.errors else []
-    codes = {one.code for one in told}
-    said = "; ".join(dict.fromkeys(failing.line(one.message or one.code) for one in told)) or "no reason is given"
-    return ModelError(f"the batch {batch.id} was not taken: {said}", retry=bool(codes) and codes <= AGAIN)
+    codes = {str(one.code) for one in told}
+    said = "; ".join(dict.fromkeys(form.line(one.message or one.code) for one in told)) or "no reason is given"
+    return ModelError(f"the batch {form.line(batch.id)} was not taken: {said}", retry=bool(codes) and codes <= AGAIN)
 
 
 def _line(error: Map) -> str:
-    return failing.line(error.get("message") or error.get("code") or "no reason is given")
+    return form.line(error.get("message") or error.get("code") or "no reason is given")

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from testtime.core.errors import ModelError
+from testtime.models.form import line
 
 TRANSIENT = frozenset({408, 409, 425, 429})
 BUSY = frozenset({429, 503, 529})
@@ -18,8 +19,6 @@ NO_CONNECTION = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ConnectionTimeoutError"}
 )
 """Of httpx2 and aiohttp: nothing was sent."""
-LONGEST = 300
-"""Characters of a provider's message that are kept."""
 
 
 def model_error(error: Any, url: str, timeout: float) -> ModelError:
@@ -44,7 +43,7 @@ def _of_status(error: Any) -> ModelError:
     said = f"{status}: {line(error.body if isinstance(error.body, str) else error.message)}"
     told = headers.get("x-should-retry")
     again = told == "true" or (told != "false" and (status in TRANSIENT or status >= 500))
-    if not again or error.code in FOR_GOOD or error.type in FOR_GOOD:
+    if not again or any(isinstance(one, str) and one in FOR_GOOD for one in (error.code, error.type)):
         return ModelError(said)
     return ModelError(said, retry=True, busy=status in BUSY, retry_after=retry_after(headers))
 
@@ -59,7 +58,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
 
 
@@ -84,9 +83,3 @@ def _never_left(error: Any) -> bool:
 
 def _cause(error: Any) -> str:
     return line(error.__cause__ or error)
-
-
-def line(said: object) -> str:
-    """What a provider says, in one line that is not too long."""
-    joined = " ".join(str(said).split()) or type(said).__name__
-    return joined if len(joined) <= LONGEST else f"{joined[: LONGEST - 1]}…"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import wraps
 from typing import Any
+
+import numpy as np
 
 from testtime.core.definitions import arguments_of
 from testtime.core.errors import ModelError
+from testtime.core.history import Floats
 from testtime.core.records import Completion, Finish, Generation, Map
-from testtime.core.spend import Spend
+from testtime.core.spend import Spend, count
+from testtime.models.form import ODD, line, odd, of_the_form, told
 
 FINISH: Mapping[str, Finish] = {
     "stop": "stop",
@@ -23,23 +26,7 @@ FINISH: Mapping[str, Finish] = {
 INCOMPLETE: Mapping[str, Finish] = {"max_output_tokens": "length", "content_filter": "filter"}
 
 
-Read = Callable[[Any], Generation]
-
-
-def _of_the_form(read: Read) -> Read:
-    """A reply that parses and yet is none of the API's (its choices a text, say) fails its own call, not the run."""
-
-    @wraps(read)
-    def checked(reply: Any) -> Generation:
-        try:
-            return read(reply)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the reply has not the form of the API: {error}", lost=True) from error
-
-    return checked
-
-
-@_of_the_form
+@of_the_form
 def chat(reply: Any) -> Generation:
     """Of a chat completion. Raises ModelError where it is not whole."""
     counts = _shares(reply, [_chat_logprobs(choice) for choice in reply.choices])
@@ -65,7 +52,7 @@ def _with_thought(thought: str | None, said: str | None, finish: Finish) -> str:
     return f"<think>{thought}" if said is None and finish == "length" else f"<think>{thought}</think>{said or ''}"
 
 
-@_of_the_form
+@of_the_form
 def completions(reply: Any) -> Generation:
     """Of a text completion. Raises ModelError where it is not whole."""
     tokens = [None if choice.logprobs is None else choice.logprobs.tokens for choice in reply.choices]
@@ -124,7 +111,7 @@ def _thought(choice: Any) -> str | None:
     return message and (_extra(message, "reasoning") or _extra(message, "reasoning_content"))
 
 
-@_of_the_form
+@of_the_form
 def responses(reply: Any) -> Generation:
     """Of a response. Raises ModelError where it failed or is not whole."""
     finish = _status(reply)
@@ -140,15 +127,13 @@ def responses(reply: Any) -> Generation:
         finish = "refusal"
     elif calls:
         finish = "tools"
-    paid = Spend()
-    if (usage := reply.usage) is not None:
-        cached, thought = _told(usage, "input_tokens_details"), _told(usage, "output_tokens_details")
-        paid = Spend(
-            _told(usage, "input_tokens"),
-            _told(cached, "cached_tokens"),
-            _told(usage, "output_tokens"),
-            _told(thought, "reasoning_tokens"),
-        )
+    usage = reply.usage
+    paid = Spend(
+        told(usage, "input_tokens"),
+        told(usage, "input_tokens_details", "cached_tokens"),
+        told(usage, "output_tokens"),
+        told(usage, "output_tokens_details", "reasoning_tokens"),
+    )
     one = Completion("".join(refused or said), finish, paid.completion, tool_calls=tuple(calls))
     return Generation([one], paid, reply.model, reply.id)
 
@@ -162,8 +147,8 @@ def _status(reply: Any) -> Finish:
         return INCOMPLETE[why]
     if reply.status == "failed" and reply.error is not None:
         again = reply.error.code in ("server_error", "rate_limit_exceeded", "vector_store_timeout")
-        raise ModelError(f"{reply.error.code}: {reply.error.message}", retry=again)
-    raise ModelError(f"the response has the status {reply.status} and no reason to end", lost=True)
+        raise ModelError(line(f"{reply.error.code}: {reply.error.message}"), retry=again, lost=reply.usage is not None)
+    raise ModelError(f"the response has the status {line(reply.status)} and no reason to end", lost=True)
 
 
 def _finish(choice: Any) -> Finish:
@@ -172,7 +157,8 @@ def _finish(choice: Any) -> Finish:
     if said is None:
         raise ModelError("a choice came without a finish reason: the reply is cut off", lost=True)
     if said not in FINISH:
-        raise ModelError(f"a choice ended by {said!r}, which is not known", lost=said in ("error", "abort"))
+        again = said in ("error", "abort")
+        raise ModelError(f"a choice ended by {line(repr(said))}, which is not known", retry=again, lost=True)
     return FINISH[said]
 
 
@@ -180,7 +166,7 @@ def _shares(reply: Any, tokens: Sequence[Sequence[Any] | None]) -> list[int | No
     """Tokens of each choice, where they are certain: all of a single one; of several, their listed tokens where
     these add up to what was billed, the unlisted end tokens counted or not.
     """
-    billed = _told(reply.usage, "completion_tokens")
+    billed = told(reply.usage, "completion_tokens")
     if len(reply.choices) == 1:
         return [billed]
     if billed is None or any(one is None for one in tokens):
@@ -193,20 +179,38 @@ def _shares(reply: Any, tokens: Sequence[Sequence[Any] | None]) -> list[int | No
     return [None] * len(reply.choices)
 
 
+def scores(reply: Any, start: int, lengths: Sequence[int]) -> list[Floats]:
+    """Of an echo of texts that are so many tokens long: each text's log-probabilities from `start` on [token].
+
+    The first token of all has none, as nothing stands before it. Raises ModelError.
+    """
+    try:
+        laws = [np.asarray(one.logprobs.token_logprobs, dtype=float) for one in reply.choices]
+        if [law.shape for law in laws] != [(length,) for length in lengths]:
+            raise ValueError(f"{len(laws)} texts are scored of {len(lengths)}, or others than were sent")
+        if any(np.isnan(law[1:]).any() for law in laws):
+            raise ValueError("a token has no log-probability")
+    except ODD as error:
+        raise odd(error) from error
+    return [law[start:] for law in laws]
+
+
+def tokens(reply: Any) -> tuple[int, ...]:
+    """The token ids that /tokenize says. Raises ModelError."""
+    ids = reply.get("tokens") if isinstance(reply, dict) else None
+    if not isinstance(ids, list) or any(count(id) is None for id in ids):
+        raise ModelError("/tokenize names no tokens", lost=True)
+    return tuple(ids)
+
+
 def spend(usage: Any) -> Spend:
     """Of one request: its prompt counted once, however many choices it has."""
-    read, wrote = _told(usage, "prompt_tokens_details"), _told(usage, "completion_tokens_details")
     return Spend(
-        _told(usage, "prompt_tokens"),
-        _told(read, "cached_tokens"),
-        _told(usage, "completion_tokens"),
-        _told(wrote, "reasoning_tokens"),
+        told(usage, "prompt_tokens"),
+        told(usage, "prompt_tokens_details", "cached_tokens"),
+        told(usage, "completion_tokens"),
+        told(usage, "completion_tokens_details", "reasoning_tokens"),
     )
-
-
-def _told(usage: Any, name: str) -> Any:
-    """A field of what a server says of its tokens; None where it says nothing, or something of another form."""
-    return getattr(usage, name, None)
 
 
 def _chat_logprobs(choice: Any) -> Sequence[Any] | None:

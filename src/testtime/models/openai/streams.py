@@ -18,7 +18,7 @@ async def whole(chunks: AsyncIterable[Any]) -> dict[str, Any]:
     choices: dict[int, dict[str, Any]] = {}
     async for chunk in chunks:
         reply |= {key: getattr(chunk, key) for key in ("id", "created", "model") if getattr(chunk, key)}
-        reply["usage"] = chunk.usage.model_dump() if chunk.usage else reply["usage"]
+        reply["usage"] = _plain(chunk.usage) if chunk.usage else reply["usage"]
         for piece in chunk.choices:
             _add(choices.setdefault(piece.index, _empty(piece.index)), piece)
     for choice in choices.values():
@@ -27,13 +27,18 @@ async def whole(chunks: AsyncIterable[Any]) -> dict[str, Any]:
     return {**reply, "choices": [choices[at] for at in sorted(choices)]}
 
 
+def _plain(record: Any) -> Any:
+    """A record of the SDK's as JSON; what is none, as a server of another form sends it, is left as it is."""
+    return record.model_dump(warnings=False) if hasattr(record, "model_dump") else record
+
+
 def _empty(index: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, "tool_calls": {}}
     return {"index": index, "message": message, "finish_reason": None, "logprobs": None}
 
 
 def _add(choice: dict[str, Any], piece: Any) -> None:
-    delta, message = piece.delta.model_dump(), choice["message"]
+    delta, message = _plain(piece.delta), choice["message"]
     for name in JOINED:
         if delta.get(name) is not None:
             message[name] = (message.get(name) or "") + delta[name]
@@ -43,7 +48,7 @@ def _add(choice: dict[str, Any], piece: Any) -> None:
     if piece.logprobs is not None:
         listed = choice["logprobs"] = choice["logprobs"] or {"content": [], "refusal": []}
         for name in listed:
-            listed[name] += [token.model_dump() for token in getattr(piece.logprobs, name) or ()]
+            listed[name] += [_plain(token) for token in getattr(piece.logprobs, name) or ()]
     for name, value in (piece.model_extra or {}).items():
         choice[name] = [*choice.get(name, ()), *value] if isinstance(value, list) else value
 
