@@ -33,7 +33,7 @@ from testtime.core.protocols import Policy
 from testtime.core.registry import find
 from testtime.core.strings import parse, setting
 from testtime.figures import tables
-from testtime.grid import grid
+from testtime.grid import DEFAULT_GRID, grid, up_to
 from testtime.importers.write import import_to
 from testtime.policies import counts as stopping
 from testtime.policies.adaptive_margin import AdaptiveMargin
@@ -85,14 +85,15 @@ class LoadedPool:
         realised: bool = False,
         **settings: Any,
     ) -> Table:
-        """Scores policies on every pool; by default sc_fixed and adaptive_margin over a small grid.
+        """Scores policies on every pool; by default sc_fixed and adaptive_margin over a small grid up to its draws.
 
         Policies are strings (`name:key=value,…`) or policy objects. `settings` are the flags of
         `testtime replay`: one value or several, for every selected policy that has them.
         `orders` random orders stand for all of them where no closed form exists; `realised` plays the
         recorded order once instead. Raises BadInput: no gold answers, an unknown policy or setting.
         """
-        chosen = build(policies if policies is not None else DEFAULT_POLICIES, settings)
+        most = max(arm.codes.shape[1] for pool in self.pools for arm in pool.arms.values())
+        chosen = build(policies if policies is not None else DEFAULT_POLICIES, settings, up_to(most))
         for pool in self.pools:
             _needs_gold(pool)
         frames = [replayed(pool, chosen, orders=orders, seed=seed, realised=realised) for pool in self.pools]
@@ -131,14 +132,20 @@ class LoadedPool:
 
 def _needs_gold(pool: Pool) -> None:
     if not has_gold(pool):
-        raise BadInput("no answer is known to be right or wrong", where=pool.run, mend="give each row its `gold`")
+        mend = "give each row its `gold`, or judge the pool: testtime verify"
+        raise BadInput("no answer is known to be right or wrong", where=pool.run, mend=mend)
 
 
-def build(policies: Sequence[str | Policy] | str | Policy, settings: Mapping[str, Any]) -> list[Policy]:
+def build(
+    policies: Sequence[str | Policy] | str | Policy,
+    settings: Mapping[str, Any],
+    usual: Mapping[str, tuple[str, ...]] = DEFAULT_GRID,
+) -> list[Policy]:
     """Policy objects, each setting once, from objects, strings, and settings that stand for a grid of strings."""
     several = [policies] if isinstance(policies, str) or not isinstance(policies, Sequence) else list(policies)
     texts = [policy for policy in several if isinstance(policy, str)]
-    built: list[Policy] = [parse("policy", text) for text in grid({"policy": texts}, setting_texts(settings))["policy"]]
+    every = grid({"policy": texts}, setting_texts(settings), usual)["policy"]
+    built: list[Policy] = [parse("policy", text) for text in every]
     chosen = [policy for policy in several if not isinstance(policy, str)] + built
     return list({(policy.name, setting(policy)): policy for policy in reversed(chosen)}.values())[::-1]
 

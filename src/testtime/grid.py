@@ -32,18 +32,30 @@ def setting_fields(kinds: Sequence[str]) -> dict[str, str]:
     return {key: f"{', '.join(holders[key])}: {says[key]}" for key in sorted(holders)}
 
 
-def grid(chosen: Chosen, settings: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def up_to(most: int) -> Mapping[str, tuple[str, ...]]:
+    """The usual settings without those that ask for more draws than there are; that many where all of them do.
+
+    >>> up_to(4)
+    {'n': ('1', '2', '4'), 'max_n': ('4',)}
+    """
+    few = {key: tuple(value for value in usual if int(value) <= most) for key, usual in DEFAULT_GRID.items()}
+    return {key: values or (str(max(most, 1)),) for key, values in few.items()}
+
+
+def grid(
+    chosen: Chosen, settings: Mapping[str, Sequence[str]], usual: Mapping[str, tuple[str, ...]] = DEFAULT_GRID
+) -> dict[str, list[str]]:
     """Components and settings as the texts they are shorthand for. Raises BadInput for a setting that applies nowhere.
 
     A setting of a held component (a stopping rule's) applies only where that one is chosen. A setting that takes
-    several values takes all that are given.
+    several values takes all that are given. `usual` stands for what is needed and not given.
 
     >>> grid({"policy": ["sc_fixed", "adaptive_margin:max_n=8"]}, {"n": ["1", "2"], "p1": [".8"]})
     {'policy': ['sc_fixed:n=1', 'sc_fixed:n=2', 'adaptive_margin:max_n=8,p1=.8']}
     """
     used: set[str] = set()
     texts = {
-        kind: list(dict.fromkeys(text for one in given for text in _variants(kind, one, settings, used)))
+        kind: list(dict.fromkeys(text for one in given for text in _variants(kind, one, settings, usual, used)))
         for kind, given in chosen.items()
     }
     for key in settings:
@@ -68,12 +80,18 @@ def left_open(kind: str, component: str) -> dict[str, Described]:
     return {key: described for key, described in fields_of(kind, name).items() if key not in said}
 
 
-def _variants(kind: str, component: str, settings: Mapping[str, Sequence[str]], used: set[str]) -> list[str]:
+def _variants(
+    kind: str,
+    component: str,
+    settings: Mapping[str, Sequence[str]],
+    usual: Mapping[str, tuple[str, ...]],
+    used: set[str],
+) -> list[str]:
     """One text for each combination of what the component leaves open."""
     name, said = _said(component)
     known = fields_of(kind, name)
     open_keys = [key for key in known if key not in said]
-    choices = {key: _values(key, known[key], settings) for key in open_keys}
+    choices = {key: _values(key, known[key], settings, usual) for key in open_keys}
     all_at_once = several(kind, name)
     texts = []
     for head, foreign in _held(kind, name, said, choices, used):
@@ -86,10 +104,15 @@ def _variants(kind: str, component: str, settings: Mapping[str, Sequence[str]], 
     return texts
 
 
-def _values(key: str, described: Described, settings: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def _values(
+    key: str, described: Described, settings: Mapping[str, Sequence[str]], usual: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
     """What was given for a setting, or what stands for it where the component needs it."""
-    needed = DEFAULT_GRID.get(key, ()) if described[1] is None else ()
+    needed = usual.get(key, ()) if described[1] is None else ()
     given = tuple(settings.get(key, needed))
+    if described[0] in (int, float) and (joined := [one for one in given if len(re.split(r"[,\s]+", one.strip())) > 1]):
+        apart = " ".join(re.split(r"[,\s]+", joined[0].strip()))
+        raise BadInput(f"--{key} {joined[0]!r} is no number", mend=f"give several values apart: --{key} {apart}")
     return tuple(one if one.startswith('"') else quoted(one) for one in given) if described[0] is str else given
 
 

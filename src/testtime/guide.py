@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ import polars as pl
 from testtime.analysis.guidance import DIALS, turn
 from testtime.backends import open_models
 from testtime.build import resolve
-from testtime.core.errors import BadInput, ModelError
+from testtime.core.errors import BadInput
+from testtime.core.protocols import Opens
 from testtime.core.records import Candidate, Part, Problem
 from testtime.core.settings import settings_of
 from testtime.core.strings import parse, said, setting, text_of
@@ -73,12 +75,15 @@ def settled(spec: RunSpec) -> RunSpec:
 
 
 def answer(spec: RunSpec, prompt: str) -> list[tuple[str, Candidate]]:
-    """One prompt under each setting: (decoding as text, candidate). Nothing is kept. Raises BadInput, ModelError."""
+    """One prompt under each setting: (decoding as text, candidate). Nothing is kept. Raises BadInput."""
     asked = spec.model_copy(update={"dataset": "pocket-math", "prompt": "{question}"})
     spec = settled(asked)
     problem = Problem("prompt", "prompt", prompt)
     lanes = lanes_of(spec, 1)
     models = open_models(spec, list(dict.fromkeys(name for lane in lanes for name in lane.arms[0].models.values())))
+    for model in models.values():
+        if isinstance(model, Opens):
+            model.open()  # a package or a key that is missing is said before anything is asked
     lanes = [in_common(lane, models) for lane in lanes]
     plan = Plan("guide", "prompt", spec.seed, [problem], lanes, models, lambda problem, text: (None, None))
     with tempfile.TemporaryDirectory() as room:
@@ -87,7 +92,8 @@ def answer(spec: RunSpec, prompt: str) -> list[tuple[str, Candidate]]:
     made = [decode(Candidate, one) for record in drawn for one in record["candidates"]]
     for one in made:
         if one.error is not None:
-            raise ModelError(one.error)
+            mend = f"see whether they answer: testtime doctor --model {shlex.join(models)}"
+            raise BadInput(one.error, mend=mend)
     labels = {arm.id: arm.label for lane in lanes for arm in lane.arms}
     return [(labels[one.arm], one) for one in made]
 

@@ -32,6 +32,8 @@ RECORDED = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".eval")
 """Endings of the files that are read when a folder is given."""
 RETRIES = ".retries.parquet"
 """Ending of a pool's marked retries, which are no candidates."""
+UNWRITTEN = "it still draws, or was stopped: run its command again, which goes on"
+"""Of a run that has written no pool."""
 MOST_NAMED = 20_000
 """Problems among which the nearest name is looked for."""
 Sources: TypeAlias = "str | Path | Iterable[str | Path]"
@@ -181,9 +183,13 @@ def is_outcomes(path: Path) -> bool:
 
 def _leaves(source: Sources) -> Iterator[Path]:
     """Run folders and files. Raises BadInput for what is neither."""
-    for path in without_outcomes(paths_of(source)):
+    several = without_outcomes(paths_of(source))
+    for path in several:
         if path.is_dir() and not is_run(path):
             yield from [path] if sniff(path) else _inside(path)
+        elif path.is_dir() and not RunFolder.open(path).candidates.exists() and sniff(path) is None:
+            if len(several) == 1:  # beside others it is passed over, as in a folder of runs
+                raise BadInput("no candidates yet", where=str(path), mend=UNWRITTEN)
         elif is_outcomes(path):
             raise BadInput("these are outcomes, not a pool", where=str(path), mend="use: testtime analyze --glob")
         else:
@@ -201,7 +207,10 @@ def _imported(path: Path) -> Any:
 
 def _inside(folder: Path) -> list[Path]:
     """The runs of a folder, or the recorded files in it. Raises BadInput where there are none."""
-    found = [run.path for run in runs(folder)]
+    every = list(runs(folder))
+    found = [run.path for run in every if run.candidates.exists()]
+    if every and not found:
+        raise BadInput("no run here has candidates yet", where=str(folder), mend=UNWRITTEN)
     found = found or sorted(file for ending in RECORDED for file in folder.glob(f"*{ending}") if file.is_file())
     if not found:
         mend = f"name a run folder, a folder of runs, or a file; files end in {', '.join(RECORDED)}"

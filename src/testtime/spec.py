@@ -130,6 +130,8 @@ def read_yaml(path: Path) -> Document:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise BadInput("no such file", where=str(path), mend="check the path") from None
+    except IsADirectoryError:
+        raise BadInput("is a folder", where=str(path), mend="name a YAML file in it") from None
     except OSError as error:
         raise BadInput(str(error.strerror), where=str(path)) from None
     except UnicodeDecodeError as error:

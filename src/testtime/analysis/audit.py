@@ -83,7 +83,8 @@ def audited(frame: pl.DataFrame, labels: Mapping[tuple[str, str, int], str], see
     said = [labels.get(key) for key in rows.select("arm", "query_id", "candidate_idx").iter_rows()]
     rows = rows.with_columns(right=pl.Series([{"right": True, "wrong": False}.get(one or "") for one in said]))
     if not rows["right"].count():
-        raise BadInput("no label fits a verdict of this pool", mend=f"labels are {' or '.join(LABELS)}")
+        what = "no label fits a verdict of this pool" if labels else "no verdict is labelled"
+        raise BadInput(what, mend=f"labels are {' or '.join(LABELS)}")
     dice = rng_of(seed, "posterior")
     sides = {value: _side(rows.filter(pl.col("is_verified") == value), dice) for value in (False, True)}
     share = float(rows.select(pl.col("is_verified").mean()).item())

@@ -46,7 +46,8 @@ def audit(
     if out_csv is not None:
         verifying.write_labels(out_csv, chosen)
         show.wrote(out_csv)
-        show.next_step(f"fill in the column label, then: testtime audit {file} --labels {out_csv}")
+        show.notes(["fill in its last column, label: right, wrong or skip"])
+        show.next_step(shlex.join(["testtime", "audit", str(file), "--labels", str(out_csv)]))
         return
     _report(audited(frame, _asked(chosen), seed), file, json)
 

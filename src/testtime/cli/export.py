@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,4 +43,4 @@ def export(
     alone = ", ".join(f"{split or 'no split'} {count:,}" for split, count in unsure.items())
     show.notes([f"a judge's word alone, no ground truth (ground_truth: false): {alone}"] if alone else [])
     show.wrote(out)
-    show.next_step(f"head -n 1 {out}")
+    show.next_step(f"head -n 1 {shlex.quote(str(out))}")

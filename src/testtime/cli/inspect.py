@@ -38,4 +38,7 @@ def inspect(
         except BadInput as error:  # other problems, or arms: they stand beside each other, and no more can be said
             notes.append(f"not compared: {error}")
     show.notes(notes)
-    show.next_step(f"testtime replay {shlex.join(pools)}")
+    if any(one.mean.mean is not None for one in found):
+        show.next_step(shlex.join(["testtime", "replay", *pools]))
+    else:  # nothing is known to be right or wrong: policies cannot be scored
+        show.next_step(shlex.join(["testtime", "show", pools[0]]))

@@ -34,10 +34,14 @@ NEXT = {
 """What to try with what was listed; with the others, a run."""
 
 
-def list_(what: Annotated[str, Parameter(help=f"models, {', '.join(KINDS)}.")], /, *, json: Json = False) -> None:
+def list_(
+    what: Annotated[str | None, Parameter(help=f"models, {', '.join(KINDS)}.")] = None, /, *, json: Json = False
+) -> None:
     """Print what there is of a kind, a line each."""
     from testtime.cli import show
 
+    if what is None:
+        raise BadInput("list of what", mend=f"testtime list models, or {', '.join(KINDS)}")
     if what not in ("models", *KINDS):
         raise unknown_name("kind", what, ("models", *KINDS))
     if json:

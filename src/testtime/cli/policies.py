@@ -75,6 +75,7 @@ def policies(
             show.json([{"run": run, **shown.risk_of(one)} for run, one in ranked])
             return
         show.tables([table for run, one in ranked for table in shown.risk(run, one)])
+        show.next_step(shlex.join(["testtime", "replay", *pools, "--policies", policy]))
         return
     if pools:
         raise BadInput("a table reads no pool", where=" ".join(pools), mend="leave it out; risk and fit read pools")
@@ -92,7 +93,9 @@ def _table(policy: str, delta: float | None, *, json: bool) -> None:
         show.json({"boundary": edge, "behaviour": behaviour})
         return
     show.tables(shown.rule(edge, behaviour))
-    show.next_step(f"testtime replay answers.jsonl --policies {shlex.quote(policy)}")
+    show.next_step(
+        f"testtime run --model pocket-m --dataset pocket-math --max_queries 40 --policies {shlex.quote(policy)}"
+    )
 
 
 def _whole(policy: str, settings: Mapping[str, Any], delta: float | None, max_n: int | None) -> str:

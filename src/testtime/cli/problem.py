@@ -48,7 +48,11 @@ def show(
     for name, rows in found:
         for block in candidates.problem(rows, name, thinking=thinking, every=every, only=candidate):
             out.indented(block.text, block.indent, block.lead)
-    out.next_step(f"testtime show {shlex.quote(run)} {shlex.quote(query_id)} --every --thinking")
+    out.next_step(shlex.join(["testtime", "show", run, *([] if every and thinking else [query_id, *EVERYTHING])]))
+
+
+EVERYTHING = ("--every", "--thinking")
+"""What opens all there is of a problem; after that, the other problems."""
 
 
 def _listed(run: str, json: bool) -> None:

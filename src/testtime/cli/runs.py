@@ -37,4 +37,5 @@ def runs(
     show.console().print(f"{len(found):,} run{'s' if len(found) != 1 else ''} in {folder}", soft_wrap=True)
     if bare := [str(one["run"]) for one in found if not one["notes"] and one["state"] != "packed"]:
         show.notes([f"without notes: {', '.join(bare[:3])}{f' and {len(bare) - 3} more' if bare[3:] else ''}"])
-    show.next_step(shlex.join(["testtime", "inspect", found[-1]["path"]]) if found else "testtime demo")
+    after = ["inspect", str(found[-1]["path"])] if found else ["runs", str(folder)] if grep else ["demo"]
+    show.next_step(shlex.join(["testtime", *after]))

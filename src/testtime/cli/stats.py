@@ -75,12 +75,12 @@ def stats(
         _print_law(law)
     show.notes(_notes(found))
     show.wrote(output, *drawn)
-    show.next_step(_next(stats_file, every, learn))
+    show.next_step(_next(stats_file, every, learn or not _learnable(found)))
 
 
-def _next(stats_file: Path, every: bool, learn: bool) -> str:
-    """Every token where consultations alone were looked at, then the law that they give."""
-    more = "" if every and learn else " --every --learn" if every else " --every"
+def _next(stats_file: Path, every: bool, learnt: bool) -> str:
+    """Every token where consultations alone were looked at, then the law that they give, where errors are known."""
+    more = "" if every and learnt else " --every --learn" if every else " --every"
     return f"testtime stats --stats_file {shlex.quote(str(stats_file))}{more or ' --every --out_html shaded.html'}"
 
 
@@ -107,6 +107,14 @@ def _report(analyses: Mapping[str, Sequence[Mapping[str, Any]]], ahead: int) -> 
     tables = [correlation_rows(rows, "at consultations") for rows in [analyses["consultations"]] if rows]
     tables += [auc_rows(rows, ahead) for rows in [analyses["foresight"]] if rows]
     show.tables(tables + [effect_rows(rows) for rows in [analyses["effects"]] if rows])
+
+
+def _learnable(found: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether errors enough are known."""
+    from testtime.analysis.positions import FEW
+    from testtime.statistics import errors_of
+
+    return len(errors_of(found)[1]) >= FEW
 
 
 def _learned(found: Sequence[Mapping[str, Any]]) -> Law:

@@ -135,7 +135,7 @@ def _value(text: str, start: int, where: str) -> tuple[Any, int]:
     try:
         value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        raise BadInput(f"not JSON ({error.msg})", where=where) from None
+        raise BadInput(f"not JSON ({error.msg})", where=where, mend="rows are JSON objects, one a line") from None
     except RecursionError:
         raise BadInput("JSON nested too deeply", where=where) from None
     except _BadNumber as error:
