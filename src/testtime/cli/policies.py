@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -61,25 +61,33 @@ def policies(
     if policy is None:
         raise BadInput(f"policies {what} needs a policy", mend="as in: testtime policies table curtail --max_n 40")
     policy = _whole(policy, dataclasses.asdict(settings), delta, max_n)
-    if what == "fit":
-        learned = advice.fit(policy, pools)
-        if json:
-            show.json({"policy": learned})
-            return
-        show.console().print(learned, soft_wrap=True)
-        show.next_step(shlex.join(["testtime", "replay", *pools, "--policies", learned]))
+    if what in ("fit", "risk"):
+        _of_pools(what, policy, pools, json=json)
         return
-    if what == "risk":
+    if pools:
+        raise BadInput("a table reads no pool", where=" ".join(pools), mend="leave it out; risk and fit read pools")
+    _table(policy, delta, json=json)
+
+
+def _of_pools(what: str, policy: str, pools: Sequence[str], *, json: bool) -> None:
+    """What a policy learns of pools, or how right it is where it is most sure."""
+    from testtime import advice
+    from testtime.cli import show
+    from testtime.figures import advice as shown
+
+    if what == "fit":
+        policy = advice.fit(policy, pools)
+        if json:
+            show.json({"policy": policy})
+            return
+        show.console().print(policy, soft_wrap=True)
+    else:
         ranked = advice.risk(policy, pools)
         if json:
             show.json([{"run": run, **shown.risk_of(one)} for run, one in ranked])
             return
         show.tables([table for run, one in ranked for table in shown.risk(run, one)])
-        show.next_step(shlex.join(["testtime", "replay", *pools, "--policies", policy]))
-        return
-    if pools:
-        raise BadInput("a table reads no pool", where=" ".join(pools), mend="leave it out; risk and fit read pools")
-    _table(policy, delta, json=json)
+    show.next_step(shlex.join(["testtime", "replay", *pools, "--policies", policy]))
 
 
 def _table(policy: str, delta: float | None, *, json: bool) -> None:
