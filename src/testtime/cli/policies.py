@@ -47,7 +47,6 @@ def policies(
     from testtime import advice
     from testtime.cli import show
     from testtime.core.errors import BadInput
-    from testtime.figures import advice as shown
 
     if what == "design":
         found = advice.design(MOST_DRAWS if max_n is None else max_n, draws, error, like)
