@@ -18,7 +18,7 @@ from testtime.analysis.estimators import maj_at_k, pass_at_k
 from testtime.analysis.exact import CountRule
 from testtime.analysis.forecast import forecast as forecasts
 from testtime.analysis.limits import Headroom, headroom, least_draws
-from testtime.analysis.recommend import Advice, Budget, ladder
+from testtime.analysis.recommend import Advice, Budget, ladder, needs_two
 from testtime.analysis.recommend import recommend as recommended
 from testtime.analysis.replay import has_gold
 from testtime.analysis.replay import outcomes as replayed
@@ -88,6 +88,7 @@ def recommend(
     for pool in opened:
         if not has_gold(pool):
             raise BadInput("no answer is known to be right or wrong", where=pool.run, mend="give each row its `gold`")
+        needs_two(units_of(pool.clusters, len(pool.problems)), pool.run)
         frames.append(replayed(pool, _compared(pool, policies), orders=orders, seed=seed, exact=False))
     outcomes = pl.concat(frames)
     if price is not None:

@@ -18,7 +18,7 @@ from testtime.analysis.forecast import _majority, forecast
 from testtime.analysis.limits import certificate, headroom, least_draws
 from testtime.analysis.monitor import Monitor, by_unit, power, settled, tilted, wealth
 from testtime.analysis.power import Variances, noticed, plan, questions
-from testtime.analysis.recommend import Budget, Field, ladder, recommend
+from testtime.analysis.recommend import Budget, Field, _interval, ladder, recommend
 from testtime.analysis.replay import outcomes
 from testtime.core.errors import BadInput
 from testtime.core.strings import parse
@@ -158,6 +158,20 @@ def test_the_plan_for_last_letters_is_the_published_one():
     assert found["unpaired", 1] / found["paired", None] > 20
 
 
+def test_a_pilot_without_spread_plans_nothing(make_outcomes):
+    """Two questions would do for any effect, if what a few easy problems show were all there is."""
+    right = make_outcomes([1.0] * 5)
+    with pytest.raises(BadInput, match="with no spread to plan from"):
+        plan(right, right, 0.01)
+    same = make_outcomes([0.5] * 5)
+    table = plan(same, same, 0.01)
+    known = table.filter(pl.col("runs").is_null())
+    assert known.select("questions", "draws", "power").row(0) == (None, None, None)
+    assert table["questions"][0] == questions(0.5, 0.01)
+    with pytest.raises(BadInput, match="too small to be seen"):
+        plan(same, same, 1e-9)
+
+
 def test_power_and_questions_are_inverse_to_each_other():
     n = questions(0.2, 0.02, 0.8)
     assert noticed(0.2, 0.02, n) == pytest.approx(0.8, abs=1e-3)
@@ -251,6 +265,15 @@ def test_draws_held_back_lie_in_the_forecast(shown):
 
 
 # ---- recommendations ----
+def test_problems_that_look_alike_leave_the_forecast_open():
+    codes, right = np.zeros((5, 4), dtype=np.int16), np.ones((5, 4))
+    found = forecast(codes, right, [8]).row(0, named=True)
+    assert found["pass_low"] < 0.6 < found["pass"] < found["pass_high"]
+    for ks, says in (([4, 2000], "k = 2000"), ([0], "k = 0")):
+        with pytest.raises(BadInput, match=says):
+            forecast(codes, right, ks)
+
+
 def test_budgets_are_read():
     assert (Budget.of("2000tok/q").column, Budget.of("2000tok/q").most) == ("gen_tokens", 2000)
     assert Budget.of("50usd", 1319).most == pytest.approx(50 / 1319)
@@ -285,6 +308,40 @@ def test_advice_covers_the_truth_after_choosing_nineteen_times_of_twenty(make_ou
         advice = recommend(noise(make_outcomes, rng, 12, 120), Budget.of("100tok/q"))
         covered += advice.honest[1] <= 0.7 <= advice.honest[2]
     assert covered >= 52
+
+
+def test_luck_that_all_parts_share_is_no_promise():
+    """Where one of many equal settings is chosen on every part, its mean over the parts is what it was chosen by."""
+    rng = np.random.default_rng(SEED)
+    covered = []
+    for _ in range(100):
+        right = (rng.random((30, 100)) < 0.7).astype(float)
+        field = Field(pl.DataFrame(), right, np.ones((30, 100)), np.arange(100), np.arange(100) % 5)
+        values, choices = field.honest(4.0)
+        if len(set(choices)) == 1:
+            low, high = _interval(field, values, 4.0, 0)
+            covered.append(low <= 0.7 <= high)
+    assert len(covered) > 5
+    assert np.mean(covered) > 0.8
+
+
+def test_what_leads_clearly_or_is_alike_on_every_problem_is_in_no_doubt():
+    right = np.stack([np.ones(50), np.ones(50), np.tile([1.0, 0.0], 25)])
+    field = Field(
+        pl.DataFrame(), right, np.array([[1.0], [2.0], [3.0]]) * np.ones(50), np.arange(50), np.arange(50) % 5
+    )
+    assert field.doubt(3.0) == 0.0
+    assert field.doubt(1.0) == 0.0
+    right[2, :] = 1.0
+    right[2, :2] = 0.0
+    assert field.doubt(3.0) == pytest.approx(np.std(right[0] - right[2], ddof=1) / 50**0.5)
+
+
+def test_there_is_no_advice_from_one_problem_or_one_source(make_outcomes):
+    with pytest.raises(BadInput, match="one problem alone"):
+        recommend(make_outcomes([1.0]), Budget.of("100tok/q"))
+    with pytest.raises(BadInput, match="all problems are of one cluster"):
+        recommend(make_outcomes([1.0, 0.0]).with_columns(cluster=pl.lit("c")), Budget.of("100tok/q"))
 
 
 def test_what_costs_too_much_or_is_unknown_is_not_advised(make_outcomes):

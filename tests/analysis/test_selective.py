@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise, permutations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +52,12 @@ def test_the_best_ranking_none_and_the_worst(make_outcomes):
 def test_a_policy_that_is_not_sure_of_anything_is_refused(make_outcomes):
     with pytest.raises(BadInput, match="does not say how sure"):
         selective(make_outcomes([1.0, 0.0], e_value=[None, None], certified=[None, None]))
+
+
+def test_a_pool_too_small_for_the_policy_is_said_to_be_so(make_outcomes):
+    short = make_outcomes([None, None]).with_columns(exhausted=pl.lit(1.0), e_value=pl.lit(None, dtype=pl.Float64))
+    with pytest.raises(BadInput, match="would need more draws than the pool has; lower its max_n"):
+        selective(short)
 
 
 def test_certainty_of_recorded_answers_ranks_them(tmp_path):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import nan, sqrt
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ FEW = 30
 MANY = 20_000
 """With more units than this, the mean is normal to within its own rounding, and nothing is resampled."""
 Interval = tuple[float, float]
+_Value = TypeVar("_Value", float, Floats)
 _BLOCK = 100
 _ROWS = 200
 """Resamples whose means are taken together."""
@@ -148,8 +150,8 @@ def wilson(share: float, n: int, level: float = LEVEL) -> Interval:
     return (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
 
 
-def no_spread(value: float, n: int, bounds: Interval, level: float = LEVEL) -> Interval:
-    """The interval of a mean when all n units show the same value.
+def no_spread(value: _Value, n: int, bounds: Interval, level: float = LEVEL) -> tuple[_Value, _Value]:
+    """The interval of a mean, or of each of several, when all n units show the same value.
 
     Up to w = the upper end of Wilson's interval of 0/n of the source's units may differ from it, and
     differ as far as the bounds let them.

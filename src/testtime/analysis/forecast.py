@@ -6,7 +6,7 @@ prior, each problem's counts make its posterior, and k fresh draws follow:
 
     pass@k = E[1 − (1 − g)^k],   maj@k = E[P(more right than most common wrong among k) + ½ P(as many)]
 
-Intervals are over problems (bootstrap, the mixture fitted anew in each resample).
+Intervals are over problems (bootstrap, the mixture fitted anew in each resample; `no_spread` where none differs).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
-from testtime.analysis.bootstrap import LEVEL, units_of
+from testtime.analysis.bootstrap import LEVEL, no_spread, units_of
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats, Ints
 from testtime.core.progress import steps
@@ -114,7 +114,8 @@ def forecast(
 ) -> pl.DataFrame:
     """maj@k and pass@k of fresh draws with their intervals, a row a k. Raises BadInput: no verdict, k out of range."""
     if not ks or min(ks) < 1 or max(ks) > MOST:
-        raise BadInput(f"k = {list(ks)}", mend=f"give k from 1 to {MOST:,}")
+        wrong = next((k for k in ks if not 1 <= k <= MOST), None)
+        raise BadInput(f"k = {wrong}", mend=f"give k from 1 to {MOST:,}")
     known = ~np.isnan(right).all(axis=1)
     if not known.any():
         raise BadInput("no answer is known to be right or wrong", mend="give each row its `gold`")
@@ -132,6 +133,9 @@ def forecast(
     ]
     values = np.stack(rows)  # [resample, maj or pass, k]
     low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    alike = np.ptp(values, axis=0) < 1e-9  # where all problems look the same, resamples do too
+    least, most = no_spread(values[0], units, (0.0, 1.0))
+    low, high = np.where(alike, least, low), np.where(alike, most, high)
     columns = {"k": list(ks)}
     for at, name in enumerate(("maj", "pass")):
         columns |= {name: values[0, at], f"{name}_low": low[at], f"{name}_high": high[at]}

@@ -19,6 +19,8 @@ from testtime.analysis.table import floats
 from testtime.core.errors import BadInput
 from testtime.core.history import Floats
 
+MOST = 1e12
+"""Problems that nobody has."""
 _NORMAL = NormalDist()
 
 
@@ -59,7 +61,7 @@ class Variances:
 def questions(variance: float, effect: float, power: float = 0.8, level: float = 0.95) -> int:
     """The fewest problems with which a true difference of `effect` (a part of 1) is noticed with chance `power`.
 
-    Raises BadInput for an effect outside 0 … 1.
+    Raises BadInput for an effect outside 0 … 1, or one so small that no number of problems shows it.
 
     >>> questions(0.25, 0.01)
     19623
@@ -67,21 +69,24 @@ def questions(variance: float, effect: float, power: float = 0.8, level: float =
     if not 0 < effect <= 1:
         raise BadInput(f"an effect of {effect}", mend="give a part of 1, or points: 1pt")
     z = _NORMAL.inv_cdf((1 + level) / 2) + _NORMAL.inv_cdf(power)
-    return max(ceil(variance * z * z / effect**2), 2)
+    wanted = variance * z * z / effect**2
+    if wanted > MOST:
+        raise BadInput(f"an effect of {effect:g} is too small to be seen", mend="give a larger one")
+    return max(ceil(wanted), 2)
 
 
 def noticed(variance: float, effect: float, n: int, level: float = 0.95) -> float:
     """The chance to notice it with n problems."""
-    error = sqrt(variance / n) if variance > 0 else 1e-12
-    return 1 - _NORMAL.cdf(_NORMAL.inv_cdf((1 + level) / 2) - effect / error)
+    return 1 - _NORMAL.cdf(_NORMAL.inv_cdf((1 + level) / 2) - effect / sqrt(variance / n))
 
 
 def plan(a: pl.DataFrame, b: pl.DataFrame, effect: float, power: float = 0.8) -> pl.DataFrame:
     """Designs that settle a comparison, from pilot outcomes of the two policies on common problems, a row a design.
 
     `design` paired or unpaired; `runs` of each policy on a problem, null for the whole pool's exact chances;
-    `questions`, of each side where unpaired; `draws` in all; `power` with as many questions as the pilot has.
-    Raises BadInput where they share no problem.
+    `questions`, of each side where unpaired; `draws` in all; `power` with as many questions as the pilot has. All three
+    are null for a design of which the pilot shows no spread: that is no proof that there is none.
+    Raises BadInput where they share no problem, or no design has a spread.
     """
     both = a.join(b, on=["dataset", "split", "query_id"], how="inner", suffix="_b", nulls_equal=True)
     if both.is_empty():
@@ -92,16 +97,19 @@ def plan(a: pl.DataFrame, b: pl.DataFrame, effect: float, power: float = 0.8) ->
     for paired in (True, False):
         for runs in (1, 2, 4, 8, None):
             variance = variances.one(paired=paired, runs=runs)
-            n = questions(variance, effect, power)
+            n = questions(variance, effect, power) if variance > 0 else None
             rows.append(
                 {
                     "design": "paired" if paired else "unpaired",
                     "runs": runs,
                     "questions": n,
-                    "draws": None if runs is None else round(n * runs * each),
-                    "power": noticed(variance, effect, variances.problems),
+                    "draws": None if runs is None or n is None else round(n * runs * each),
+                    "power": None if n is None else noticed(variance, effect, variances.problems),
                 }
             )
+    if all(row["questions"] is None for row in rows):
+        what = "the pilot answers all of its problems alike, with no spread to plan from"
+        raise BadInput(what, mend="give one of more problems, or of harder ones")
     return pl.DataFrame(
         rows,
         schema={"design": pl.String, "runs": pl.Int64, "questions": pl.Int64, "draws": pl.Int64, "power": pl.Float64},

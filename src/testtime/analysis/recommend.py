@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import hypot
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from testtime.analysis.bootstrap import accuracy_interval, units_of
+from testtime.analysis.bootstrap import LEVEL, accuracy_interval, units_of
 from testtime.analysis.table import GROUP, floats, groups
 from testtime.core.errors import BadInput
 from testtime.core.history import Bools, Floats, Ints
@@ -24,6 +26,8 @@ from testtime.core.seeds import seed_of
 from testtime.policies.settings import MOST_DRAWS
 
 FOLDS = 5
+CLEAR = 3.0
+"""Standard errors by which a setting leads another that luck does not put before it."""
 _UNITS = {
     "tok": "gen_tokens",
     "usd": "usd",
@@ -115,6 +119,7 @@ class Field:
         key = ["_split", "query_id"]
         met = [common.join(part, on=key, how="left", nulls_equal=True, maintain_order="left") for part in parts]
         unit = units_of(common["cluster"].to_list(), common.height)
+        needs_two(unit)
         first = {int(u): query for u, query in reversed(list(zip(unit, common["query_id"], strict=True)))}
         order = sorted(first, key=lambda u: seed_of(0, "advice", first[u]))
         part_of = {u: at % FOLDS for at, u in enumerate(order)}
@@ -143,6 +148,25 @@ class Field:
                 choices.append(choice)
         return out, choices
 
+    def doubt(self, most: float) -> float:
+        """The largest standard error, over units, of a difference from the chosen setting to one that it may not beat.
+
+        May: its lead is within `CLEAR` such errors. 0 where one setting alone is within the budget, or none comes near.
+        """
+        every = np.ones(self.correct.shape[1], dtype=bool)
+        best = self.chosen(most, every)
+        if best is None:
+            return 0.0
+        near = self.spend.mean(axis=1) <= most * (1 + 1e-9)
+        gaps = self.correct[best] - self.correct[near]
+        lead = gaps.mean(axis=1)
+        order = np.argsort(self.unit, kind="stable")
+        starts = np.flatnonzero(np.diff(self.unit[order], prepend=-1))
+        sums = np.add.reduceat((gaps - lead[:, None])[:, order], starts, axis=1)
+        number = len(starts)
+        errors = np.sqrt((sums**2).sum(axis=1) * number / (number - 1)) / gaps.shape[1]
+        return float(errors[lead < CLEAR * errors].max(initial=0.0))
+
 
 @dataclass(frozen=True, eq=False)
 class Advice:
@@ -168,6 +192,14 @@ class Advice:
         return float(self.ranked["accuracy"][0]) - self.honest[0]
 
 
+def needs_two(unit: Ints, where: str | None = None) -> None:
+    """Raises BadInput for problems of one source, or one problem: there are no others to measure a choice on."""
+    if len(np.unique(unit)) < 2:
+        what = "one problem alone" if len(unit) < 2 else "all problems are of one cluster"
+        mend = "a choice is measured on problems that it was not made on: give two or more"
+        raise BadInput(what, where=where, mend=mend)
+
+
 def recommend(outcomes: pl.DataFrame, budget: Budget, *, seed: int = 0, keep: int = 8) -> Advice:
     """The advice from the outcomes of many settings, of one pool or several. Raises BadInput where none fits."""
     field = Field.of(outcomes, budget.column)
@@ -180,7 +212,7 @@ def recommend(outcomes: pl.DataFrame, budget: Budget, *, seed: int = 0, keep: in
         what = f"no setting costs at most {budget}"
         raise BadInput(what, mend=unknown if cheapest is None else f"the cheapest costs {cheapest:.4g}")
     values, choices = field.honest(budget.most)
-    low, high = _interval(field, values, choices, seed)
+    low, high = _interval(field, values, budget.most, seed)
     others = [_at(field, budget.times(factor), seed) for factor in (0.5, 1.0, 2.0)]
     return Advice(
         budget=budget,
@@ -199,16 +231,15 @@ def _telling(named: pl.DataFrame) -> tuple[str, ...]:
     return (*whose, "arm") if named.select("run", "arm").n_unique() > runs else whose
 
 
-def _interval(field: Field, values: Floats, choices: Sequence[int], seed: int) -> tuple[float, float]:
-    """Over problems; wider where the parts chose differently, for then what one part gives depends on the others.
+def _interval(field: Field, values: Floats, most: float, seed: int) -> tuple[float, float]:
+    """Over problems, and wider by as much as luck may have chosen (`Field.doubt`).
 
-    The variance of a K-fold mean is then up to 1 + K / (K − 1) times the naive one (Nadeau and Bengio 2003).
+    The parts share most of their problems, and with them their luck: where one setting of many equal ones is chosen on
+    every part, its mean over the parts is the mean it was chosen by.
     """
     low, high = accuracy_interval(values, field.unit, seed=seed)
-    if len(set(choices)) < 2:
-        return low, high
-    mean, wider = float(np.nanmean(values)), (1 + len(choices) / (len(choices) - 1)) ** 0.5
-    return max(mean - wider * (mean - low), 0.0), min(mean + wider * (high - mean), 1.0)
+    mean, luck = float(np.nanmean(values)), NormalDist().inv_cdf((1 + LEVEL) / 2) * field.doubt(most)
+    return max(mean - hypot(mean - low, luck), 0.0), min(mean + hypot(high - mean, luck), 1.0)
 
 
 def _ranked(field: Field, most: float, seed: int, keep: int) -> pl.DataFrame:
@@ -230,8 +261,8 @@ def _at(field: Field, budget: Budget, seed: int) -> dict[str, Any]:
     best = field.chosen(budget.most, np.ones(field.correct.shape[1], dtype=bool))
     if best is None:
         return row
-    values, choices = field.honest(budget.most)
-    low, high = _interval(field, values, choices, seed)
+    values, _ = field.honest(budget.most)
+    low, high = _interval(field, values, budget.most, seed)
     named = field.named.row(best, named=True)
     return row | {name: named[name] for name in GROUP} | {
         "accuracy": float(np.nanmean(values)), "low": low, "high": high

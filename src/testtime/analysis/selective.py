@@ -77,6 +77,8 @@ def selective(outcomes: pl.DataFrame, *, seed: int = 0, resamples: int = 1000) -
     known = outcomes.filter(pl.col("correct").is_not_null() & pl.col("e_value").is_not_null())
     if known.is_empty():
         policy = outcomes["policy"][0] if outcomes.height else "a policy"
+        if (outcomes["exhausted"].fill_null(0) > 0).any():
+            raise BadInput(f"{policy} would need more draws than the pool has", mend="lower its max_n")
         raise BadInput(f"{policy} does not say how sure its answers are", mend="take certified")
     wrong, sure = 1 - floats(known["correct"]), floats(known["e_value"])
     unit = units_of(known["cluster"].to_list(), known.height)

@@ -97,7 +97,7 @@ def whole(text: str, where: str | None = None) -> int:
     >>> whole("-3")
     -3
     """
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise BadInput(f"{text!r} is no whole number", where=where)
     return int(text)
 

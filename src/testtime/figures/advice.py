@@ -24,7 +24,7 @@ def recommendation(advice: Advice) -> list[Rows]:
         ]
         for at, row in enumerate(advice.ranked.iter_rows(named=True))
     ]
-    title = f"Within {advice.budget}, {advice.tried} settings compared"
+    title = f"Within {advice.budget}, {advice.tried} setting{'s' if advice.tried > 1 else ''} compared"
     others = [
         [
             row["budget"],
@@ -64,9 +64,9 @@ def plan(table: pl.DataFrame, effect: float, power: float) -> Rows:
         [
             row["design"],
             "all of the pool" if row["runs"] is None else str(row["runs"]),
-            f"{row['questions']:,}",
+            UNKNOWN if row["questions"] is None else f"{row['questions']:,}",
             UNKNOWN if row["draws"] is None else f"{row['draws']:,}",
-            f"{row['power']:.2f}",
+            UNKNOWN if row["power"] is None else f"{row['power']:.2f}",
         ]
         for row in table.iter_rows(named=True)
     ]

@@ -124,14 +124,14 @@ def text(row: Row, key: str) -> str | None:
 
 
 def real(row: Row, value: Any, what: str) -> float | None:
-    """A finite number, or None for null."""
+    """A finite number of no more than 150 digits, so that its square is one too, or None for null."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         row.bad(f"{what} is not a number")
     number = float(Decimal(value))
-    if abs(number) == float("inf"):
-        row.bad(f"{what} is beyond what a float holds")
+    if abs(number) > 1e150:
+        row.bad(f"{what} is beyond what can be reckoned with")
     return number
 
 
