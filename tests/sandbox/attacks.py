@@ -216,6 +216,77 @@ for fd in range(64):
     except OSError:
         pass
 """,
+    "closing its files": """
+import os
+os.closerange(0, 256)
+""",
+    "stopping itself": """
+import os, signal
+def f(x):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return 5
+""",
+    "another program in its place": r"""
+import os
+os.execv('/bin/sh', ['sh', '-c', 'while :; do for d in 1 3 4 5; do echo "{\\"value\\": 4}" >&$d; done; done'])
+""",
+    "values under another tag": """
+import sys
+sys.modules['__main__'].encode = lambda *a, **k: {'T': 'exec'}
+def f(x):
+    return 5
+""",
+    "a handle that nobody gave": """
+import sys
+sys.modules['__main__'].encode = lambda *a, **k: {'h': -1}
+def f(x):
+    return 5
+""",
+    "raising its limits": """
+import resource
+for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE):
+    try:
+        resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except (OSError, ValueError):
+        pass
+x = bytearray(3 * 10**9)
+f = lambda x: 4
+""",
+    "a namespace of its own": """
+import ctypes, os
+libc = ctypes.CDLL(None)
+if libc.unshare(0x10000000) == 0 and libc.mount(b'proc', b'/tmp', b'proc', 0, None) == 0:
+    f = lambda x: 4
+""",
+    "memory in files without a name": """
+import os
+kept = []
+while True:
+    kept.append(os.memfd_create('x'))
+    for _ in range(10_000):
+        os.write(kept[-1], b'x' * 10**6)
+""",
+    "a shout that never ends a line": """
+import os
+while True:
+    for fd in range(3, 10):
+        try:
+            os.write(fd, b'x')
+        except OSError:
+            pass
+""",
+    "sleeping while its children work": """
+import os, time
+for _ in range(3):
+    try:
+        if os.fork() == 0:
+            os.nice(-5 if os.getuid() == 0 else 0)
+            while True: pass
+    except OSError:
+        pass
+os.nice(19)
+time.sleep(10**6)
+""",
     "reading the tests": """
 import gc
 found = [o for o in gc.get_objects() if isinstance(o, dict) and 'tests' in o]

@@ -203,9 +203,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a foreign program may use: seconds by the clock, memory of a process, files, processes, and output."""
+    """What a foreign program may use: seconds, memory of a process, files, processes, and output."""
 
     seconds: float = 10.0
+    """By the clock, without those in which it waited for a processor that other work had, where that is counted."""
     memory_mb: int = 512
     disk_mb: int = 32
     processes: int | None = 6

@@ -6,13 +6,13 @@ import os
 import select
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from testtime.core.errors import VerifierError
+from testtime.sandbox.patience import Deadline, Watched
 
 LONGEST = 4_000_000
 """Bytes of one line."""
@@ -44,6 +44,8 @@ class Start:
     """Give up root first: limits on processes do not bind root."""
     after: Callable[[], None] = lambda: None
     """Called once it is killed."""
+    below: int | None = None
+    """How many processes stand between the one that is started and the Python; None: it is none of ours."""
 
 
 def program(*names: str) -> str:
@@ -73,7 +75,7 @@ class Box:
 
     def __init__(self, start: Start, text: str) -> None:
         who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if start.as_nobody else {}
-        self._after = start.after
+        self._after, self._below = start.after, start.below
         try:
             self._process = subprocess.Popen(
                 [*start.argv, "-c", text],
@@ -98,7 +100,7 @@ class Box:
             self._ready[pipe.fileno()].register(pipe.fileno(), event)
         self._buffer = bytearray()
 
-    def send(self, line: bytes, until: float) -> None:
+    def send(self, line: bytes, until: Deadline) -> None:
         """Writes a line. Raises Late, Gone."""
         left = memoryview(line + b"\n")
         while left:
@@ -109,7 +111,7 @@ class Box:
             except OSError:
                 raise Gone from None
 
-    def line(self, until: float) -> bytes:
+    def line(self, until: Deadline) -> bytes:
         """The next line it says. Raises Late, Gone, Loud."""
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > LONGEST:
@@ -120,7 +122,7 @@ class Box:
         del self._buffer[: end + 1]
         return said
 
-    def rest(self, most: int, until: float) -> bytes:
+    def rest(self, most: int, until: Deadline) -> bytes:
         """All it says until it ends. Raises Late, Loud; what was said by then is in `said`."""
         while len(self._buffer) <= most:
             if not self._read(until):
@@ -132,13 +134,19 @@ class Box:
         """What it said that was not taken yet."""
         return bytes(self._buffer)
 
-    def exit(self, until: float) -> int:
+    def exit(self, until: Deadline) -> int:
         """Its exit code. Raises Late."""
-        try:
-            code: int = self._process.wait(max(until - time.monotonic(), 0.001))
-            return code
-        except subprocess.TimeoutExpired:
-            raise Late from None
+        while True:
+            try:
+                code: int = self._process.wait(max(until.left(), 0.001))
+                return code
+            except subprocess.TimeoutExpired:
+                if not until.left():
+                    raise Late from None
+
+    def watched(self, below: int = 0) -> Watched | None:
+        """Its Python's processes, or those so many generations below; None where they cannot be seen."""
+        return None if self._below is None else Watched(self._process.pid, self._below + below)
 
     def kill(self) -> None:
         """Ends it and its session; returns when it is gone."""
@@ -152,7 +160,7 @@ class Box:
         self._process.wait()
         self._after()
 
-    def _read(self, until: float) -> bool:
+    def _read(self, until: Deadline) -> bool:
         """Takes what is there; False when there will be no more."""
         self._wait(self._out.fileno(), until)
         try:
@@ -162,6 +170,7 @@ class Box:
         self._buffer += taken
         return bool(taken)
 
-    def _wait(self, file: int, until: float) -> None:
-        if not self._ready[file].poll(max(until - time.monotonic(), 0) * 1000):
-            raise Late
+    def _wait(self, file: int, until: Deadline) -> None:
+        while not self._ready[file].poll(until.left() * 1000):
+            if not until.left():
+                raise Late

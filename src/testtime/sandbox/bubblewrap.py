@@ -36,7 +36,7 @@ class Bubblewrap(Boxes):
 
     def start(self) -> Start:
         """As nobody where we are root, whom no limit on processes binds."""
-        return Start(_argv(), as_nobody=os.getuid() == 0, cwd="/")
+        return Start(_argv(), as_nobody=os.getuid() == 0, cwd="/", below=1)
 
 
 @cache

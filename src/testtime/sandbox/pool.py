@@ -11,7 +11,6 @@ import builtins
 import json
 import os
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import ClassVar, Literal, TypeVar
 from testtime.core.errors import VerifierError
 from testtime.core.records import Limits, Ran
 from testtime.sandbox.box import Box, Gone, Late, Loud, Start, program
+from testtime.sandbox.patience import Deadline
 
 _T = TypeVar("_T")
 GRACE = 30.0
@@ -77,13 +77,13 @@ class Boxes(ABC):
     # ---- in a thread ----
     def _run(self, source: str, stdin: str, limits: Limits) -> Ran:
         try:
-            guest, until = self._taken(), time.monotonic() + limits.seconds + GRACE
+            guest = self._taken()
         except VerifierError as error:
             return Ran("lost", why=str(error))
         try:
-            guest.send(self._job("run", source, stdin, limits), until)
+            guest.send(self._job("run", source, stdin, limits), Deadline(limits.seconds + GRACE))
             self._next()
-            until = time.monotonic() + limits.seconds
+            until = Deadline(limits.seconds, guest.watched())
             said = guest.rest(limits.output, until)
             return Ran("exit", guest.exit(until), said.decode("utf-8", "replace"))
         except Late:
@@ -100,13 +100,13 @@ class Boxes(ABC):
         if isinstance(names, str):
             return Ran("lost", why=names)
         try:
-            guest, until = self._taken(), time.monotonic() + limits.seconds + GRACE
+            guest = self._taken()
         except VerifierError as error:
             return Ran("lost", why=str(error))
         try:
-            guest.send(self._job("serve", source, "", limits), until)
+            guest.send(self._job("serve", source, "", limits), Deadline(limits.seconds + GRACE))
             self._next()
-            until = time.monotonic() + limits.seconds
+            until = Deadline(limits.seconds, guest.watched())
             loaded = json.loads(guest.line(until))
             if "raised" in loaded:
                 return Ran("exit", verdict=False, why=f"{loaded['raised']}: {loaded['why']}")
@@ -120,13 +120,15 @@ class Boxes(ABC):
         finally:
             self._kill(guest)
 
-    def _judged(self, guest: Box, setup: str, tests: str, names: list[str], limits: Limits, until: float) -> Ran:
+    def _judged(self, guest: Box, setup: str, tests: str, names: list[str], limits: Limits, until: Deadline) -> Ran:
         """Carries lines between the tests and the candidate until there is a verdict."""
         try:
             checker = self._slot.checker or self._ready(self._open(self._checker))
         except VerifierError as error:
             return Ran("lost", why=str(error))
         self._slot.checker = None
+        if (tests_run := checker.watched(below=1)) is not None:
+            until.beside.append(tests_run)  # in a child of their own
         try:
             job = {"setup": setup, "tests": tests, "names": names, "limits": self._limits(limits)}
             checker.send(json.dumps(job).encode(), until)
@@ -151,7 +153,7 @@ class Boxes(ABC):
     def _ready(self, box: Box) -> Box:
         """A box once it says so: one whose Python does not even start is no candidate's fault. Raises VerifierError."""
         try:
-            if box.line(time.monotonic() + GRACE) == READY:
+            if box.line(Deadline(GRACE)) == READY:
                 return box
         except (Late, Gone, Loud):
             pass
@@ -183,7 +185,7 @@ class Boxes(ABC):
         return {**asdict(limits), **({} if self.counts_processes else {"processes": None})}
 
 
-def _answer(guest: Box, request: bytes, until: float) -> bytes:
+def _answer(guest: Box, request: bytes, until: Deadline) -> bytes:
     """What the candidate's side says to a request; that it has ended, where it has."""
     try:
         guest.send(request, until)

@@ -26,4 +26,6 @@ class Rlimits(Boxes):
         if as_nobody:
             os.chown(folder.name, 65534, 65534)
         interpreter = python() if as_nobody else sys.executable
-        return Start([str(interpreter), "-I", "-S"], cwd=folder.name, as_nobody=as_nobody, after=folder.cleanup)
+        return Start(
+            [str(interpreter), "-I", "-S"], cwd=folder.name, as_nobody=as_nobody, after=folder.cleanup, below=0
+        )

@@ -19,7 +19,7 @@ from testtime.core.registry import find
 from testtime.core.seeds import digest
 from testtime.verifiers.said import unjudgeable, verdict
 
-VERSION = 2
+VERSION = 3
 """Of the rule; with another, stored verdicts are not reused."""
 
 
