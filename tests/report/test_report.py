@@ -24,6 +24,7 @@ from testtime.core.errors import BadInput
 from testtime.report import candidates, sample
 from testtime.report.blocks import safe
 from testtime.report.page import SCRIPTS, embedded
+from testtime.report.sections.policies import unbeaten
 from testtime.reporting import write_report
 
 ANSWERS = [
@@ -166,6 +167,21 @@ def test_the_answer_names_a_policy_its_budget_and_its_certainty(answers: Path) -
     assert re.search(r"with at most 30 generated tokens a question: (use|take) \S+", text)
     assert "nested cross-validation" in text
     assert "95 % interval" in text
+
+
+def test_the_answer_promises_nothing_where_nothing_is_right_or_little_is_known(tmp_path: Path) -> None:
+    pool = tmp_path / "wrong.jsonl"
+    rows = [{"id": f"q{at}", "gold": 1, "answers": [2, 3, 3, 2], "tokens": [5, 5, 5, 5]} for at in range(4)]
+    pool.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    text = " ".join(Elements(write_report(pool).path.read_text(encoding="utf-8")).text.split())
+    assert "no policy gives a right answer within" in text
+    assert "points wide: draw more problems before choosing by it" in text
+    assert "generated tokens a question: take" not in text
+
+
+def test_of_two_settings_alike_the_one_named_first_is_unbeaten() -> None:
+    rows = pl.DataFrame({"gen_tokens": [131.0, 131.0 - 1e-13, 90.0], "accuracy": [0.9, 0.9, 0.8]})
+    assert unbeaten(rows) == {0, 2}
 
 
 def test_sections_appear_when_their_data_do(answers: Path, hostile: str, tmp_path: Path) -> None:

@@ -48,4 +48,5 @@ def report(
     if open_:
         webbrowser.open(done.path.resolve().as_uri())
     if not json:
-        show.next_step(f"testtime recommend {shlex.join(done.pools)} --budget 1000tok/q")
+        after = ["recommend", *done.pools, "--budget", "1000tok/q"] if done.settings else ["show", done.pools[0]]
+        show.next_step(shlex.join(["testtime", *after]))

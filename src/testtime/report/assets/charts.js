@@ -21,6 +21,7 @@ function number(value, axis) {
 // Places of ticks: powers of two, 1-2-5 in each decade and coarser, or even steps.
 function ticks(low, high, axis, most) {
   let found = [];
+  const inside = (value) => value >= low && value <= high;
   if (axis.log && axis.binary) {
     for (let e = Math.floor(Math.log2(low)); e <= Math.ceil(Math.log2(high)); e++) found.push(2 ** e);
   } else if (axis.log) {
@@ -28,8 +29,9 @@ function ticks(low, high, axis, most) {
       found = [];
       for (let d = Math.floor(Math.log10(low)); d <= Math.ceil(Math.log10(high)); d++)
         for (const step of steps) found.push(Number(`${step}e${d}`));
-      if (found.filter((value) => value >= low && value <= high).length >= 3) break;
+      if (found.filter(inside).length >= 3) break;
     }
+    if (found.filter(inside).length < 3) return ticks(low, high, { log: false }, Math.min(most, 5)); // a short stretch
   } else {
     const raw = (high - low) / Math.max(most, 2), scale = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 2.5, 5, 10].map((one) => one * scale).find((one) => one >= raw);

@@ -22,6 +22,8 @@ ENOUGH = 0.01
 """The page leads with the least budget that keeps all but this much of the best accuracy."""
 _MOST = 7
 """Budgets that are shown."""
+WIDE = 0.3
+"""An interval wider than this hardly tells settings apart, and the page says so."""
 
 
 def answer(material: Material) -> Section:
@@ -117,6 +119,9 @@ def _first(advice: Advice, outcomes: pl.DataFrame, material: Material) -> list[B
     on = f"{row['dataset'] or 'the recorded questions'}"
     verb = f"take {places(material)[row['run']]} and {what}" if several else f"{'take' if one else 'use'} {what}"
     sentence = f"On {on}, with at most {_words(advice.budget)}: {verb}."
+    nothing = max(advice.honest[0], float(advice.ranked["accuracy"].max() or 0.0)) == 0.0  # type: ignore[arg-type]
+    if nothing:
+        sentence = f"On {on}, no policy gives a right answer within {_words(advice.budget)}."
     cards = [_accuracy(advice, outcomes), *_gain(row, outcomes, material.seed), _spent(row, advice), _certain(advice)]
     why = (
         "" if material.budgets
@@ -126,9 +131,12 @@ def _first(advice: Advice, outcomes: pl.DataFrame, material: Material) -> list[B
         f"{why}Chosen among {advice.tried} settings; the accuracy is measured on problems the choice did not see "
         "(nested cross-validation), so it is what following the advice gives."
     )
-    meaning = _meaning(str(row["policy"]))
+    meaning = _meaning(str(row["policy"])) if not nothing else ""
     if any(run.guided is not None for run in material.runs) and advice.budget.column == "gen_tokens":
         how += " Tokens of base and oracle count alike here; what help costs is under Guidance."
+    _, low, high = advice.honest
+    if None not in (low, high) and high - low > WIDE:
+        how += f" The interval is {100 * (high - low):.0f} points wide: draw more problems before choosing by it."
     return [Says(sentence, "lead"), *([Says(meaning, "note")] if meaning else []), Cards(cards), Says(how, "note")]
 
 
@@ -142,7 +150,8 @@ def _meaning(policy: str) -> str:
 def _words(budget: Budget) -> str:
     words = {"gen_tokens": "generated tokens", "candidates": "candidates", "usd": "dollars", "joules": "joules",
              "rounds": "rounds", "critical_seconds": "seconds"}  # fmt: skip
-    return f"{budget.most:,.6g} {words[budget.column]} a question"
+    word = words[budget.column]
+    return f"{budget.most:,.6g} {word.removesuffix('s') if budget.most == 1 else word} a question"
 
 
 def _accuracy(advice: Advice, outcomes: pl.DataFrame) -> Card:

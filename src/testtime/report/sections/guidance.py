@@ -15,6 +15,8 @@ from testtime.report.charts import Axis, Point, Series, data
 from testtime.report.material import Material, RunData
 from testtime.report.naming import places
 
+WORDS = {"oracle_tokens": "oracle tokens", "flops": "operations", "usd": "dollars", "seconds": "seconds"}
+"""What the switch says."""
 AXES = {
     "oracle_tokens": "Oracle tokens per problem",
     "flops": "Operations per problem (2 × parameters × tokens)",
@@ -40,7 +42,7 @@ def _blocks(run: RunData, name: str, anchor: str) -> list[Block]:
     counts = table["n"].drop_nulls()
     chart = Chart(
         anchor, f"{name}: accuracy against help",
-        data([Axis(key, AXES[key], log=False, money=key == "usd") for key in keys], _series(table, keys)),
+        data([Axis(WORDS[key], AXES[key], log=False, money=key == "usd") for key in keys], _series(table, keys)),
         f"n = {min(counts.to_list()):,} problems a setting. Bars: 95 % intervals over problems. Costs are means.",
     )  # fmt: skip
     note = "Accuracy over all rows, an answer that cannot be read is wrong; 95 % intervals over problems."

@@ -57,8 +57,10 @@ def _tables(outcomes: pl.DataFrame, rows: pl.DataFrame, name: str, own: set[str]
         f"n = {n:,} problems; 95 % intervals over problems; differences to one draw{of} are paired over the same "
         "problems. Bold: nothing cheaper is as accurate. ~ marks a modelled cost."
     )
+    more = "" if best.issuperset(shown) else ", and the run's own"
+    title = f"{name}: unbeaten settings{more}" if len(shown) < len(every) else name
     head = Shows(
-        Rows(f"{name}: unbeaten settings" if len(shown) < len(every) else name, heads, [cells[at] for at in shown]),
+        Rows(title, heads, [cells[at] for at in shown]),
         strong=frozenset(i for i, at in enumerate(shown) if at in best), note=note,
     )  # fmt: skip
     if len(shown) == len(every):
@@ -82,11 +84,12 @@ def x_of(table: pl.DataFrame) -> str:
 
 
 def unbeaten(rows: pl.DataFrame) -> set[int]:
-    """Rows that no cheaper one equals in accuracy: by tokens, else by candidates."""
+    """Rows that no cheaper one equals in accuracy: by tokens, else by candidates; of equals the one named first."""
     x = x_of(rows)
     known = rows.with_row_index("_at").filter(pl.col("accuracy").is_not_null() & pl.col(x).is_not_null())
     best, found = -1.0, set()
-    for at, accuracy in known.sort(x, "accuracy", descending=[False, True]).select("_at", "accuracy").iter_rows():
+    spends, right = pl.col(x).round_sig_figs(9), pl.col("accuracy").round(12)  # sums in another order are no less
+    for at, accuracy in known.sort(spends, -right, "_at").select("_at", "accuracy").iter_rows():
         if accuracy > best + 1e-12:
             found.add(at)
             best = accuracy
