@@ -131,10 +131,12 @@ def reverify(
     packed, opened = is_pack(pool), place(pool)
     folder = opened if opened.is_dir() else None
     file = RunFolder.open(opened).candidates if folder else opened
-    meta, spec = read_meta(file), _spec(folder)
+    meta = read_meta(file)
+    spec = _spec(folder) or meta.get("config") or {}
+    said = spec.get("dataset_path")  # which is of the folder where the run was made
     task = _task(
         dataset or str(spec.get("dataset") or meta.get("dataset") or ""),
-        dataset_path or spec.get("dataset_path"),
+        dataset_path or (said if said and Path(said).exists() else None),
         needs_rows=verifier not in FILLS,
     )
     table = _table(file)

@@ -264,6 +264,22 @@ class Busy(Scripted):
         return await super().generate(request)
 
 
+def test_a_file_alone_says_which_dataset_it_is_of(testtime: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its rows lie, as long as they lie there; without them an answer is compared with what the file says."""
+    monkeypatch.setitem(BUILTIN, "says", f"{__name__}:Says")
+    write(folder / "math.jsonl", MATH)
+    drawn = testtime("run --model says:two --dataset math --dataset_path math.jsonl --sc_n 2 --output p.parquet")
+    assert drawn.code == 0, drawn.err
+    Path("alone.parquet").write_bytes(Path("p.parquet").read_bytes())
+    for there in (True, False):
+        if not there:
+            (folder / "math.jsonl").unlink()
+        for pool in ("alone.parquet", "p.run"):
+            ran = testtime(f"verify {pool} --verifier math")
+            assert ran.code == 0, ran.err
+            assert "4 right, 4 wrong, 0 null of 8" in ran.out
+
+
 def test_a_pool_whose_model_cannot_judge_here_has_null_verdicts_and_a_line_says_why(
     testtime: Run, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
