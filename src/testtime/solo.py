@@ -53,12 +53,18 @@ class Solo:
         return asking_of(self.model, kept, named=self.named) if self.model else None
 
     def spent(self) -> list[str]:
-        """What the judge took so far, in words; nothing where none was asked."""
-        if not self.calls:
-            return []
-        known = self.dollars.known or not self.dollars.unknown
-        dollars = [f"{'≥ ' if self.dollars.unknown else ''}${self.dollars.known:,.4f}"] if known else []
-        return [f"{self.calls:,} calls of {self.tokens:,} tokens", *dollars]
+        """What the judge took, in words; nothing where none was asked."""
+        tokens, dollars = f"{self.tokens:,} tokens", self._dollars()
+        return [f"{self.calls:,} calls of {tokens}", *([dollars] if dollars else [])] if self.calls else []
+
+    def running(self) -> list[str]:
+        """The same in a word, for a line that also says how far the work is: dollars where they are known."""
+        return [self._dollars() or f"{self.tokens:,} tokens"] if self.calls else []
+
+    def _dollars(self) -> str | None:
+        if self.dollars.unknown and not self.dollars.known:
+            return None
+        return f"{'≥ ' if self.dollars.unknown else ''}${self.dollars.known:,.4f}"
 
     async def generate(self, role: str, request: Request) -> Generation:
         """One request to the judge's model. Raises ModelError, Refused where there is none."""

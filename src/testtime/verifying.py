@@ -348,7 +348,7 @@ async def _judge(
             said = [verdict(stages[0], None, 0.0, "failed", str(error))]
         columns = verdict_columns(said)
         right, judged = right + (columns.get("is_verified") is True), judged + (columns.get("is_verified") is not None)
-        tick(" · ".join([*([f"{100 * right / judged:.1f} % right"] if judged else []), *solo.spent()]))
+        tick(" · ".join([*([f"{100 * right / judged:.1f} % right"] if judged else []), *solo.running()]))
         return {"answer_key": candidate.facts["answer_key"], **columns}
 
     found: list[Map] = []

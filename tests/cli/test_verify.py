@@ -247,6 +247,7 @@ def test_a_judge_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) ->
     judge = solo.Solo(model, True, 2, lambda name, spend: 0.25)
     assert asyncio.run(judge.generate("judge", request)).completions[0].text == "yes"
     assert (judge.calls, judge.dollars.known) == (4, 0.25)
+    assert judge.running() == ["$0.2500"], "in a line of 80 columns that also says rate and time left"
     with pytest.raises(ModelError, match="overloaded"):
         asyncio.run(solo.Solo(Busy(99), True, 2, lambda name, spend: None).generate("judge", request))
 
