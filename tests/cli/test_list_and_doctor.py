@@ -165,3 +165,24 @@ def test_the_files_of_a_folder_are_weighed_exactly() -> None:
     assert single.weights == pytest.approx(found.weights / 2)
     assert found.cache is not None
     assert found.cache > 0
+
+
+BAD = ["http://127.0.0.1:99999/v1", "http://[bad/v1", "127.0.0.1:80", "http://h:abc/v1", "ftp://x/v1", "http:///v1"]
+
+
+@pytest.mark.parametrize("url", BAD)
+def test_an_address_that_is_none_is_one_line_before_anything_is_asked(testtime: Run, url: str) -> None:
+    for more in ("", " --call"):
+        ran = testtime(f"doctor --model vllm:m --base_url {url}{more}")
+        assert ran.code == 2
+        assert ran.err == f"testtime: {url} is no address of a server; write http://HOST:PORT/v1\n"
+
+
+@pytest.mark.parametrize("url", BAD[:2])
+def test_a_provider_s_address_that_is_none_is_a_line_that_says_no(
+    testtime: Run, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+    ran = testtime("doctor anthropic")
+    assert ran.code == 2
+    assert f"server: {url} is no address" in ran.out

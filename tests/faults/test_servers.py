@@ -130,6 +130,7 @@ def test_half_the_replies_fail_and_only_those_are_asked_for_again(work: Path) ->
 
 USAGES = {
     "none": None, "negative": [-5, -7], "absurd": [10**18, 10**19], "text": ["many", [1]], "no numbers": [1e999, 0.5],
+    "not counted": [0, 0], "beyond 64 bits": [2**63, 2**63],
 }  # fmt: skip
 
 
@@ -149,6 +150,30 @@ def test_a_usage_that_cannot_be_is_unknown_and_the_pool_is_whole(work: Path, nam
             assert frame["is_verified"].sum() == 12
             assert frame["completion_tokens"].count() == frame["prompt_tokens"].count() == 0
             assert (frame["latency_s"] >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("told", "calls"),
+    [(None, 2), ([-5, -7], 2), ([2**63, 2**63], 2), ([0, 0], 2), ([2**40, 2**40], 1), ([9, 14], 6)],
+    ids=["none", "negative", "beyond 64 bits", "not counted", "most", "true"],
+)
+def test_a_cap_holds_whatever_is_told_of_tokens(work: Path, told: list[int] | None, calls: int) -> None:
+    """What is not known counts at its upper bound, of which the cap has room for two."""
+
+    def lies(to: TO, asked: dict[str, Any]) -> None:
+        body = sums(asked)
+        usage = None if told is None else {"prompt_tokens": told[0], "completion_tokens": told[1], "total_tokens": 1}
+        send(to, body | {"usage": usage})
+
+    with bad_server.running(lies) as server:
+        for _ in range(2):  # and a later session knows it, too
+            code = main(line(server, "r", "--max_total_tokens 1200 --max_tokens 100 --concurrency 1"))
+            assert (code, sum(server.asked.values())) == (0 if calls == 6 else 3, calls)
+        calls_made = pl.read_parquet(work / "results/r/calls.parquet")
+        assert calls_made.height == calls
+        known = calls_made["prompt_tokens"].drop_nulls().to_list()
+        assert known == ([told[0]] * calls if told and calls != 2 else [])
+        assert pl.read_parquet(work / "results/r/candidates.parquet")["is_verified"].sum() == 2 * calls
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hostile import ASK, BODIES, ERRORS, WAITS, Told, mutated, telling, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from testtime.core.errors import ModelError
+from testtime.core.errors import BadInput, ModelError
 from testtime.core.records import Request
 from testtime.core.spend import Spend
 
@@ -155,6 +155,7 @@ ABSENT = object()
 USAGES = {
     "absent": ABSENT, "null": None, "a list": [5], "a text": "many", "a number": 5, "empty": {}, "negative": -5,
     "a fraction": 1.5, "huge": 10**30, "texts": "many", "infinite": 1e999, "lists": [5], "beyond 64 bits": 2**63,
+    "zero": 0,
 }  # fmt: skip
 
 
@@ -177,6 +178,15 @@ def test_a_usage_that_cannot_be_is_unknown_and_never_0(told: Told, name: str) ->
     if (provider(told), name) != ("bedrock", "a fraction"):  # which AWS's own parser cuts to a whole number
         assert got.spend == Spend()
         assert got.completions[0].tokens is None
+
+
+def test_an_address_that_is_none_is_said_before_anything_is_asked(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = {"anthropic": "ANTHROPIC_BASE_URL", "gemini": "GOOGLE_GEMINI_BASE_URL"}.get(provider(told))
+    if variable is None:
+        pytest.skip("finds its server by its region")
+    monkeypatch.setenv(variable, "http://[bad")
+    with pytest.raises(BadInput, match="is no address of a server"):
+        told.model.open()
 
 
 def test_text_of_every_plane_and_halves_of_pairs_come_as_they_are_and_go_as_they_are_or_not(told: Told) -> None:

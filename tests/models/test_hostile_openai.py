@@ -189,7 +189,7 @@ def test_a_wait_that_is_none_is_not_waited_for(told: Told, wait: str) -> None:
 
 USAGES: Mapping[str, Any] = {
     "null": None, "a list": [5], "a text": "many", "a number": 5, "empty": {}, "negative": -5, "a fraction": 1.5,
-    "huge": 10**30, "texts": "many", "infinite": 1e999, "lists": [5], "beyond 64 bits": 2**63,
+    "huge": 10**30, "texts": "many", "infinite": 1e999, "lists": [5], "beyond 64 bits": 2**63, "zero": 0,
 }  # fmt: skip
 
 

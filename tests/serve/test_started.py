@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -155,3 +156,20 @@ with Server({one.model!r}, {one.url!r}, Path({str(one.log)!r}), patience=60).run
     run.send_signal(signal.SIGKILL)
     run.communicate(timeout=60)
     assert gone(worker)
+
+
+def test_what_answers_without_http_does_not_answer_yet(tmp_path: Path) -> None:
+    for said in (b"SSH-2.0\r\n", b"", b"HTTP/9.9 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n" * 9):
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            thread = threading.Thread(target=_says, args=(one, said))
+            thread.start()
+            answered = Server("m", f"http://127.0.0.1:{one.getsockname()[1]}/v1", tmp_path / "log")._answers()
+            thread.join()
+        assert answered is said.startswith(b"HTTP/1.1 200")
+
+
+def _says(listening: socket.socket, said: bytes) -> None:
+    taken, _ = listening.accept()
+    with taken:
+        taken.recv(9999)
+        taken.sendall(said)

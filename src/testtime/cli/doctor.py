@@ -89,13 +89,15 @@ def _served(models: Sequence[str], how: Mapping[str, str]) -> dict[str, list[str
 def _print(found: Mapping[str, Sequence[Check]]) -> None:
     """A line for each thing that was looked at."""
     from testtime.cli import show
+    from testtime.figures.tables import printable
 
     out = show.console()
     for name, checks in found.items():
         if not checks:
             out.print(f"{name}: needs nothing", soft_wrap=True)
         for check in checks:
-            out.print(f"{name}: {'ok' if check.well else 'no'}  {check.what}: {check.said}", soft_wrap=True)
+            said = printable(f"{name}: {'ok' if check.well else 'no'}  {check.what}: {check.said}")
+            out.print(said, soft_wrap=True)
 
 
 def _memory(models: list[str], dtype: str, json: bool) -> None:

@@ -30,7 +30,7 @@ class _Console(Console):
 def console() -> Console:
     """Standard output: plain where it is no terminal."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return _Console(highlight=False, width=PIPED if piped else None, markup=False, soft_wrap=False)
+    return _Console(highlight=False, width=PIPED if piped else None, markup=False, emoji=False, soft_wrap=False)
 
 
 def tables(several: Sequence[Rows]) -> None:

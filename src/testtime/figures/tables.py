@@ -142,7 +142,7 @@ def _spelled(sign: str) -> str:
 
 def text(tables: Sequence[Rows], width: int = 100) -> str:
     """Tables as plain text."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
     with console.capture() as taken:
         for table in tables:
             console.print(table.rich())

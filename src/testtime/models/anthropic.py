@@ -20,7 +20,7 @@ from testtime.core.records import Completion, Finish, Generation, Map, Request, 
 from testtime.core.seeds import digest
 from testtime.core.spend import Spend
 from testtime.models import form, keys, presets
-from testtime.models.sdk import TIMEOUT, failed, load
+from testtime.models.sdk import TIMEOUT, failed, load, server
 from testtime.models.terms import Asked, calls_of, why_not
 from testtime.models.warm import Warm
 
@@ -56,9 +56,10 @@ class Claude:
         return why_not(self.model, self.family, request) or _why_not(self.model, request)
 
     def open(self) -> None:
-        """Raises BadInput: the package or the key is missing."""
+        """Raises BadInput: the package or the key is missing, the server's address is none."""
         load("anthropic", "anthropic")
         keys.need("anthropic")
+        server("ANTHROPIC_BASE_URL")
 
     async def generate(self, request: Request) -> Generation:
         """One completion. Raises ModelError."""
@@ -138,7 +139,7 @@ class Claude:
             sdk = load("anthropic", "anthropic")
             self._client = sdk.AsyncAnthropic(
                 api_key=keys.need("anthropic"),
-                base_url=keys.value("ANTHROPIC_BASE_URL"),
+                base_url=server("ANTHROPIC_BASE_URL"),
                 max_retries=0,
                 timeout=sdk.Timeout(TIMEOUT, connect=10.0),
             )

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, get_args
 from testtime.core.definitions import DEEPEST_CALL, is_shallow
 from testtime.core.errors import ModelError
 from testtime.core.records import Completion, Finish, Generation, Map
-from testtime.core.spend import count, credible
+from testtime.core.spend import Spend, count, credible
 
 P = ParamSpec("P")
 
@@ -45,7 +45,7 @@ def of_the_form(read: Callable[P, Generation]) -> Callable[P, Generation]:
         except ODD as error:
             raise odd(error) from error
         name, id = (one if isinstance(one, str) else None for one in (got.model, got.provider_id))
-        return replace(got, completions=said, spend=credible(got.spend), model=name or "", provider_id=id)
+        return replace(got, completions=said, spend=_counted(got.spend, said), model=name or "", provider_id=id)
 
     return checked
 
@@ -76,7 +76,22 @@ def _checked(said: Completion) -> Completion:
             raise TypeError("a call names no tool")
         if not is_shallow(call, DEEPEST_CALL + AROUND):
             raise TypeError("a call is nested too deep")
-    return replace(said, tokens=count(said.tokens))
+    return replace(said, tokens=_written(count(said.tokens), said.text))
+
+
+def _written(tokens: int | None, text: str) -> int | None:
+    """A count of a text's tokens; 0, as servers tell that do not count, is that of no text."""
+    return None if tokens == 0 and text else tokens
+
+
+def _counted(told: Spend, said: Sequence[Completion]) -> Spend:
+    """What was told of a request that was read and answered; 0 for a prompt is a server that does not count."""
+    known = credible(told)
+    if known.prompt == 0:
+        known = replace(known, prompt=None, cached=None, written=None)
+    if _written(known.completion, "".join(one.text for one in said)) is None:
+        known = replace(known, completion=None, reasoning=None)
+    return known
 
 
 def told(usage: Any, *way: str, absent: int | None = None) -> int | None:

@@ -19,7 +19,7 @@ from testtime.core.protocols import Cap
 from testtime.core.records import Completion, Finish, Generation, Map, Request, canonical
 from testtime.core.spend import Spend
 from testtime.models import form, keys, presets
-from testtime.models.sdk import TIMEOUT, failed, load
+from testtime.models.sdk import TIMEOUT, failed, load, server
 from testtime.models.terms import Asked, calls_of, why_not
 
 FINISH: Mapping[str, Finish] = {
@@ -64,9 +64,10 @@ class Gemini:
         return None if isinstance(stops, str) or len(stops) <= MOST_STOPS else f"{self.model} takes {MOST_STOPS} stops"
 
     def open(self) -> None:
-        """Raises BadInput: the package or the key is missing."""
+        """Raises BadInput: the package or the key is missing, the server's address is none."""
         load("google.genai", "gemini")
         keys.need("gemini")
+        server("GOOGLE_GEMINI_BASE_URL")
 
     async def generate(self, request: Request) -> Generation:
         """`request.n` completions. Raises ModelError."""
@@ -144,7 +145,7 @@ class Gemini:
             # with a transport given, the SDK never takes an installed aiohttp, whose failures are others
             limits = wire.Limits(max_connections=None, max_keepalive_connections=None)
             options["async_client_args"] = {"transport": wire.AsyncHTTPTransport(limits=limits)}
-            if base := keys.value("GOOGLE_GEMINI_BASE_URL"):
+            if base := server("GOOGLE_GEMINI_BASE_URL"):
                 options["base_url"] = base
             if version := keys.value("GOOGLE_GENAI_API_VERSION"):
                 options["api_version"] = {"beta": "v1beta"}.get(version, version)

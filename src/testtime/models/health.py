@@ -68,8 +68,8 @@ async def call(model: Model) -> Check:
             got = await model.generate(probe)
     except (BadInput, ModelError) as error:
         return Check("call", False, str(error))
-    spend = got.spend
-    return Check("call", True, f"{got.model} answered; {spend.prompt} tokens read, {spend.completion} written")
+    read, wrote = ("an unknown number of" if one is None else one for one in (got.spend.prompt, got.spend.completion))
+    return Check("call", True, f"{got.model or 'a model without a name'} answered; {read} tokens read, {wrote} written")
 
 
 def _package(provider: str) -> Check | None:
@@ -134,11 +134,12 @@ def _aws_server() -> Check | None:
 
 def reach(url: str) -> Check:
     """Whether a server takes connections at an address."""
-    parts = urlsplit(url)
-    place = parts.hostname or url
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
+        parts = urlsplit(url)
+        place, port = parts.hostname or url, parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((place, port), timeout=PATIENCE).close()
+    except ValueError as error:
+        return Check("server", False, f"{url} is no address ({error})")
     except OSError as error:
         return Check("server", False, f"{place}:{port} cannot be reached ({error})")
     return Check("server", True, f"{place}:{port} can be reached")

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from testtime.core.errors import BadInput, ModelError
+from testtime.models import keys
 from testtime.models.form import line
 from testtime.models.openai.failing import retry_after
+from testtime.models.openai.hosts import address
 
 BUSY = frozenset({429, 503, 529})
 """Statuses by which a provider wants to be asked less."""
@@ -25,6 +27,12 @@ def load(module: str, provider: str) -> Any:
     except ModuleNotFoundError as error:
         mend = f'run: pip install "testtime[{provider}]"'
         raise BadInput(f"{provider}: models need the package {error.name}", mend=mend) from None
+
+
+def server(variable: str) -> str | None:
+    """The address that a variable moves a provider's server to. Raises BadInput where it is none."""
+    said = keys.value(variable)
+    return None if said is None else address(said)
 
 
 def failed(status: int, why: object, headers: Mapping[str, str] | None = None) -> ModelError:

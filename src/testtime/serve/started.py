@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shlex
 import shutil
@@ -10,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -102,7 +102,7 @@ class Server:
         try:
             with urllib.request.urlopen(f"{self.url}/models", timeout=5):
                 return True
-        except (urllib.error.URLError, OSError):
+        except (OSError, http.client.HTTPException):  # of urllib's own, too; or what answers speaks no HTTP yet
             return False
 
     def _last_words(self) -> str:

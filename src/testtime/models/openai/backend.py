@@ -25,7 +25,7 @@ from testtime.core.settings import check, setting
 from testtime.core.spend import Spend, add
 from testtime.models import form, keys
 from testtime.models.openai import asking, batches, failing, reading, streams
-from testtime.models.openai.hosts import Host, host
+from testtime.models.openai.hosts import Host, address, host
 
 Tokens = tuple[int, ...]
 
@@ -71,10 +71,10 @@ class OpenAI:
 
     @cached_property
     def url(self) -> str:
-        """The server's address, without a slash at the end."""
+        """The server's address, without a slash at the end. Raises BadInput where it is none."""
         variable = self.row.url_variable
         said = self.base_url or (keys.value(variable) if variable else None) or self.row.url(self.model)
-        return said.rstrip("/")
+        return address(said).rstrip("/")
 
     @property
     def elsewhere(self) -> bool:

@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from testtime.core.errors import unknown_name
+from testtime.core.errors import BadInput, unknown_name
 from testtime.core.protocols import Cap
 from testtime.core.records import Map
 
@@ -56,6 +57,22 @@ class Host:
             if re.search(rf"(?<![\w.]){size}(?![\w])", model, re.IGNORECASE):
                 return re.sub(r":\d+/", f":{port}/", self.base_url)
         return self.base_url
+
+
+def address(said: str) -> str:
+    """A server's address, as it was said. Raises BadInput where it is none.
+
+    >>> address("http://localhost:8000/v1")
+    'http://localhost:8000/v1'
+    """
+    try:
+        parts = urlsplit(said)
+        fine = parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine or not re.fullmatch(r"[\w.:-]+", parts.hostname or "", re.ASCII):
+        raise BadInput(f"{said} is no address of a server", mend="write http://HOST:PORT/v1")
+    return said
 
 
 @cache
