@@ -255,6 +255,10 @@ def design(max_n: int, draws: float | None, error: float | None, pools: Sources 
     """
     if (draws is None) == (error is None):
         raise BadInput("a design is for draws or for an error", mend="give one of --draws and --error")
+    if draws is not None and not 1 <= draws <= max_n:
+        raise BadInput(f"a mean of {draws:g} draws cannot be", mend=f"give one from 1 to max_n, {max_n}")
+    if error is not None and not 0 < error < 1:
+        raise BadInput(f"an error of {error:g} cannot be", mend="give a chance between 0 and 1")
     prior: Prior = broad()
     if pools is not None:
         codes = [d.codes[:, : d.sampled] for pool in pools_at(pools) for d in pool.arms.values()]

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from scipy.optimize import brentq
 
+from testtime import advice
 from testtime.analysis.costs import EnergyCurve, dollars, parse_price, powered, priced
 from testtime.analysis.estimators import maj_at_k, pass_at_k
 from testtime.analysis.forecast import _majority, forecast
@@ -87,6 +88,26 @@ def test_one_call_a_draw_makes_adaptive_sampling_dearer_than_forty_at_once_on_ma
 def test_a_price_that_cannot_be_is_one_line(text):
     with pytest.raises(BadInput, match="prompt:completion"):
         parse_price(text)
+
+
+@pytest.mark.parametrize(
+    ("work", "says"),
+    [
+        (lambda table: priced(table, Price(1, 2), "n", -5.0), "-5 prompt tokens"),
+        (lambda table: priced(table, Price(1, 2), "n", float("nan")), "nan prompt tokens"),
+        (lambda table: powered(table, EnergyCurve(1, 1), -9.0), "-9 other sequences"),
+        (lambda table: EnergyCurve.parse(["nan:1", "2:2"]), "two batches or more"),
+        (lambda table: EnergyCurve.parse(["8:0.4", "8:0.4"]), "two batches or more"),
+        (lambda table: Budget.of("50usd", -3), "for -3 questions"),
+        (lambda table: advice.design(40, 0.5, None), "a mean of 0.5 draws"),
+        (lambda table: advice.design(40, 50.0, None), "a mean of 50 draws"),
+        (lambda table: advice.design(40, float("nan"), None), "a mean of nan draws"),
+        (lambda table: advice.design(40, None, 1.0), "an error of 1 "),
+    ],
+)
+def test_a_number_that_cannot_be_is_one_line(make_outcomes, work, says):
+    with pytest.raises(BadInput, match=says):
+        work(make_outcomes([1.0, 0.0]))
 
 
 def test_outcomes_are_priced_and_unknown_stays_unknown(make_outcomes):

@@ -104,6 +104,8 @@ def test_the_printed_table_says_how_often_the_answer_is_that_of_all_draws(testti
         ("recommend small.jsonl --budget 1usd/q --orders 5", "add --price prompt:completion"),
         ("recommend small.jsonl --budget 50J/q --orders 5", "add --joules with joules a token by batch"),
         ("recommend small.jsonl --budget 50J/q --joules 8:0.4 --orders 5", "two batches or more"),
+        ("recommend small.jsonl --budget 4draws --orders 0", "0 orders tell nothing"),
+        ("report small.jsonl --orders 0", "0 orders tell nothing"),
         ("plan --pilot small.jsonl --effect much", "effect"),
         ("plan --pilot small.jsonl --effect 0pt", "effect"),
         ("forecast small.jsonl --to 0", "k ="),

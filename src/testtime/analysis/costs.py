@@ -44,7 +44,6 @@ def dollars(
     completion: Floats,
     draws: Floats,
     rounds: Floats,
-    share: float = BATCH_SHARE,
 ) -> Floats:
     """US dollars, elementwise: `prompt` tokens of one call, `completion` tokens of all draws together.
 
@@ -81,8 +80,10 @@ def parse_price(text: str) -> Price:
 def priced(outcomes: pl.DataFrame, price: Price, way: Way, prompt: float | None = None) -> pl.DataFrame:
     """The outcomes with `usd` at this price and way of sending, null where tokens or rounds are unknown.
 
-    `prompt` tokens of one call stand for those that the pool does not know.
+    `prompt` tokens of one call stand for those that the pool does not know. Raises BadInput for no number of them.
     """
+    if prompt is not None and not 0 <= prompt < np.inf:
+        raise BadInput(f"{prompt:g} prompt tokens cannot be", mend="give 0 or more")
     draws = pl.col("candidates")
     known = (pl.col("total_tokens") - pl.col("gen_tokens")) / draws
     each = known if prompt is None else pl.lit(float(prompt))
@@ -114,7 +115,8 @@ class EnergyCurve:
     @classmethod
     def fit(cls, batches: Sequence[float], joules: Sequence[float]) -> EnergyCurve:
         """Least squares of relative errors, a ≥ 0; c = 1 for fewer than four batches. Raises BadInput for one."""
-        if len(batches) < 2 or len(batches) != len(joules) or min(*batches, *joules) <= 0:
+        known = all(0 < number < np.inf for number in (*batches, *joules))
+        if not known or len(set(batches)) < 2 or len(batches) != len(joules):
             raise BadInput("an energy curve needs two batches or more, with joules above 0")
         b, y = np.asarray(batches, dtype=float), np.asarray(joules, dtype=float)
         fits = [_fit(b, y, power) for power in (_POWERS if len(b) >= 4 else (1.0,))]
@@ -150,8 +152,10 @@ class EnergyCurve:
 def powered(outcomes: pl.DataFrame, curve: EnergyCurve, others: float = 0.0) -> pl.DataFrame:
     """The outcomes with `joules` of the tokens written, the draws of a round side by side; null where unknown.
 
-    `others` are sequences that share the batch besides.
+    `others` are sequences that share the batch besides. Raises BadInput for fewer than none.
     """
+    if not 0 <= others < np.inf:
+        raise BadInput(f"{others:g} other sequences cannot be", mend="give 0 or more")
     columns = outcomes.select("gen_tokens", pl.col("candidates") / pl.col("rounds")).cast(pl.Float64)
     tokens, at_once = (columns[name].fill_null(np.nan).to_numpy() for name in columns.columns)
     return outcomes.with_columns(joules=pl.Series(curve.joules(tokens, at_once, others), nan_to_null=True))

@@ -71,6 +71,8 @@ class Budget:
                 f"budget {text!r} cannot be read", mend="write 2000tok/q, 0.01usd/q, 50J/q, 3rounds or 50usd"
             )
         unit, questions = found[2].lower(), int(found[4]) if found[4] else questions
+        if questions is not None and questions < 1:
+            raise BadInput(f"a budget for {questions} questions cannot be", mend="give 1 or more")
         if unit in ("tok", "usd", "j") and not found[3]:
             if not questions:
                 raise BadInput(f"budget {text!r} is for how many questions?", mend="add --questions, or write /q")
@@ -274,14 +276,14 @@ def ladder(draws: int, columns: Sequence[str]) -> list[str]:
     draws = min(draws, MOST_DRAWS)
     steps = [n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 96, 128) if n <= draws]
     found = [f"sc_fixed:n={n}" for n in sorted({*steps, draws})]
-    top = min(draws, 128)
+    top, planned = min(draws, 128), min(draws, 64)  # what is planned by tables that grow with the square of max_n
     if draws >= 3:
         found += [f"adaptive_margin:stop_rule=beta,threshold={t},max_n={draws}" for t in (0.8, 0.9, 0.95, 0.99)]
         found += [f"adaptive_margin:stop_rule=sprt,max_n={draws}", f"adaptive_margin:stop_rule=lossless,max_n={draws}"]
-        found += [f"bayes:max_n={top},agreement={a}" for a in (0.95, 0.98, 0.99, 0.995, 0.999)]
+        found += [f"bayes:max_n={planned},agreement={a}" for a in (0.95, 0.98, 0.99, 0.995, 0.999)]
         found += [f"curtail:max_n={top},epsilon={e}" for e in (0.05, 0.01)] if top <= 64 else []
         found += [f"greedy_budget:mean_n={m},max_n={top}" for m in (1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10) if m < top]
-        found += [f"batch_sequential:max_n={top},agreement={a}" for a in (0.95, 0.99, 0.995)]
+        found += [f"batch_sequential:max_n={planned},agreement={a}" for a in (0.95, 0.99, 0.995)]
     for name in columns:
         found += [f"{kind}:n={n},by={name}" for kind in ("best_of_n", "weighted") for n in steps if n > 1]
     return found

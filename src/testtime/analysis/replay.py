@@ -18,7 +18,7 @@ from testtime.analysis.closed import by_law, fixed
 from testtime.analysis.outcomes import Books, Result, frame_of
 from testtime.analysis.play import Played, play
 from testtime.analysis.voteless import without_votes
-from testtime.core.errors import Refused
+from testtime.core.errors import BadInput, Refused
 from testtime.core.history import Ints
 from testtime.core.progress import steps
 from testtime.core.protocols import Learner, Policy
@@ -54,8 +54,10 @@ def outcomes(
 
     Where nobody votes (`voteless`), the answer of several votes is unknown.
     Where the pool ends before the policy does, in some order, results are null and `exhausted` is the share.
-    Raises Refused for an arm or a column that the pool lacks.
+    Raises Refused for an arm or a column that the pool lacks, BadInput for fewer orders than two.
     """
+    if orders < 2:
+        raise BadInput(f"{orders} orders tell nothing", mend="give 2 or more")
     found = _replayed(pool, policies, orders, seed, realised, exact)
     return without_votes(pool, found, policies, realised=realised)
 
