@@ -22,7 +22,7 @@ from testtime.core.protocols import Tokens
 from testtime.core.records import Completion, Request
 from testtime.core.signals import STATISTICS
 from testtime.models.naming import open_model
-from testtime.models.pocket.backend import PocketModel
+from testtime.models.pocket.backend import SHIPPED, PocketModel
 from testtime.models.pocket.params import Params
 from testtime.models.pocket.sampling import Settings
 from testtime.models.pocket.sampling import choose as pocket_choose
@@ -33,6 +33,7 @@ pytest.importorskip("transformers", reason="transformers is not installed: make 
 
 from testtime.models.hf import sampling  # noqa: E402
 from testtime.models.hf.backend import HF  # noqa: E402
+from testtime.models.hf.revision import revision  # noqa: E402
 
 ASK = [{"role": "user", "content": "Every day in May 12 cups are sold. How many in 3 days?"}]
 PARAMS = {"max_tokens": 120, "temperature": 0.8, "top_p": 0.95}
@@ -76,12 +77,31 @@ REQUESTS = {
 }
 
 
-def test_weights_of_the_hub_say_which_commit_answered(local: HF, monkeypatch: pytest.MonkeyPatch) -> None:
-    (here,) = run(local.generate(Request(ASK, seed=1, params={"max_tokens": 1})))
-    assert here.model == "hf:pocket-m", "a folder has none"
-    monkeypatch.setattr(local._loaded.model.config, "_commit_hash", "0a1b", raising=False)
-    (told,) = run(local.generate(Request(ASK, seed=1, params={"max_tokens": 1})))
-    assert told.model == "hf:pocket-m@0a1b"
+def test_weights_say_which_they_are_by_the_hub_s_commit_or_by_what_lies_in_their_folder(
+    local: HF, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Request(ASK, seed=1, params={"max_tokens": 1})
+    (here,) = run(local.generate(asked))
+    assert here.model == f"hf:pocket-m@{revision(SHIPPED / 'pocket-m')}"
+    snapshot = tmp_path / "models--org--name" / "snapshots" / ("0a1b" * 10)
+    shutil.copytree(SHIPPED / "pocket-m", snapshot)
+    (told,) = run(HF(str(snapshot), device="cpu").generate(asked))
+    assert told.model == f"hf:{snapshot}@{'0a1b' * 10}"
+    monkeypatch.chdir(tmp_path)
+    (named,) = run(_of_the_hub(snapshot, monkeypatch).generate(asked))
+    assert named.model == f"hf:org/name@{'0a1b' * 10}"
+
+
+def _of_the_hub(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> HF:
+    """The same by its name, from a cache of the hub that holds it."""
+    home = snapshot.parents[2]
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("transformers.utils.hub.is_offline_mode", lambda: True, raising=False)
+    monkeypatch.setattr("transformers.utils.hub.TRANSFORMERS_CACHE", str(home), raising=False)
+    return HF("org/name", device="cpu")
 
 
 @pytest.mark.parametrize("what", REQUESTS)

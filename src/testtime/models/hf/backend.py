@@ -119,8 +119,8 @@ class HF:
             reasoning=sum(self._thinking(job, row) for row in job.rows),
             seconds=job.seconds,
         )
-        commit = self._loaded.commit
-        return Generation(said, spend, f"{self.name}@{commit}" if commit else self.name)
+        which = self._loaded.revision
+        return Generation(said, spend, f"{self.name}@{which}" if which else self.name)
 
     async def score(self, request: Request, texts: Sequence[str | Tokens], full: bool = False) -> Sequence[Floats]:
         """Natural log-probabilities of each text's tokens after the prompt and prefix [token], at temperature 1.

@@ -13,6 +13,7 @@ from typing import Any
 from testtime.core.errors import BadInput, ModelError
 from testtime.core.records import Map
 from testtime.models import keys
+from testtime.models.hf.revision import revision
 from testtime.models.pocket.backend import SHIPPED
 
 Tokens = tuple[int, ...]
@@ -37,11 +38,8 @@ class Loaded:
     """What this version of transformers calls the cache that `forward` takes."""
     keeps: bool
     """Whether `forward` can leave out the logits of all but the last positions."""
-
-    @property
-    def commit(self) -> str | None:
-        """The commit of the hub that the weights are of; None for a folder."""
-        return getattr(self.model.config, "_commit_hash", None)
+    revision: str | None
+    """The commit of the hub that the weights are of, or what tells a folder's weights from others (revision.py)."""
 
     @property
     def small(self) -> bool:
@@ -113,10 +111,20 @@ def load(
     except (OSError, ValueError, KeyError) as error:
         raise _why(name, error) from None
     model = (model if spread else model.to(chosen)).eval()
-    return _ready(model, tokenizer, model.device if spread else chosen)
+    return _ready(model, tokenizer, model.device if spread else chosen, _which(name, place))
 
 
-def _ready(model: Any, tokenizer: Any, device: Any) -> Loaded:
+def _which(name: str, place: Path) -> str | None:
+    """What the weights say they are; of the hub, the commit in whose folder of the cache they lie."""
+    import huggingface_hub
+
+    if place.is_dir():
+        return revision(place)
+    found = huggingface_hub.try_to_load_from_cache(name, "config.json")  # transformers 5 keeps no commit itself
+    return revision(Path(found).parent) if isinstance(found, str) else None
+
+
+def _ready(model: Any, tokenizer: Any, device: Any, which: str | None) -> Loaded:
     said = getattr(getattr(model, "generation_config", None), "eos_token_id", None)  # one that writes none has neither
     ends = [*(said if isinstance(said, list) else [said]), tokenizer.eos_token_id]
     config = model.config.get_text_config()
@@ -129,6 +137,7 @@ def _ready(model: Any, tokenizer: Any, device: Any) -> Loaded:
         int(getattr(config, "max_position_embeddings", 0) or 2**31),
         "cache" if "cache" in parameters else "past_key_values",
         "logits_to_keep" in parameters,
+        which,
     )
 
 
