@@ -179,6 +179,18 @@ def test_the_plan_for_last_letters_is_the_published_one():
     assert found["unpaired", 1] / found["paired", None] > 20
 
 
+def test_problems_of_one_source_are_planned_as_what_they_tell(make_outcomes):
+    """Each problem four times, as one cluster: four times as many are wanted."""
+    a, b = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0] * 5, [1.0, 1.0, 0.0, 0.0, 1.0, 1.0] * 5
+    alone = plan(make_outcomes(a), make_outcomes(b), 0.01)
+    clusters = pl.Series("cluster", [str(at) for at in range(30) for _ in range(4)])
+    sides = [make_outcomes(np.repeat(side, 4).tolist()).with_columns(clusters) for side in (a, b)]
+    table = plan(sides[0], sides[1], 0.01)
+    assert table["questions"].to_numpy() / alone["questions"].to_numpy() == pytest.approx(4, rel=0.001)
+    with pytest.raises(BadInput, match="of one cluster"):
+        plan(*(side.with_columns(cluster=pl.lit("c")) for side in sides), 0.01)
+
+
 def test_a_pilot_without_spread_plans_nothing(make_outcomes):
     """Two questions would do for any effect, if what a few easy problems show were all there is."""
     right = make_outcomes([1.0] * 5)

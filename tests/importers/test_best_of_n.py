@@ -46,6 +46,14 @@ def test_the_documented_columns_are_a_pool(tmp_path: Path) -> None:
     assert (one.rows, one.row_verdicts, one.model) == (6, (5, 2), "gpt-4o-mini")
 
 
+def test_a_spend_that_cannot_be_is_unknown(tmp_path: Path) -> None:
+    cost = [0.5, float("inf"), float("-inf"), -1.0] + [0.25] * 4
+    rows().assign(cost_usd=cost, completion_tokens=[-5] * 8).to_parquet(tmp_path / "theirs.parquet")
+    found = read(tmp_path / "theirs.parquet").frame
+    assert found["cost_usd"].to_list() == [0.5, None, None, 0.25, 0.25, 0.25]
+    assert found["completion_tokens"].to_list() == [None] * 6
+
+
 def test_a_pool_that_pandas_wrote_anew_says_what_it_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = (
         "run --model pocket-s --dataset pocket-math --split easy --max_queries 3 --policies sc_fixed --sc_n 2 --output"

@@ -3,7 +3,8 @@ the variance estimated).
 
 A problem's chances to be answered right by a and by b are x and y. Run once, each is a coin; run K times, their
 mean. The difference over n problems has variance (ω² + (σ_a² + σ_b²) / K) / n where the problems are the same for
-both, with ω² = Var(y − x) and σ² = E x(1 − x); with other problems on each side ω² is Var x + Var y.
+both, with ω² = Var(y − x) and σ² = E x(1 − x); with other problems on each side ω² is Var x + Var y. Problems of one
+source vary together: their clusters are summed before they are squared, and more of them are wanted.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from statistics import NormalDist
 import numpy as np
 import polars as pl
 
+from testtime.analysis.bootstrap import units_of
 from testtime.analysis.table import floats
 from testtime.core.errors import BadInput
-from testtime.core.history import Floats
+from testtime.core.history import Floats, Ints
 
 MOST = 1e12
 """Problems that nobody has."""
@@ -39,15 +41,20 @@ class Variances:
     problems: int
 
     @classmethod
-    def of(cls, x: Floats, y: Floats) -> Variances:
-        """From chances [problem] to be right. Raises BadInput for fewer than two problems known to both."""
+    def of(cls, x: Floats, y: Floats, unit: Ints | None = None) -> Variances:
+        """From chances [problem] to be right, and the cluster of each. Raises BadInput for fewer than two problems, or
+        clusters, known to both.
+        """
         known = ~np.isnan(x) & ~np.isnan(y)
         x, y = x[known], y[known]
+        unit = np.arange(len(x)) if unit is None else np.unique(unit[known], return_inverse=True)[1]
         if len(x) < 2:
             raise BadInput("a pilot of fewer than two problems", mend="give a pool with verdicts on more problems")
+        if not unit.any():
+            raise BadInput("all problems of the pilot are of one cluster", mend="give a pool of more")
         return cls(
-            paired=float((y - x).var(ddof=1)),
-            unpaired=float(x.var(ddof=1) + y.var(ddof=1)),
+            paired=_spread(y - x, unit),
+            unpaired=_spread(x, unit) + _spread(y, unit),
             within=float((x * (1 - x)).mean() + (y * (1 - y)).mean()),
             difference=float((y - x).mean()),
             problems=len(x),
@@ -56,6 +63,12 @@ class Variances:
     def one(self, *, paired: bool, runs: int | None) -> float:
         """The variance of one problem's measured difference; `runs` None: chances are known, as over a whole pool."""
         return (self.paired if paired else self.unpaired) + (self.within / runs if runs else 0.0)
+
+
+def _spread(values: Floats, unit: Ints) -> float:
+    """Their variance, where each is a cluster by itself; else what n problems in such clusters leave of n times it."""
+    sums = np.bincount(unit, weights=values - values.mean())
+    return float((sums**2).sum()) * len(sums) / (len(sums) - 1) / len(values)
 
 
 def questions(variance: float, effect: float, power: float = 0.8, level: float = 0.95) -> int:
@@ -91,7 +104,8 @@ def plan(a: pl.DataFrame, b: pl.DataFrame, effect: float, power: float = 0.8) ->
     both = a.join(b, on=["dataset", "split", "query_id"], how="inner", suffix="_b", nulls_equal=True)
     if both.is_empty():
         raise BadInput("the two sides share no problem", mend="give one pilot, or two over the same problems")
-    variances = Variances.of(floats(both["correct"]), floats(both["correct_b"]))
+    unit = units_of(both["cluster"].to_list(), both.height)
+    variances = Variances.of(floats(both["correct"]), floats(both["correct_b"]), unit)
     each = float((both["candidates"] + both["candidates_b"]).mean() or 0)  # type: ignore[arg-type]
     rows = []
     for paired in (True, False):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,18 @@ def _candidates(rows: list[dict[str, Any]], path: Path) -> Iterator[dict[str, An
             "answer_key": row.get("answer_key", key),
             "is_verified": _verdict(next(row[name] for name in VERDICTS if name in row)),
             "completion_tokens": count_of(row.get("completion_tokens")),
-            **{name: row[name] for name in NUMBERS if name in row},
+            **{name: _spent(row[name]) for name in NUMBERS if name in row},
         }
 
 
 def _verdict(value: Any) -> bool | None:
     """A verdict, also where nulls made floats of a column; None for what is none."""
     return bool(value) if value in (0, 1) else None
+
+
+def _spent(value: Any) -> float | None:
+    """A number of a spend; None for what is none, endless, or less than nothing."""
+    return value if isinstance(value, (int, float)) and 0 <= value < inf else None
 
 
 def _final(messages: Any) -> str | None:
