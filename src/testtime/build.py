@@ -225,7 +225,7 @@ def _about(spec: RunSpec) -> dict[str, Any]:
     """What a pool says of the spec it was drawn by."""
     config = {"config": resolved_yaml(spec), "config_hash": digest_of(spec), "policies": list(spec.policies)}
     whence = {"config_file": spec.config_file, "git_commit": commit_here()}
-    return {**config, **whence, "notes": spec.notes, "vote": "answer key"}
+    return {**config, **whence, "notes": spec.notes or "", "vote": "answer key"}
 
 
 def _tool_prompt(task: Task, spec: RunSpec) -> str | None:

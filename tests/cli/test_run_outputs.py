@@ -48,6 +48,7 @@ def test_an_output_named_as_a_file_is_written_whole_and_goes_on(testtime: Run, f
     assert testtime(f"{line} --max_examples 3").code == 0
     assert pl.read_parquet(folder / "out/pool.v1.parquet").height == 6
     assert pq.read_table(folder / "out/pool.v1.parquet").schema.metadata[b"model"] == b"fake:n"
+    assert pq.read_table(folder / "out/pool.v1.parquet").schema.metadata[b"notes"] == b"", "as the documents read it"
     assert {path.name for path in (folder / "out").iterdir()} == {"pool.v1.parquet", "pool.v1.run", "pool.v1.jsonl"}
     assert testtime(line).code == 0
     assert pl.read_parquet(folder / "out/pool.v1.parquet").height == 24

@@ -179,7 +179,7 @@ METADATA: Mapping[str, Key] = {
     "prices": Key("text", "Where dollars come from, and of which day; absent where all models ran on this machine."),
     "served": Key("json", "A list of: role, model asked, and the names under which its provider says it answered."),
     "energy": Key("text", "Where joules come from; absent where nothing measured them."),
-    "notes": Key("text", "The experiment's notes, from its configuration."),
+    "notes": Key("text", "The experiment's notes, from its configuration; empty without any."),
     "energy_windows": Key("json", "Joules, seconds, idle watts, calls at once of all windows; absent without a meter."),
     "empty": Key("commas", "Columns that no row has, which readers pass over."),
     "caveats": Key("json", "What a reader must be told: a list of sentences (lines dropped, draws cut)."),

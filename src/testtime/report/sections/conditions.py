@@ -48,7 +48,7 @@ def _facts(run: RunData) -> Rows:
         ["revision", _revision(run)],
         ["dataset", " ".join(part for part in (pool.dataset, splits) if part) or UNKNOWN],
         ["problems", problems],
-        *([name, _text(meta[key])] for key, name in _META.items() if meta.get(key) is not None),
+        *([name, _text(meta[key])] for key, name in _META.items() if meta.get(key) not in (None, "")),
         ["energy", _energy(run)],
     ]
     return Rows(run.name, ["", ""], cells, left=True)
