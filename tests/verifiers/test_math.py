@@ -72,6 +72,8 @@ def test_a_number_is_judged_exactly_and_here(
         (r"\text{Evelyn}", r"\boxed{\text{Carla}}", False, "word", 0.8),
         (r"x+1", "I do not know", False, "no answer", 1.0),
         (r"x+1", r"\boxed{@#~}", False, "unreadable", 0.0),
+        ("5", r"\boxed{2 3}", False, "unreadable", 0.0),
+        ("0", r"\boxed{10 000}", False, "number", 1.0),
     ],
 )
 def test_the_rule_that_decides_says_how_sure_it_is(

@@ -30,6 +30,8 @@ _EDGES = {"(": ")", "[": "]", "{": "}"}
 _BELONGS = re.compile(r"\\in(?![A-Za-z])")
 _RELATION = re.compile(r"(<=|>=|!=|<|>)")
 _TURNED = {">": "<", ">=": "<="}
+_LOOSE = re.compile(r"(?<![0-9])[\s$]+|[\s$]+(?![0-9\s$])")
+_SPACES = re.compile(r"[\s$]+")
 _NAMED = re.compile(r"(?:[A-Za-z](?:_\{?\w{1,3}\}?)?|[A-Za-z]\([A-Za-z, ]{1,9}\)|\([A-Za-z](?:,[A-Za-z]){1,5}\))")
 
 
@@ -60,8 +62,8 @@ def _key(text: str) -> str | None:
 
 
 def _bare(text: str) -> str | None:
-    """The text itself, without spaces, marks at its edges, or the case of words."""
-    bare = re.sub(r"[\s$]+", "", text).strip(".,;:!")
+    """The text itself, without spaces but between numerals, marks at its edges, or the case of words."""
+    bare = _SPACES.sub(" ", _LOOSE.sub("", text)).strip(" .,;:!")
     return bare or None
 
 
@@ -69,7 +71,7 @@ def _answer(text: str) -> str | None:
     text = _right_side(text)
     if not text:
         return None
-    if _WORDS.fullmatch(text) and len(text) > 2:
+    if _WORDS.fullmatch(text) and (len(text) > 2 or text.casefold() == "no"):
         return " ".join(text.casefold().split())
     parts = _UNION.split(text)
     if len(parts) > 1:

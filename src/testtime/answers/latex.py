@@ -42,6 +42,7 @@ _UNIT_WORDS = re.compile(
     rf"|^(.{{0,300}}[)}}\]a-z])\s{{1,3}}(?:(?:{_UNIT})[ ./]{{0,2}}){{1,4}}(?:\^\{{?[23]\}}?)?$"
 )
 _GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:(?:,|\{,\}|\\,|\\!,|,\\!\s?)[0-9]{3})+(?![0-9])")
+_SPACED = re.compile(r"(?<![0-9] )(?<![0-9.,/^_{])[0-9]{1,3}(?: [0-9]{3})+(?![0-9]| [0-9])")
 _REPEATS = re.compile(r"([0-9]{0,30})\.([0-9]{0,30})\\overline\s?\{([0-9]{1,30})\}")
 _APPROX = re.compile(r"\\approx|≈|\\simeq")
 
@@ -59,6 +60,7 @@ def spelling(text: str) -> str:
     text = _AND.sub(",", text)
     text = _UNIT_TEXT.sub("", text.rstrip(" .,;:"))
     text = _GROUPS.sub(lambda found: re.sub(r"[^0-9]", "", found[0]), text)
+    text = _SPACED.sub(lambda found: found[0].replace(" ", ""), text)
     text = _TEXT.sub(_content, text)
     text = _DROPPED.sub(" ", text)
     for old, new in _SPELT:

@@ -73,7 +73,10 @@ class Parser:
 
     def _beside(self, left: Value) -> Value:
         """What stands beside a factor: the other factor, or the fraction of a mixed number."""
-        mixed = self.text.startswith("\\frac", self.at) and self.text[: self.at].rstrip()[-1:].isdigit()
+        after_digit = self.text[: self.at].rstrip()[-1:].isdigit()
+        if after_digit and self._peek() in "0123456789.":
+            raise Unreadable  # two numerals beside each other are no product
+        mixed = self.text.startswith("\\frac", self.at) and after_digit
         other = self._powered()
         whole, part = left.number, other.number
         if mixed and whole is not None and part is not None and whole.denominator == 1 and 0 < part < 1:

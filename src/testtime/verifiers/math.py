@@ -11,7 +11,7 @@ The first rule that can tell decides, and its name is the verdict's method:
 | choice | the problem has options, and it is another one | false | 1 |
 | word | both are words, and not the same | false | 0.8 |
 | math-verify | equal by algebra, or not | either | 0.95, 0.9 |
-| unreadable | math-verify could not parse it, or was killed over it | false | 0 |
+| unreadable | two numbers stand beside each other; math-verify could not parse it, or was killed over it | false | 0 |
 | no reference | there is nothing to compare with | null | 0 |
 | not installed, failed | only math-verify could tell, and it is not there, or does not start | null | 0 |
 """
@@ -56,6 +56,7 @@ OPTIONS: Mapping[str, type] = {
 INSTALL = 'pip install "testtime[math]"'
 
 _WORD = re.compile(r"[a-z][a-z' \-]{2,}")
+_BESIDE = re.compile(r"[0-9] [0-9]")
 _BASED = re.compile(r"([0-9]{1,300})_([0-9]{1,2})")
 
 
@@ -198,6 +199,8 @@ def _at_once(gold: str, answer: str) -> Finding | None:
         return Finding(True, 1.0, "key")
     if one is None or two is None:
         return None
+    if _BESIDE.search(two) and not _BESIDE.search(one):  # math-verify adds them or multiplies, as it likes
+        return Finding(False, 0.0, "unreadable", "it has two numbers beside each other")
     first, second = numbers.parse(one), numbers.parse(two)
     if first is not None and second is not None and "%" not in gold + answer:
         whole = first.denominator == 1
