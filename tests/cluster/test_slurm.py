@@ -141,3 +141,13 @@ def test_parts_of_a_machine_that_dies_go_on_when_another_takes_them(work: Path, 
 
 def parent(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_logs_lie_where_a_folder_with_an_odd_name_is(work: Path) -> None:
+    """What Slurm would fill in or break at stands in the folder's name: blanks, %, $, quotes, brackets."""
+    line = "--model pocket-s --dataset pocket-math --splits easy --max_queries 4 --policies sc_fixed:n=2 --run r"
+    place = work / "50%A off $HOME's [1]"
+    assert main(["submit", "--cluster", "slurm", *line.split(), "--shards", "2", "--out_dir", str(place)]) == 0
+    until(lambda: (place / "r/summary.csv").exists(), lambda: text(place / "r.submit/log"))
+    logs = sorted(path.name for path in (place / "r.submit/log").iterdir())
+    assert [name.partition(".")[2] for name in logs] == ["1.log", "2.log", "merge.log"]
