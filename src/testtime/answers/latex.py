@@ -20,6 +20,9 @@ _SPELT = (
     ("\\lvert", "|"), ("\\rvert", "|"), ("\\ldots", "…"), ("\\dots", "…"), ("\\cdots", "…"), ("\\prime", "'"),
     ("\\varnothing", "\\emptyset"), ("∅", "\\emptyset "),
 )  # fmt: skip
+_SIGNED = str.maketrans(
+    {"²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}"}
+)
 _ORDER = re.compile(r"\\(leq?|geq?|lt|gt|neq?|leqslant|geqslant)(?![A-Za-z])")
 _SIGNS = {"l": "<=", "g": ">=", "n": "!="}
 _TEXT = re.compile(
@@ -55,7 +58,7 @@ def spelling(text: str) -> str:
     >>> spelling(r"6 \text{ and } 8")
     '6,8'
     """
-    text = text.strip().strip("$").strip()
+    text = text.translate(_SIGNED).strip().strip("$").strip()
     text = _APPROX.split(text)[0] if not _APPROX.match(text) else text
     text = _AND.sub(",", text)
     text = _UNIT_TEXT.sub("", text.rstrip(" .,;:"))

@@ -20,6 +20,7 @@ LARGEST = 60
 """Of factorials and binomials that are computed."""
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
+_WHOLE = re.compile(r"-?[0-9]+")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _SUBSCRIPT = re.compile(r"_\s?(?:\{([A-Za-z0-9, ]{1,12})\}|([A-Za-z0-9]))")
 _FUNCTIONS = {
@@ -112,9 +113,18 @@ class Parser:
         base = self._postfix(self._atom())
         if self._peek() == "^":
             self.at += 1
-            base = self._power(base, self._argument())
+            base = self._power(base, self._exponent())
             base = self._postfix(base)
         return base
+
+    def _exponent(self) -> Value:
+        """What a power takes: all digits of a number without braces, as people mean it, else what a command takes."""
+        self._peek()
+        found = _WHOLE.match(self.text, self.at)
+        if found is None or len(found[0]) > numbers.MOST_DIGITS:
+            return self._argument()
+        self.at = found.end()
+        return constant(int(found[0]))
 
     def _postfix(self, base: Value) -> Value:
         while self._peek() in ("!", "'") and self._peek():
@@ -213,7 +223,7 @@ class Parser:
         exponent = None
         if self._peek() == "^":
             self.at += 1
-            exponent = self._argument()
+            exponent = self._exponent()
         inner = self._powered()
         while (sign := self._peek()) and (sign.isalnum() or sign == "\\") and not self._at_function():
             inner = self._times(inner, self._powered())
@@ -241,7 +251,7 @@ class Parser:
         return atom(f"binom({above.text},{below.text})")
 
     def _argument(self) -> Value:
-        r"""What a command or a power takes: a group, or one sign: `\frac12` is a half, `x^23` is 3x²."""
+        r"""What a command takes: a group, or one sign: `\frac12` is a half."""
         sign = self._peek()
         if sign == "{":
             return self._group(sign)
