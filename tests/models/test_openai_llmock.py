@@ -52,7 +52,8 @@ def test_what_is_final_is_not_asked_again(llmock: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["truncate", "disconnect", "corrupt"])
 def test_a_broken_stream_is_never_a_candidate(llmock: Any, tmp_path: Path, fault: str) -> None:
-    llmock.reply("The answer is 42, and it took a good while to get there.", times=None)
+    # long, as a stream that is through before its reader has looked counts as one that was read
+    llmock.reply("The answer is 42, and it took a good while to get there." + " So it did." * 500, times=None)
     getattr(llmock, fault)(after_chunks=2, times=2)
     progress = run(tmp_path, stream=True)
     assert (progress.made, progress.failed) == (6, 0)
