@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -71,3 +72,13 @@ def test_mistakes_say_their_mend(testtime: Run, line: str, mend: str) -> None:
     ran = testtime(line)
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert mend in ran.err
+
+
+def test_a_look_at_a_pool_does_not_wait_for_what_only_writing_or_filtering_needs(testtime: Run, folder: Path) -> None:
+    assert testtime("import answers answers.jsonl --out runs").code == 0
+    code = (
+        "import sys; from testtime.cli import main; main(['inspect', 'runs/answers']); "
+        "print(sorted({'yaml', 'pyarrow.compute', 'pydantic', 'pandas', 'altair'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
+    assert done.stdout.rstrip().endswith("[]")

@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from testtime.core.errors import BadInput
 from testtime.store.atomic import lock, slug, whole, writer
 
@@ -139,11 +137,15 @@ class RunFolder:
 
     def write_spec(self, spec: Mapping[str, Any]) -> None:
         """Writes the resolved configuration, nulls kept, so that the folder alone can run again."""
+        import yaml  # nothing that only reads a pool needs it
+
         with whole(self.spec) as part, part.open("w", encoding="utf-8", newline="\n") as file:
             yaml.safe_dump(dict(spec), file, sort_keys=False, allow_unicode=True)
 
     def read_spec(self) -> dict[str, Any]:
         """The configuration the run was last started with. Raises BadInput where it is missing or broken."""
+        import yaml
+
         try:
             spec = yaml.safe_load(self.spec.read_bytes())
         except FileNotFoundError as error:

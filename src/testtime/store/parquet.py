@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from testtime.core.errors import BadInput
@@ -26,6 +25,9 @@ from testtime.store.atomic import whole
 from testtime.store.codec import SURROGATE, encode
 from testtime.store.memory import give_back
 from testtime.store.schema import CALLS, CANDIDATES, METADATA, VERSION, arrow
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc  # a tenth of a second, of which most commands need nothing
 
 GROUP = 4096
 """The most rows of a row group."""
