@@ -74,6 +74,11 @@ def test_mistakes_say_their_mend(testtime: Run, line: str, mend: str) -> None:
     assert mend in ran.err
 
 
+def test_importers_are_told_apart(testtime: Run) -> None:
+    said = [line.partition("  ")[2].strip() for line in testtime("list importers").out.splitlines()[:-1]]
+    assert len(set(said)) == len(said) > 5
+
+
 def test_a_look_at_a_pool_does_not_wait_for_what_only_writing_or_filtering_needs(testtime: Run, folder: Path) -> None:
     assert testtime("import answers answers.jsonl --out runs").code == 0
     code = (

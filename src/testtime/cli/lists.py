@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -67,7 +68,9 @@ def _said(kind: str) -> dict[str, str]:
     found = {}
     for name in sorted(names(kind)):
         try:
-            found[name] = (find(kind, name).__doc__ or "").strip().split("\n")[0]
+            made = find(kind, name)  # an importer's format is what its file is about
+            said = sys.modules[made.__module__].__doc__ if kind == "importer" else made.__doc__
+            found[name] = (said or "").strip().split("\n")[0]
         except (BadInput, ModuleNotFoundError) as error:
             found[name] = f"cannot be used here: {error}"
     return found
