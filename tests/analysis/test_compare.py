@@ -61,6 +61,18 @@ def test_the_sign_test_equals_scipys(better, worse):
     assert sign_test(better, worse) == pytest.approx(theirs, rel=1e-9)
 
 
+def test_problems_of_one_source_are_one_sign(make_outcomes):
+    """Ten passages of five questions, each answered alike: ten coins, not fifty."""
+    clusters = pl.Series("cluster", [str(at // 5) for at in range(50)])
+    a, b = (make_outcomes([right] * 50, kind="realised").with_columns(clusters) for right in (0.0, 1.0))
+    row = only(paired(a, b))
+    assert (row["better"], row["worse"]) == (50, 0)
+    assert row["p"] == pytest.approx(2 / 2**10)
+    mixed = make_outcomes([1.0, 0.0, 0.0, 1.0, 1.0], kind="realised").with_columns(cluster=pl.Series(list("aaabb")))
+    zero = make_outcomes([0.0] * 5, kind="realised").with_columns(cluster=pl.Series(list("aaabb")))
+    assert only(paired(zero, mixed))["p"] == pytest.approx(2 / 2**2)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holms_correction_is_step_down_and_never_lowers(ps):
     ours = holm(ps)

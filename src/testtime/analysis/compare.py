@@ -47,8 +47,8 @@ def paired(a: pl.DataFrame, b: pl.DataFrame, *, seed: int = 0, resamples: int = 
       `low`, `high` (95 %, `bootstrap.difference_interval`, clusters whole); `mc_error` what simulated
       orders add to its standard error.
     - `better`, `worse`: problems on which b is more, less often right. `p`: for realised outcomes the exact
-      two-sided sign test of these (McNemar's on 0/1 answers), null for expected ones; `p_holm` the same
-      corrected for all rows (Holm 1979).
+      two-sided sign test of these (McNemar's on 0/1 answers), null for expected ones; problems of one cluster
+      are one sign, that of their sum. `p_holm` the same corrected for all rows (Holm 1979).
     - `mde`: the difference that so many problems would have shown with a chance of 80 % at 5 % (Miller 2024).
     - `e_value`: evidence against no difference that is valid at any look (monitor.py), after the last problem;
       `settled_after`: problems, or clusters, after which a comparison that is looked at all the time could have
@@ -148,20 +148,21 @@ def _rightness(both: pl.DataFrame, unit: Ints, seed: int, resamples: int) -> dic
     if not known.any():
         return {"n": 0, "p": None}
     better, worse = int((gap > 0).sum()), int((gap < 0).sum())
+    gaps = by_unit(gap[known], unit[known])
+    signs = int((gaps > 0).sum()), int((gaps < 0).sum())
     low, high = difference_interval(gap, unit, seed=seed, resamples=resamples)
     realised = both["kind"][0] == both["kind_b"][0] == "realised"
     return {
         "n": int(known.sum()), "accuracy_a": before[known].mean(), "accuracy_b": after[known].mean(),
         "difference": gap[known].mean(), "low": _finite(low), "high": _finite(high),
         "mc_error": monte_carlo_error((floats(both["correct_var"]) + floats(both["correct_var_b"]))[known]),
-        "better": better, "worse": worse, "p": sign_test(better, worse) if realised else None,
-        "mde": _detectable(gap[known], unit[known]), **_watched(gap[known], unit[known]),
+        "better": better, "worse": worse, "p": sign_test(*signs) if realised else None,
+        "mde": _detectable(gap[known], unit[known]), **_watched(gaps),
     }  # fmt: skip
 
 
-def _watched(gap: Floats, unit: Ints) -> dict[str, Any]:
-    """What looking after every problem, in their order, would have shown."""
-    gaps = by_unit(gap, unit)
+def _watched(gaps: Floats) -> dict[str, Any]:
+    """What looking after every problem, or cluster, in their order, would have shown."""
     ended = int(settled(gaps))
     return {"e_value": float(wealth(gaps)[-1]), "settled_after": ended or None}
 
