@@ -74,6 +74,12 @@ def test_mistakes_say_their_mend(testtime: Run, line: str, mend: str) -> None:
     assert mend in ran.err
 
 
+def test_pools_without_a_common_problem_are_named_as_they_were_typed(testtime: Run, folder: Path) -> None:
+    (folder / "other.jsonl").write_text(json.dumps({"id": "z", "gold": 1, "answers": [1, 2]}) + "\n")
+    ran = testtime("compare answers.jsonl other.jsonl")
+    assert (ran.code, ran.err.startswith("testtime: no problem in common: answers and other; ")) == (2, True)
+
+
 def test_importers_are_told_apart(testtime: Run) -> None:
     said = [line.partition("  ")[2].strip() for line in testtime("list importers").out.splitlines()[:-1]]
     assert len(set(said)) == len(said) > 5

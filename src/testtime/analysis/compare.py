@@ -119,9 +119,16 @@ def gaps(a: pl.DataFrame, b: pl.DataFrame) -> Floats:
 def _joined(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
     both = a.join(b, on=[*_PLACE, "query_id"], how="inner", suffix="_b", maintain_order="left", nulls_equal=True)
     if both.is_empty():
-        named = " and ".join(f"{side['dataset'][0]}/{side['split'][0]} of {side['run'][0]}" for side in (a, b))
-        raise BadInput(f"no problem in common: {named}", mend="compare runs over the same dataset and split")
+        raise BadInput(
+            f"no problem in common: {_whose(a)} and {_whose(b)}", mend="compare runs over the same dataset and split"
+        )
     return both
+
+
+def _whose(side: pl.DataFrame) -> str:
+    """`dataset/split of run`, as far as they are known and one."""
+    place = "/".join(part for part in (side["dataset"][0], side["split"][0]) if part and part != "all")
+    return f"{place} of {side['run'][0]}" if place else str(side["run"][0])
 
 
 def _gap(both: pl.DataFrame) -> Floats:
