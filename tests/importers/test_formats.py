@@ -158,7 +158,7 @@ BAD: list[tuple[str, Row | str, str]] = [
     ("answers", {**A, "tokens": [1, 2, 3, -4]}, "tokens[3] is not a count"),
     ("answers", {**A, "tokens": [1, 2, 3, 0.5]}, "tokens[3] is not a count"),
     ("answers", {**A, "tokens": [1, 2, 3, "4"]}, "tokens[3] is not a number"),
-    ("answers", {**A, "tokens": [1, 2, 3, 10**300]}, "tokens[3] is not a count"),
+    ("answers", {**A, "tokens": [1, 2, 3, 10**300]}, "tokens[3] is beyond what"),
     ("answers", {**A, "gold": " "}, "'gold' is blank"),
     ("answers", {**A, "gold": [1]}, "gold is neither"),
     ("answers", {**A, "id": None}, "'id' is empty"),
