@@ -90,6 +90,8 @@ def test_compare_shows_what_a_persona_costs_by_split(ran: Path, testtime: Callab
     shown = testtime("compare baseline.parquet marvin.parquet --by split").out
     for word in ("easy: characters", "odd: refused", "easy: dollars", "odd: a candidate".replace("a ", "")):
         assert word in shown, word
+    both = pl.read_parquet(ran / "baseline.parquet")["query_id"].n_unique()
+    assert f"B against A, {both} common problems, by split" in shown
     told = json.loads(testtime("compare baseline.parquet marvin.parquet --by split --json").out)
     refused = {row["split"]: row for row in told["columns"] if row["column"] == "refused"}
     assert set(refused) == {"easy", "odd"}

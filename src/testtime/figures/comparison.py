@@ -16,7 +16,8 @@ def comparison(table: pl.DataFrame, base: str) -> list[Rows]:
     """The rows of `analysis.sides.set_beside`: a readable table for each pool, and one of its spend."""
     shown = []
     for letter, side in zip(_letters(table, base)[1:], table.partition_by("side", maintain_order=True), strict=True):
-        title = f"{letter} against A, {side['n'][0]:,} common problems"
+        problems = side.group_by("split").agg(pl.col("n").max())["n"].sum()
+        title = f"{letter} against A, {problems:,} common problems"
         splits = side["split"].n_unique() > 1
         title += ", by split" if splits else ""
         heads = ["", "A %", f"{letter} %", "change, points", "helped", "hurt", "p", "p Holm"]
