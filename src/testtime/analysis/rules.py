@@ -6,6 +6,7 @@ two answers and of others that never repeat; any other policy is played on simul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,13 @@ HARD: Sequence[tuple[float, float]] = (
 )  # fmt: skip
 """Shares of the two top answers, easy to hard; what is left over never repeats."""
 RUNS = 4000
+"""Questions that are simulated at a difficulty, at most;"""
+DRAWS = 800_000
+"""of them all, so many draws at most,"""
+FEWEST = 100
+"""though at least so many questions."""
+LONGEST = 10_000
+"""Draws of a question that are simulated, at most."""
 MOST_EXACT = 200
 """Counts up to here are passed over exactly: the work grows with the third power."""
 
@@ -49,6 +57,9 @@ class Behaviour:
 
 def behaviour(policy: Policy, shares: Sequence[tuple[float, float]] = HARD, seed: int = 0) -> list[Behaviour]:
     """At every difficulty. Raises BadInput for a policy over several arms, without a largest n, or with columns."""
+    if policy.most is not None and policy.most > LONGEST:
+        raise BadInput(f"{policy.name}: {policy.most:,} draws of a question are too many to simulate",
+                       mend=f"give a max_n of at most {LONGEST:,}")  # fmt: skip
     if policy.arms or policy.most is None or policy.needs:
         raise BadInput(
             f"{policy.name} cannot be looked at by itself", mend="give a policy over one arm, without columns"
@@ -97,15 +108,17 @@ def _places(a: Ints, b: Ints, others: Ints) -> tuple[Ints, Ints, Ints, Ints]:
 
 def _simulated(policy: Policy, p1: float, p2: float, seed: int) -> Behaviour:
     most = int(policy.most or 1)
+    runs = max(FEWEST, min(RUNS, DRAWS // most))
     rng = rng_of(seed, "behaviour", p1, p2)
-    dice = rng.random((RUNS, most))
+    dice = rng.random((runs, most))
     codes = np.where(dice < p1, 0, np.where(dice < p1 + p2, 1, 2 + np.arange(most))).astype(np.int16)
     right = (codes == 0).astype(float)
-    names = [str(at) for at in range(RUNS)]
-    pool = Pool("simulated", "", names, [""] * RUNS, {"a": Draws(Arm("a", {"model": "m"}), codes, right)})
+    names = [str(at) for at in range(runs)]
+    pool = Pool("simulated", "", names, [""] * runs, {"a": Draws(Arm("a", {"model": "m"}), codes, right)})
     played = play(policy, pool.worlds(), ["a"])
-    hit = played.ballot.expect(right[played.ballot.row, played.ballot.draw], RUNS)
-    return Behaviour(p1, p2, float(played.seen["a"].mean()), float(1 - hit.mean()), float(hit.std() / RUNS**0.5))
+    hit = played.ballot.expect(right[played.ballot.row, played.ballot.draw], runs)
+    error = math.sqrt((hit.var() + 1 / runs) / runs)  # with the error of one more question: none seen is not none
+    return Behaviour(p1, p2, float(played.seen["a"].mean()), float(1 - hit.mean()), error)
 
 
 def table(policy: Policy, delta: float = 0.05, seed: int = 0) -> pl.DataFrame:
