@@ -62,8 +62,10 @@ class Asking:
         key = digest(self.model, text, canonical(schema), canonical(self.sampling), length=40)
         if (before := self.kept.get(key)) is not None:
             return Told(before["said"], "", before["model"])
-        if key in self._asked:
-            return replace(await self._asked[key], calls=())
+        while (before_us := self._asked.get(key)) is not None:
+            await asyncio.wait([before_us])  # unlike `await`, leaves the others theirs where this one is cancelled
+            if not before_us.cancelled():
+                return replace(before_us.result(), calls=())
         if self.most is not None and len(self._asked) >= self.most:
             return Told(None, "as many texts as it may be were asked about")
         self._asked[key] = asyncio.get_running_loop().create_future()
